@@ -1,0 +1,51 @@
+package masu
+
+import (
+	"context"
+	"time"
+)
+
+// GPUID is a device's own identity ("GPU-5f3c…", "MIG-…", "nvidia.com/gpu=0"), never its index.
+type GPUID string
+
+// GPU is a card, or a MIG slice of one; both can be lent.
+type GPU struct {
+	ID         GPUID  `json:"id"`
+	Parent     GPUID  `json:"parent,omitempty"` // the card, for a slice
+	Index      int    `json:"index"`
+	Model      string `json:"model"`
+	Memory     Bytes  `json:"memory"`
+	Capability string `json:"capability,omitempty"` // compute capability, "8.6"
+	Node       string `json:"node,omitempty"`
+}
+
+// Want is what a workspace asks for. The zero Want asks for no GPU.
+type Want struct {
+	Count  int    `json:"count,omitempty"`
+	Memory Bytes  `json:"memory,omitempty"` // at least so much on each
+	Model  string `json:"model,omitempty"`  // "A100": a case-insensitive part of GPU.Model
+	Share  Bytes  `json:"share,omitempty"`  // part of one card, by promise
+	All    bool   `json:"all,omitempty"`    // every GPU of the host
+}
+
+// None tells whether no GPU is asked for.
+func (w Want) None() bool { return w.Count == 0 && w.Share == 0 && !w.All }
+
+// LeaseID identifies a lease.
+type LeaseID string
+
+// Lease is a hold on GPUs until it ends. The store keeps at most one running lease on a GPU.
+type Lease struct {
+	ID        LeaseID     `json:"id"`
+	Workspace WorkspaceID `json:"workspace"`
+	Holder    Username    `json:"holder"`
+	GPUs      []GPUID     `json:"gpus"`
+	From      time.Time   `json:"from"`
+	EndedAt   time.Time   `json:"ended_at,omitzero"`
+}
+
+// Inventory knows the GPUs of this host. A host without a driver has none, which is no error.
+type Inventory interface {
+	GPUs(ctx context.Context) ([]GPU, error)
+	Driver(ctx context.Context) (string, error) // "" if there is none
+}

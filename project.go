@@ -1,0 +1,65 @@
+package masu
+
+import (
+	"io"
+	"io/fs"
+	"regexp"
+)
+
+// Project is a member's folder and what it asks for.
+type Project struct {
+	Dir         string            `json:"dir"`    // absolute, on the host
+	Source      string            `json:"source"` // the file that said it: "masu.yaml", "requirements.txt", …; "" if none did
+	Name        string            `json:"name,omitempty"`
+	Environment Environment       `json:"environment"`
+	Want        Want              `json:"want"`
+	Apps        []string          `json:"apps,omitempty"` // app names; empty means jupyter
+	Variables   map[string]string `json:"variables,omitempty"`
+	Limits      Limits            `json:"limits"`
+	Notes       []Note            `json:"notes,omitempty"` // what was ignored or assumed, for the member to read
+}
+
+// Limits bounds what a box may take; a zero means the host's default.
+type Limits struct {
+	CPUs   float64 `json:"cpus,omitempty"`
+	Memory Bytes   `json:"memory,omitempty"`
+	Shm    Bytes   `json:"shm,omitempty"`
+	PIDs   int     `json:"pids,omitempty"`
+}
+
+// Note is a sentence of internal/text that is worth reading but is no error.
+type Note struct {
+	Code string   `json:"code"`
+	Args []string `json:"args,omitempty"`
+}
+
+// Folder is a member's folder, opened once by descriptor and read with the
+// member's own rights: no link is followed out of it, and nothing is read that
+// the member could not read.
+type Folder interface {
+	fs.FS
+	fs.StatFS
+	fs.ReadDirFS
+	io.Closer
+	Dir() string // the path it was opened by
+}
+
+// Folders opens members' folders. A folder that is not the member's, is no
+// folder, or is reached through a link, is refused: Denied "folder_not_yours",
+// Invalid "folder_not_found", "folder_not_a_folder", "folder_is_a_link".
+type Folders interface {
+	OpenFolder(u User, dir string) (Folder, error)
+}
+
+var (
+	workspaceName = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
+	appName       = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
+)
+
+// ValidWorkspaceName tells whether s may name a workspace: 1 to 30 lower-case
+// letters, digits and single hyphens, beginning with a letter. It is part of a
+// host name, which is why folders may have Japanese names and workspaces not.
+func ValidWorkspaceName(s string) bool { return len(s) <= 30 && workspaceName.MatchString(s) }
+
+// ValidAppName tells whether s may name an app.
+func ValidAppName(s string) bool { return appName.MatchString(s) }

@@ -1,0 +1,111 @@
+package masu
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"iter"
+	"net"
+	"time"
+)
+
+// Runtime builds images and runs boxes. Drivers are stateless: what must be
+// remembered is on the box as labels, and a deterministic name is the lock. A
+// runtime sees the boxes of its own lab only. masutest.Runtime is the suite
+// that every driver passes.
+type Runtime interface {
+	Builder
+	Runner
+	io.Closer
+	Info(ctx context.Context) (RuntimeInfo, error)
+}
+
+// RuntimeInfo describes a runtime to doctor and to the lab.
+type RuntimeInfo struct {
+	Name        string // "docker"
+	Version     string
+	API         string
+	LiveRestore bool
+	CDI         bool   // devices are given by CDI
+	Rootless    bool   // masu is not root on this host: folders are mounted plainly, boxes dialled through AgentSocket
+	Picks       bool   // the runtime picks the GPUs itself
+	Root        string // where it keeps its data
+	Cgroup      string // "1" or "2"
+	Warnings    []string
+}
+
+// BuildRequest is what Builder.Build needs.
+type BuildRequest struct {
+	Ref        ImageRef
+	Files      fs.FS  // the build context
+	Dockerfile string // its path in Files
+	Target     string
+	Args       map[string]string
+	Labels     map[string]string
+	NoCache    bool
+}
+
+// Builder makes and keeps images.
+type Builder interface {
+	// Build makes an image and returns its ID. Closing ctx ends the build
+	// within seconds and leaves no image. A failing step is Invalid
+	// "build_failed" with the step's number, its name and its exit code as
+	// arguments; its last lines have then been passed to progress.
+	Build(ctx context.Context, r BuildRequest, progress func(Progress)) (id string, err error)
+	// Image tells about an image that the engine has; NotFound "no_image" if it has not.
+	Image(ctx context.Context, ref ImageRef) (Image, error)
+	// Pull fetches an image from its registry: NotFound "no_image" if the
+	// registry says so, Unreachable "registry_unreachable" if none answers.
+	Pull(ctx context.Context, ref ImageRef, progress func(Progress)) error
+	// Import makes an image of a root file system's tar.
+	Import(ctx context.Context, ref ImageRef, tar io.Reader, labels map[string]string) error
+	// Images lists the images of the engine that carry masu's labels.
+	Images(ctx context.Context) ([]Image, error)
+	// RemoveImage succeeds when it is already gone; Conflict "image_in_use" if a box needs it.
+	RemoveImage(ctx context.Context, ref ImageRef) error
+}
+
+// Runner runs boxes. Start, Stop and Remove succeed when it is already so.
+type Runner interface {
+	// Start makes the box's container and starts it, or starts the stopped one
+	// if it was made from an equal Box and the same image; another one is replaced.
+	Start(ctx context.Context, b Box) error
+	// Stop asks the agent to end, and ends the box after grace. The box stays, stopped.
+	Stop(ctx context.Context, id WorkspaceID, grace time.Duration) error
+	// Remove ends the box at once and removes it; its volumes stay.
+	Remove(ctx context.Context, id WorkspaceID) error
+	// RemoveVolume removes a named volume that Mount.Volume made.
+	RemoveVolume(ctx context.Context, name string) error
+	// Boxes tells the truth about every box of this lab.
+	Boxes(ctx context.Context) ([]BoxStatus, error)
+	// Changes yields the ID of a box whose state may have changed. It may over-report but
+	// never misses a death; when the engine goes away it yields one error and ends.
+	Changes(ctx context.Context) iter.Seq2[WorkspaceID, error]
+	// Exec runs a command as the member and returns its exit code (126 cannot
+	// run, 127 not found). When ctx ends, the command and its children are ended too.
+	Exec(ctx context.Context, id WorkspaceID, e Exec) (int, error)
+	// Logs copies what the box has printed; with follow, until it ends or ctx does.
+	Logs(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error
+	// Dial connects to a port on the box's own loopback. It is the only way in; no port of a box is ever published.
+	Dial(ctx context.Context, id WorkspaceID, port int) (net.Conn, error)
+}
+
+// Bases makes base images from the distribution's own packages, for hosts that reach no registry.
+type Bases interface {
+	Can(ref ImageRef) bool
+	// Make writes the root file system as a tar; lines of its log go to line.
+	Make(ctx context.Context, ref ImageRef, tar io.Writer, line func(string)) error
+}
+
+// Load is what a box uses now.
+type Load struct {
+	CPU         float64 `json:"cpu"` // cores
+	Memory      Bytes   `json:"memory"`
+	MemoryLimit Bytes   `json:"memory_limit"`
+	PIDs        int     `json:"pids"`
+}
+
+// Measurer is what a runtime may offer besides.
+type Measurer interface {
+	Measure(ctx context.Context, id WorkspaceID) (Load, error)
+}

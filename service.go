@@ -1,0 +1,156 @@
+package masu
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Service is what one actor may do. lab.As(actor) makes it, in the daemon;
+// api.Client is the same over a unix socket, so the wire loses nothing
+// (masutest.Service runs on both). Workspaces are named by their name, by
+// OWNER/NAME (admins), or by ID; one that is not yours is NotFound "no_workspace".
+type Service interface {
+	// Whoami tells the actor and the daemon it talks to.
+	Whoami(ctx context.Context) (Hello, error)
+
+	// Read says what a folder asks for, and how it would be met, without doing it.
+	Read(ctx context.Context, dir string) (Plan, error)
+	// Up records the wish and returns at once; Watch tells how it goes. A
+	// workspace that already runs as wished is returned unchanged; one that runs
+	// an older environment is brought to the new one only with Restart.
+	Up(ctx context.Context, r UpRequest) (Workspace, error)
+	// Watch replays what the operation on the workspace has told so far, then
+	// follows it, and ends when the phase has settled.
+	Watch(ctx context.Context, name string) iter.Seq2[Progress, error]
+	// Stop ends the box (or the build, or the wait) and keeps everything. It returns when it is so.
+	Stop(ctx context.Context, name string) (Workspace, error)
+	// Remove forgets the workspace and deletes its home; the project folder is never touched.
+	Remove(ctx context.Context, name string) error
+	Workspace(ctx context.Context, name string) (Workspace, error)
+	// Workspaces lists the actor's; with all, an admin's view of everybody's.
+	Workspaces(ctx context.Context, all bool) ([]Workspace, error)
+	// Changes yields each of the actor's workspaces as it changes, beginning with all of them;
+	// one that was removed comes with an empty Phase.
+	Changes(ctx context.Context) iter.Seq2[Workspace, error]
+
+	Exec(ctx context.Context, name string, e Exec) (int, error)
+	Logs(ctx context.Context, name string, w io.Writer, follow bool) error
+	Dial(ctx context.Context, name string, port int) (net.Conn, error)
+	// Run runs a command in a fresh box that is gone when it ends.
+	Run(ctx context.Context, r RunRequest, progress func(Progress)) (int, error)
+
+	// Build makes the environment's image without starting anything; closing ctx cancels it and leaves nothing behind.
+	Build(ctx context.Context, r BuildWish, progress func(Progress)) (Image, error)
+	Images(ctx context.Context) ([]ImageUse, error)
+	// RemoveImage is for the image's owners and admins.
+	RemoveImage(ctx context.Context, ref ImageRef) error
+	// PruneImages removes what no workspace needs; with dry it only tells.
+	PruneImages(ctx context.Context, dry bool) ([]ImageUse, error)
+
+	// SetPassword sets the actor's own; "" means sign-in by link or ssh only. Too short is Invalid "password_short".
+	SetPassword(ctx context.Context, password string) error
+	SetLang(ctx context.Context, lang Lang) error
+	// Link makes a one-time link to the pages, or into a workspace when name is set.
+	Link(ctx context.Context, name string) (OpenLink, error)
+}
+
+// Hello is the answer to Whoami.
+type Hello struct {
+	Actor    Actor  `json:"actor"`
+	Version  string `json:"version"`
+	Lab      string `json:"lab"`
+	Host     Host   `json:"host"`
+	HostName string `json:"host_name"`
+	Pages    string `json:"pages"`              // URL of the pages
+	Personal bool   `json:"personal,omitempty"` // the daemon is the member's own, not root's
+	Notes    []Note `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
+}
+
+// UpRequest asks for a running workspace.
+type UpRequest struct {
+	Dir     string `json:"dir,omitempty"`    // project folder, absolute; "" with Name starts a workspace again
+	Name    string `json:"name,omitempty"`   // "" means after the folder
+	Preset  string `json:"preset,omitempty"` // when the folder says nothing
+	Want    *Want  `json:"want,omitempty"`   // instead of the project's
+	Restart bool   `json:"restart,omitempty"`
+	NoCache bool   `json:"no_cache,omitempty"`
+}
+
+// RunRequest asks for a command in a fresh box.
+type RunRequest struct {
+	Dir    string   `json:"dir,omitempty"`   // project folder: its environment, and ~/work; "" means no folder
+	Image  ImageRef `json:"image,omitempty"` // an image instead of the project's environment
+	Preset string   `json:"preset,omitempty"`
+	Name   string   `json:"name,omitempty"`
+	Want   *Want    `json:"want,omitempty"`
+	Exec   Exec     `json:"-"`
+}
+
+// BuildWish asks for an image.
+type BuildWish struct {
+	Dir     string `json:"dir"`
+	Preset  string `json:"preset,omitempty"`
+	NoCache bool   `json:"no_cache,omitempty"`
+	Compact bool   `json:"compact,omitempty"` // fold the layers that additions have made
+}
+
+// Plan is what masu would do for a folder.
+type Plan struct {
+	Project Project  `json:"project"`
+	Base    ImageRef `json:"base"`
+	Recipe  []File   `json:"recipe"`          // the build context in plain text, for people
+	Ref     ImageRef `json:"ref"`             // what the image will be called
+	Built   bool     `json:"built"`           // it exists already
+	Notes   []Note   `json:"notes,omitempty"` // what was chosen and why
+}
+
+// File is a small text file.
+type File struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+	Mode uint32 `json:"mode,omitempty"` // 0 means 0644
+}
+
+// ImageUse is an image with who needs it.
+type ImageUse struct {
+	Image
+	Owners     []Username `json:"owners,omitempty"`
+	Workspaces []string   `json:"workspaces,omitempty"` // OWNER/NAME
+}
+
+// OpenLink is a one-time link.
+type OpenLink struct {
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// Gate answers "who is this?". Every refusal is Denied "signin_wrong" with the
+// same words, whatever was wrong, except Full "signin_too_often" (argument: seconds to wait).
+type Gate interface {
+	ByUID(ctx context.Context, uid int) (User, error) // Denied "not_a_member"
+	ByPassword(ctx context.Context, name Username, password string, from netip.Addr) (User, error)
+	ByLink(ctx context.Context, secret string) (User, Link, error)
+
+	// SignIn opens a session and returns its secret; For is set for a workspace's origin.
+	SignIn(ctx context.Context, s Session) (secret string, err error)
+	BySession(ctx context.Context, secret string) (User, Session, error)
+	// SignOut ends a session and those that hang on it; Ended tells the proxy.
+	SignOut(ctx context.Context, secret string) error
+	// Ended yields the hash of each session as it ends, so that live connections can be closed.
+	Ended(ctx context.Context) iter.Seq[string]
+	// EnterLink makes a one-time link for a workspace's own origin, for a signed-in session.
+	EnterLink(ctx context.Context, s Session, id WorkspaceID, next string) (secret string, err error)
+}
+
+// Origins knows the addresses under which browsers reach the pages and the
+// apps. What members serve never shares an origin with the pages.
+type Origins interface {
+	Pages() string // "http://localhost:8888", no slash at the end
+	// App gives the origin of one app of a workspace: "http://NAME--USER.localhost:8888" for jupyter,
+	// "http://tensorboard--NAME--USER.localhost:8888" for another.
+	App(w Workspace, app string) (string, error)
+}

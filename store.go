@@ -1,0 +1,93 @@
+package masu
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps what must be remembered. Everything happens in a transaction:
+// Update's function either happens wholly or not at all, and View's sees one
+// moment. masutest.Store is the suite that every store passes.
+type Store interface {
+	View(ctx context.Context, f func(Tx) error) error
+	Update(ctx context.Context, f func(Tx) error) error
+	Close() error
+}
+
+// Tx is one transaction. Reading something that is not there is NotFound
+// "no_workspace", "no_member", "no_session" or "no_link"; writing in a View fails.
+type Tx interface {
+	Lab() (string, error) // the lab's own identity, made with the store: 12 lower-case letters and digits
+
+	Workspace(id WorkspaceID) (Workspace, error)
+	WorkspaceNamed(owner Username, name string) (Workspace, error)
+	WorkspaceLabelled(label string) (Workspace, error)
+	Workspaces() ([]Workspace, error) // by owner, then name
+	PutWorkspace(w Workspace) error   // Conflict "name_taken" for a second one with that owner and name, or that label
+	DeleteWorkspace(id WorkspaceID) error
+
+	// Leases lists the running ones.
+	Leases() ([]Lease, error)
+	// PutLease grants, or ends when EndedAt is set; Conflict "gpu_taken" if another running lease holds one of the GPUs.
+	PutLease(l Lease) error
+
+	Member(name Username) (Member, error)
+	PutMember(m Member) error
+
+	// Session finds a session by the hash of its secret; ended and expired ones are not found.
+	Session(hash string) (Session, error)
+	Sessions(user Username) ([]Session, error)
+	PutSession(s Session) error
+	DeleteSession(hash string) error
+
+	PutLink(l Link) error
+	// TakeLink returns a one-time link and deletes it; a used or expired one is NotFound "no_link".
+	TakeLink(hash string, now time.Time) (Link, error)
+
+	// Append writes one line of the audit log; it sets Seq, and At when it is zero.
+	Append(e Event) error
+	// Events lists those after seq, oldest first, at most limit.
+	Events(after int64, limit int) ([]Event, error)
+}
+
+// Member is what masu keeps about a login of the host.
+type Member struct {
+	Name     Username  `json:"name"`
+	Password string    `json:"password,omitempty"` // PHC string, argon2id; "" means no sign-in by password
+	Lang     Lang      `json:"lang,omitempty"`
+	Disabled bool      `json:"disabled,omitempty"`
+	SetAt    time.Time `json:"set_at,omitzero"` // when the password was last set
+}
+
+// Session is a signed-in browser. Only the SHA-256 of its secret is kept.
+type Session struct {
+	Hash    string      `json:"hash"`
+	User    Username    `json:"user"`
+	For     WorkspaceID `json:"for,omitempty"`    // a session of a workspace's own origin; "" for one of the pages
+	Parent  string      `json:"parent,omitempty"` // hash of the pages' session that it ends with
+	Agent   string      `json:"agent,omitempty"`
+	At      time.Time   `json:"at"`
+	Expires time.Time   `json:"expires"`
+}
+
+// Link is a one-time link: who opens it within its time is signed in. Only the SHA-256 of its secret is kept.
+type Link struct {
+	Hash    string      `json:"hash"`
+	User    Username    `json:"user"`
+	For     WorkspaceID `json:"for,omitempty"` // a link into a workspace's own origin
+	Parent  string      `json:"parent,omitempty"`
+	Next    string      `json:"next,omitempty"` // path to go to
+	Expires time.Time   `json:"expires"`
+}
+
+// Event is one line of the audit log: who did what to which thing, and how it ended.
+type Event struct {
+	Seq    int64     `json:"seq"`
+	At     time.Time `json:"at"`
+	Actor  Username  `json:"actor,omitempty"` // "" for the lab itself
+	Door   Door      `json:"door,omitempty"`
+	Verb   string    `json:"verb"` // up, stop, rm, signin, passwd, …
+	Object string    `json:"object,omitempty"`
+	Code   string    `json:"code,omitempty"` // "" for done; else the error's code
+	Args   []string  `json:"args,omitempty"`
+}

@@ -1,0 +1,77 @@
+package masu
+
+import "time"
+
+// WorkspaceID identifies a workspace, or the box of a run, for ever: 12 lower-case letters and digits.
+type WorkspaceID string
+
+// Phase is where a workspace is on its way: building → waiting → starting →
+// running → stopping → stopped; any → failed.
+type Phase string
+
+const (
+	Building Phase = "building"
+	Waiting  Phase = "waiting" // in the queue for GPUs
+	Starting Phase = "starting"
+	Running  Phase = "running"
+	Stopping Phase = "stopping"
+	Stopped  Phase = "stopped"
+	Failed   Phase = "failed"
+)
+
+// Settled tells whether the phase lasts until somebody acts.
+func (p Phase) Settled() bool { return p == Running || p == Stopped || p == Failed }
+
+// Workspace is a member's place to work. It outlives its box.
+type Workspace struct {
+	ID      WorkspaceID `json:"id"`
+	Owner   Username    `json:"owner"`
+	Name    string      `json:"name"`    // unique for its owner
+	Label   string      `json:"label"`   // NAME--USER made fit for a host name; unique in the lab
+	Project Project     `json:"project"` // as it was read at the last up: what runs equals what was checked
+	Phase   Phase       `json:"phase"`
+	Trouble *Trouble    `json:"trouble,omitempty"` // with Failed, or Stopped by something else than its owner: why
+	Image   string      `json:"image,omitempty"`   // ID of the image it runs or last ran
+	Order   []Layer     `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
+	GPUs    []GPUID     `json:"gpus,omitempty"`
+	Apps    []App       `json:"apps,omitempty"` // as the agent last told
+
+	CreatedAt time.Time `json:"created_at"`
+	ChangedAt time.Time `json:"changed_at"` // when Phase last changed
+	UsedAt    time.Time `json:"used_at,omitzero"`
+}
+
+// Trouble says why something failed or stopped, as a sentence of internal/text.
+type Trouble struct {
+	Kind Kind     `json:"kind"`
+	Code string   `json:"code"`
+	Args []string `json:"args,omitempty"`
+}
+
+// Err gives the trouble as an error.
+func (t *Trouble) Err() *Error { return &Error{Kind: t.Kind, Code: t.Code, Args: t.Args} }
+
+// Layer is the packages that one step of a build adds.
+type Layer struct {
+	Apt []string `json:"apt,omitempty"`
+	Pip []string `json:"pip,omitempty"`
+}
+
+// App is a web program in a workspace.
+type App struct {
+	Name  string    `json:"name"`  // "jupyter", "tensorboard", or "p8889" for a port that the member opened by hand
+	Port  int       `json:"port"`  // on the box's loopback
+	Ready bool      `json:"ready"` // it answers
+	Since time.Time `json:"since,omitzero"`
+	Error string    `json:"error,omitempty"` // last words of an app that keeps dying
+}
+
+// App returns the named app.
+func (w Workspace) App(name string) (App, bool) {
+	for _, a := range w.Apps {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return App{}, false
+}
