@@ -1,0 +1,43 @@
+# make up    from a bare Debian or Ubuntu machine with Go, git and make to a running notebook
+# make test  everything, on the real engine and in a real browser; installs what it needs
+# Both may run as root or, where sudo is there, as a member who may use it.
+
+SHELL  := /bin/bash
+BIN    := bin/masu
+GOFLAGS_STATIC := -trimpath -buildvcs=false
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: up build test check unit engine e2e bench setup clean
+
+up: build
+	@$(SUDO) ./$(BIN) up --yes
+
+build:
+	@CGO_ENABLED=0 go build $(GOFLAGS_STATIC) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/masu
+
+# What the tests need beside Go: an engine that answers, a base image, a browser.
+setup: build
+	@$(SUDO) ./test/setup.sh
+
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	cd test/e2e && go vet ./...
+
+# -p 1: the packages share one engine and two cores.
+test: setup check
+	MASU_TEST_ENGINE=default MASU_BIN=$(CURDIR)/$(BIN) go test -race -p 2 -timeout 40m ./...
+	cd test/e2e && MASU_BIN=$(CURDIR)/$(BIN) go test -timeout 30m ./...
+
+# Without engine, browser or root: what can be tested anywhere, in a minute.
+unit:
+	go test ./...
+
+bench: setup
+	cd test/bench && MASU_BIN=$(CURDIR)/$(BIN) go run .
+
+clean:
+	rm -rf bin dist

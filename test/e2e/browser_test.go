@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// browser opens a new Chromium with an empty profile.
+func browser(t *testing.T, lang string) context.Context {
+	t.Helper()
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, chromedp.ExecPath("/usr/bin/chromium"),
+		chromedp.Flag("lang", lang), chromedp.Flag("accept-lang", lang),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.UserDataDir(t.TempDir()))
+	alloc, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
+	t.Cleanup(cancel)
+	do(t, ctx, chromedp.EmulateViewport(1280, 900))
+	return ctx
+}
+
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		shoot(t, ctx, "failure")
+		t.Fatalf("browser: %v (at %s)", err, where(ctx))
+	}
+}
+
+// holds waits until a JavaScript expression is true on the page, also across navigations.
+func holds(t *testing.T, ctx context.Context, what, expression string) {
+	t.Helper()
+	deadline := time.Now().Add(90 * time.Second)
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if err == nil && ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			shoot(t, ctx, "failure")
+			t.Fatalf("waited in vain until %s (at %s; %v)", what, where(ctx), err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func where(ctx context.Context) string {
+	at, _ := chromedp.Run(ctx, chromedp.Location())
+	return at
+}
+
+// shoot keeps a screenshot under MASU_SHOTS, where that is set.
+func shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("MASU_SHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Logf("screenshot %s: %v", name, err)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		t.Log(err)
+	}
+}
+
+// runCell opens a new notebook in JupyterLab, runs one cell in it and returns what it printed.
+func runCell(t *testing.T, ctx context.Context, code string) string {
+	t.Helper()
+	holds(t, ctx, "JupyterLab's launcher is there", `document.querySelector('.jp-LauncherCard[data-category="Notebook"]')`)
+	do(t, ctx, chromedp.Click(`.jp-LauncherCard[data-category="Notebook"]`))
+	holds(t, ctx, "a notebook with its kernel is there", `document.querySelector('.jp-Notebook .jp-Cell .cm-content') && document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')`)
+	do(t, ctx, chromedp.Click(".jp-Notebook .jp-Cell .cm-content"), chromedp.KeyEvent(code), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(8)))
+	holds(t, ctx, "the cell has printed", `document.querySelector('.jp-OutputArea-output pre')`)
+	out, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('.jp-OutputArea-output pre').textContent`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}

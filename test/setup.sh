@@ -1,0 +1,42 @@
+#!/bin/sh
+# Installs and starts what the tests need; quick when all is there. Run as root
+# from the repository's root, after `make build`. Debian and Ubuntu.
+set -eu
+
+need() { # need COMMAND PACKAGE...
+	command -v "$1" >/dev/null 2>&1 || { shift; missing="${missing:-} $*"; }
+}
+need gcc gcc libc6-dev # the race detector
+need mmdebstrap mmdebstrap
+need chromium chromium fonts-noto-cjk
+need sudo sudo
+need useradd passwd
+need setfacl acl
+need shellcheck shellcheck
+need curl curl ca-certificates
+need docker-registry docker-registry
+need dockerd docker.io iptables
+[ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
+if [ -n "${missing:-}" ]; then
+	echo "setup: installing$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	# policy-rc.d keeps the packages from starting services of their own.
+	[ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; ours=1; }
+	# shellcheck disable=SC2086 # a list of names
+	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	# From Debian 13 on the client is a package of its own.
+	command -v docker >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
+	[ -z "${ours:-}" ] || rm -f /usr/sbin/policy-rc.d
+fi
+
+./bin/masu doctor --start-engine
+
+# The plainest Debian, from the distribution's own packages, for tests that need some image.
+if ! docker image inspect masu-test/base >/dev/null 2>&1; then
+	echo "setup: making masu-test/base (about 15 s)"
+	tmp=$(mktemp -d)
+	trap 'rm -rf "$tmp"' EXIT
+	mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io trixie "$tmp/base.tar"
+	docker import -c 'CMD ["bash"]' "$tmp/base.tar" masu-test/base >/dev/null
+fi
