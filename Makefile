@@ -37,7 +37,10 @@ unit:
 	go test ./...
 
 bench: setup
-	cd test/bench && MASU_BIN=$(CURDIR)/$(BIN) go run .
+	@command -v wrk >/dev/null && command -v nginx >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends wrk nginx-light
+	cd test/bench && npm ci --silent
+	CGO_ENABLED=0 go build -o bin/bench ./test/bench
+	cd test/bench && $(SUDO) env MASU_BIN=$(CURDIR)/$(BIN) ../../bin/bench
 
 clean:
 	rm -rf bin dist

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// many is how many workspaces a large lab's daemon knows.
+const many = 200
+
+// benchDaemon measures what the daemon itself costs.
+func benchDaemon(ctx context.Context, b *bench) ([]row, error) {
+	dir, err := b.project("kept", map[string]string{"masu.yaml": "preset: python\n"})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.masu(ctx, dir, "up", "--detach", "--wait"); err != nil {
+		return nil, err
+	}
+	one, err := b.rss()
+	if err != nil {
+		return nil, err
+	}
+	ls, ps, err := b.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range many - 1 {
+		name := fmt.Sprintf("kept-%d", i)
+		if _, err := b.masu(ctx, dir, "up", "--detach", "--wait", "--name", name); err != nil {
+			return nil, err
+		}
+		if _, err := b.masu(ctx, dir, "stop", name); err != nil {
+			return nil, err
+		}
+	}
+	all, err := b.rss()
+	return []row{
+		{"`masu ls`", ls, ps, "ms", "docker ps", false, 1},
+		{"daemon's memory, 1 workspace running", one, 0, "MiB", "", false, 0},
+		{fmt.Sprintf("daemon's memory, %d workspaces, 1 running", many), all, one, "MiB", "1 workspace", false, 0},
+	}, err
+}
+
+// rss is the daemon's resident memory in MiB.
+func (b *bench) rss() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.daemon.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	f := strings.Fields(after)
+	if len(f) == 0 {
+		return 0, fmt.Errorf("no VmRSS for the daemon")
+	}
+	kib, err := strconv.ParseFloat(f[0], 64)
+	return kib / 1024, err
+}
+
+// list times `masu ls` and `docker ps` in turn, in milliseconds.
+func (b *bench) list(ctx context.Context) (ls, ps float64, err error) {
+	var ours, theirs []float64
+	for range 21 {
+		begin := time.Now()
+		if _, err := b.masu(ctx, "", "ls"); err != nil {
+			return 0, 0, err
+		}
+		ours = append(ours, time.Since(begin).Seconds()*1e3)
+		begin = time.Now()
+		if err := exec.CommandContext(ctx, "docker", "ps").Run(); err != nil {
+			return 0, 0, err
+		}
+		theirs = append(theirs, time.Since(begin).Seconds()*1e3)
+	}
+	return median(ours), median(theirs), nil
+}
