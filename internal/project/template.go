@@ -1,0 +1,90 @@
+package project
+
+import (
+	"embed"
+	"encoding/json"
+	"strings"
+	"text/template"
+
+	"github.com/masu-lab/masu"
+)
+
+//go:embed masu.schema.json
+var schema []byte
+
+// Schema is the JSON schema of masu.yaml, for editors. The parser refuses a
+// little more than a schema can say: see the test that compares them.
+func Schema() []byte { return append([]byte(nil), schema...) }
+
+//go:embed template/*.tmpl
+var templates embed.FS
+
+// Answers are what a member said about a new project. At most one of Preset,
+// Base and Dockerfile counts, the last of them first; with none it is the preset "python".
+type Answers struct {
+	Lang       masu.Lang
+	Preset     string
+	Base       string
+	Dockerfile string
+	Python     string
+	Torch      string
+	Apt        []string
+	Pip        []string
+	GPUs       int
+	Apps       []string
+}
+
+// Template writes a masu.yaml with comments that explain it. Answers are put
+// in as text, so that the file always is YAML; whether they are good ones, Read says.
+func Template(a Answers) string {
+	name := "template/en.yaml.tmpl"
+	if a.Lang == masu.Japanese {
+		name = "template/ja.yaml.tmpl"
+	}
+	if a.Preset == "" {
+		a.Preset = "python"
+	}
+	t := template.New("").Funcs(template.FuncMap{"quote": quote, "key": keyLine, "list": listLine})
+	t = template.Must(t.ParseFS(templates, name)) // embedded: a test reads both
+	var b strings.Builder
+	if err := t.ExecuteTemplate(&b, strings.TrimPrefix(name, "template/"), a); err != nil {
+		panic(err) // a strings.Builder takes everything, and a test fills every field
+	}
+	return b.String()
+}
+
+// keyLine writes a key with its value, or an example as a comment.
+func keyLine(name, value, example string) string {
+	if value == "" {
+		return "# " + name + ": " + quote(example)
+	}
+	return name + ": " + quote(value)
+}
+
+func listLine(name string, values []string, example string) string {
+	if len(values) == 0 {
+		return "# " + name + ": " + example
+	}
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = quote(v)
+	}
+	return name + ": [" + strings.Join(quoted, ", ") + "]"
+}
+
+// quote writes a YAML scalar: plain where it cannot be misread, else in double quotes.
+func quote(s string) string {
+	simple := s != "" && s[0] >= 'a' && s[0] <= 'z' && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._/-", r))
+	})
+	if simple && s != "true" && s != "false" && s != "null" {
+		return s
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(err) // a string: cannot happen
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,271 @@
+package project
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/masu-lab/masu"
+)
+
+// full uses every key once.
+const full = `# the guide's own environment
+base: nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04
+name: bert-2
+python: 3.10
+torch: 2.0.1
+tensorflow: 2.12
+cuda: 11.8
+apt: [git, vim, g++, "python3=3.11.2-1+b1", git]
+pip: [requirements.txt, "transformers[torch]>=4.40", 'numpy<2; python_version < "3.9"']
+run:
+  - git lfs install --system
+  - |
+    set -e
+    make install
+gpus: {count: 2, memory: 24GiB, model: A100}
+apps: [jupyter, tensorboard]
+env: {HF_HOME: ~/work/.hf, EPOCHS: 010, DEBUG: yes, EMPTY: "", RATIO: 1.50}
+cpus: 1.5
+memory: 32GiB
+shm: 512 MiB
+locale: ja_JP.UTF-8
+timezone: Asia/Tokyo
+`
+
+func TestEveryKey(t *testing.T) {
+	got := read(t, files("masu.yaml", full, "requirements.txt", "pandas==2.2.0\n"), "python")
+	want := masu.Project{
+		Dir: "/home/alice/bert", Source: "masu.yaml", Name: "bert-2",
+		Environment: masu.Environment{
+			Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04", Python: "3.10", Torch: "2.0.1", TensorFlow: "2.12", CUDA: "cu118",
+			Apt:    []string{"git", "vim", "g++", "python3=3.11.2-1+b1"},
+			Pip:    []string{"pandas==2.2.0", "transformers[torch]>=4.40", `numpy<2; python_version < "3.9"`},
+			Run:    []string{"git lfs install --system", "set -e\nmake install"},
+			Locale: "ja_JP.UTF-8", Timezone: "Asia/Tokyo",
+		},
+		Want:      masu.Want{Count: 2, Memory: 24 * masu.GiB, Model: "A100"},
+		Apps:      []string{"jupyter", "tensorboard"},
+		Variables: map[string]string{"HF_HOME": "~/work/.hf", "EPOCHS": "010", "DEBUG": "yes", "EMPTY": "", "RATIO": "1.50"},
+		Limits:    masu.Limits{CPUs: 1.5, Memory: 32 * masu.GiB, Shm: 512 * masu.MiB},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestGPUs(t *testing.T) {
+	for text, want := range map[string]masu.Want{
+		"":                            {},
+		"gpus: 0":                     {},
+		"gpus: 3":                     {Count: 3},
+		"gpus: all":                   {All: true},
+		"gpus: {count: 2}":            {Count: 2},
+		"gpus: {memory: 24GiB}":       {Count: 1, Memory: 24 * masu.GiB},
+		"gpus: {model: RTX 4090}":     {Count: 1, Model: "RTX 4090"},
+		"gpus: {share: 1.5GiB}":       {Share: 3 * masu.GiB / 2},
+		"gpus:\n  model: 4090":        {Count: 1, Model: "4090"},
+		"---\ngpus: 1\n# and so on\n": {Count: 1},
+	} {
+		if got := read(t, files("masu.yaml", text), "").Want; got != want {
+			t.Errorf("%q gives %+v", text, got)
+		}
+	}
+}
+
+// TestRefusedYAML is class S of the security rules, as far as it is masu.yaml, and then some.
+func TestRefusedYAML(t *testing.T) {
+	for _, c := range []struct{ text, code, at string }{
+		// S1, S5, S7: nothing passes through, because there is no key for it.
+		{"mounts: [/etc]", "unknown_key", "1:1"},
+		{"volumes: [/var/run/docker.sock:/s]", "unknown_key", "1:1"},
+		{"preset: python\nprivileged: true", "unknown_key", "2:1"},
+		{"cap_add: [SYS_ADMIN]", "unknown_key", "1:1"},
+		{"security_opt: [seccomp=unconfined]", "unknown_key", "1:1"},
+		{"devices: [/dev/sda]", "unknown_key", "1:1"},
+		{"pid: host", "unknown_key", "1:1"},
+		{"ipc: host", "unknown_key", "1:1"},
+		{"uts: host", "unknown_key", "1:1"},
+		{"network: container:masu-a", "unknown_key", "1:1"},
+		{"network_mode: host", "unknown_key", "1:1"},
+		{"userns: host", "unknown_key", "1:1"},
+		{"runtime: nvidia", "unknown_key", "1:1"},
+		{"cgroup_parent: /", "unknown_key", "1:1"},
+		{"sysctls: {kernel.core_pattern: x}", "unknown_key", "1:1"},
+		{"volumes_from: [b]", "unknown_key", "1:1"},
+		{"run_args: [--gpus, all]", "unknown_key", "1:1"},
+		{"gpus: {count: 1, device_ids: [0]}", "unknown_key", "1:18"},
+		{"services: {db: {}}", "key_later", "1:1"},
+		{"Base: debian", "unknown_key", "1:1"},
+		{"1: x", "unknown_key", "1:1"},
+		{"? [a]\n: b", "yaml_no_mapping", "1:3"},
+		{"- preset", "yaml_no_mapping", "1:1"},
+		{"preset", "yaml_no_mapping", "1:1"},
+		// S7: the shape of the text.
+		{"name: a\nname: b", "key_twice", "2:1"},
+		{"env: {A: 1, A: 2}", "key_twice", "1:13"},
+		{"apt: &a [git]\npip: *a", "yaml_fancy", "1:6"},
+		{"apt: *a", "yaml_syntax", "1:6"},
+		{"<<: {name: a}", "yaml_fancy", "1:1"},
+		{"name: !!str a", "yaml_fancy", "1:7"},
+		{"a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: &d [*c,*c]", "yaml_fancy", "1:4"},
+		{"apt: [git", "yaml_syntax", ""},
+		{"name: a: b", "yaml_syntax", "1:8"},
+		{"gpus:\n\tcount: 1", "yaml_tab", "2:1"},
+		{"gpus:\n  \tcount: 1", "yaml_tab", "2:3"},
+		{"name: a\n---\nname: b", "yaml_syntax", "1:1"},
+		{strings.Repeat("[", 20000), "yaml_syntax", ""},
+		{strings.Repeat("{a: ", 20000), "yaml_syntax", ""},
+		{strings.Repeat("- ", 20000), "yaml_syntax", ""},
+		{"name: 'a\x01b'", "yaml_syntax", ""},
+		// Values.
+		{"gpus: 0x10", "value_wrong", "1:7"},
+		{"gpus: 0o7", "value_wrong", "1:7"},
+		{"gpus: 010", "value_wrong", "1:7"},
+		{"gpus: 1_0", "value_wrong", "1:7"},
+		{"gpus: 1.0", "value_wrong", "1:7"},
+		{"gpus: 1e1", "value_wrong", "1:7"},
+		{"gpus: -1", "value_wrong", "1:7"},
+		{"gpus: 65", "value_wrong", "1:7"},
+		{"gpus: 99999999999999999999", "value_wrong", "1:7"},
+		{`gpus: "1"`, "value_wrong", "1:7"},
+		{"gpus: ALL", "value_wrong", "1:7"},
+		{"gpus:", "value_wrong", "1:6"},
+		{"gpus: [0]", "value_wrong", "1:7"},
+		{"gpus: {}", "value_wrong", "1:7"},
+		{"gpus: {count: 0}", "value_wrong", "1:15"},
+		{"gpus: {count: all}", "value_wrong", "1:15"},
+		{"gpus: {memory: 24GB}", "value_wrong", "1:16"},
+		{"gpus: {memory: 24}", "value_wrong", "1:16"},
+		{"gpus: {model: '; rm'}", "value_wrong", "1:15"},
+		{"gpus: {share: 8GiB, count: 1}", "keys_exclude", "1:21"},
+		{"python: 3.9.5", "value_wrong", "1:9"},
+		{"python: 3", "value_wrong", "1:9"},
+		{"python: 2.7", "value_wrong", "1:9"},
+		{"python: [3.9]", "value_wrong", "1:9"},
+		{"torch: 2.0.1+cu118", "value_wrong", "1:8"},
+		{"torch: '>=2'", "value_wrong", "1:8"},
+		{"tensorflow: yes", "value_wrong", "1:13"},
+		{"cuda: cuda11", "value_wrong", "1:7"},
+		{"cuda: 12", "value_wrong", "1:7"},
+		{"preset: caffe", "value_wrong", "1:9"},
+		{"apt: git", "value_wrong", "1:6"},
+		{"apt: [1]", "value_wrong", "1:7"},
+		{"apt: [[git]]", "value_wrong", "1:7"},
+		{"apt: [" + strings.Repeat("git, ", 1001) + "]", "list_too_long", "1:6"},
+		{"run: make", "value_wrong", "1:6"},
+		{"run: ['']", "value_wrong", "1:7"},
+		{`run: ["a\u2028b"]`, "control_character", "1:7"},
+		{`run: ["a\eb"]`, "control_character", "1:7"},
+		{"apps: [Jupyter]", "value_wrong", "1:8"},
+		{"apps: [p8889]", "value_wrong", "1:8"},
+		{"cpus: 0", "value_wrong", "1:7"},
+		{"cpus: .inf", "value_wrong", "1:7"},
+		{"cpus: 0x2", "value_wrong", "1:7"},
+		{"cpus: 2000", "value_wrong", "1:7"},
+		{"memory: 32g", "value_wrong", "1:9"},
+		{"memory: 0GiB", "value_wrong", "1:9"},
+		{"memory: 9999999TiB", "value_wrong", "1:9"},
+		{"memory: -1GiB", "value_wrong", "1:9"},
+		{"shm: 8", "value_wrong", "1:6"},
+		{"locale: ja", "value_wrong", "1:9"},
+		{"timezone: ../../etc/passwd", "value_wrong", "1:11"},
+		{"name: 研究", "project_name", "1:7"},
+		{"name: a--b", "project_name", "1:7"},
+		// S2, S10: paths stay inside.
+		{"dockerfile: /etc/passwd", "path_outside", "1:13"},
+		{"dockerfile: ../Dockerfile", "path_outside", "1:13"},
+		{"dockerfile: a/../../b", "path_outside", "1:13"},
+		{"dockerfile: ~bob/Dockerfile", "path_outside", "1:13"},
+		{"dockerfile: $HOME/Dockerfile", "path_outside", "1:13"},
+		{"dockerfile: Containerfile", "file_missing", ""},
+		{"pip: [/etc/passwd.txt]", "path_outside", "1:7"},
+		{"pip: [../other.txt]", "path_outside", "1:7"},
+		{"pip: [missing.txt]", "file_missing", ""},
+		{"base: debian:12\npreset: python", "keys_exclude", "2:1"},
+		{"preset: python\ndockerfile: requirements.txt", "keys_exclude", "2:1"},
+		{"dockerfile: requirements.txt\napt: [git]", "keys_exclude", "2:1"},
+	} {
+		start := time.Now()
+		_, err := Read(files("masu.yaml", c.text, "requirements.txt", "numpy"), "")
+		at := c.at
+		if at != "" {
+			at = "masu.yaml:" + at
+		}
+		t.Run(c.text[:min(40, len(c.text))], func(t *testing.T) { refused(t, err, c.code, at) })
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%.40q took %v", c.text, d)
+		}
+	}
+}
+
+// TestVariables is row S14.
+func TestVariables(t *testing.T) {
+	for _, name := range []string{
+		"LD_PRELOAD", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES", "DOCKER_RESOURCE_GPU", "SWARM_RESOURCE_X", "MY_RESOURCE_GPU_1",
+		"CUDA_VISIBLE_DEVICES", "PATH", "HOME", "MASU_SPEC", "JUPYTER_TOKEN", "BASH_ENV", "GLIBC_TUNABLES", "GODEBUG",
+	} {
+		_, err := Read(files("masu.yaml", "env: {"+name+": x}"), "")
+		refused(t, err, "env_reserved", "masu.yaml:1:7")
+	}
+	for _, c := range []struct{ text, code string }{
+		{`env: {"A=B": x}`, "env_name"}, {`env: {"A\nB": x}`, "env_name"}, {`env: {"": x}`, "env_name"}, {`env: {1A: x}`, "env_name"},
+		{`env: {"環境": x}`, "env_name"}, {`env: {A B: x}`, "env_name"},
+		{`env: {A: "x\ny"}`, "control_character"}, {`env: {A: "x\0"}`, "control_character"}, {`env: {A: "x\u2029"}`, "control_character"},
+		{`env: {A: "\u202Ex"}`, "control_character"},
+		{`env: {A: [x]}`, "value_wrong"}, {`env: {A: }`, "value_wrong"}, {`env: [A=1]`, "value_wrong"}, {`env: {A: {B: c}}`, "value_wrong"},
+	} {
+		_, err := Read(files("masu.yaml", c.text), "")
+		refused(t, err, c.code, "")
+	}
+}
+
+func TestTheNearestKeyComesFirst(t *testing.T) {
+	for key, want := range map[string]string{"gpu": "gpus", "pyhton": "python", "Timezone": "timezone", "apps_": "apps", "requirements": ""} {
+		_, err := Read(files("masu.yaml", key+": x"), "")
+		refused(t, err, "unknown_key", "masu.yaml:1:1")
+		e := err.(*masu.Error)
+		if got, _, _ := strings.Cut(e.Args[2], ", "); want != "" && got != want {
+			t.Errorf("for %s the first proposal is %s, want %s", key, got, want)
+		}
+	}
+}
+
+func TestMessagesDoNotCarryTerminalCodes(t *testing.T) {
+	_, err := Read(files("masu.yaml", `name: "\e[2Jx"`), "")
+	refused(t, err, "project_name", "masu.yaml:1:7")
+	if e := err.(*masu.Error); strings.ContainsRune(strings.Join(e.Args, ""), 0x1b) {
+		t.Errorf("%q", e.Args)
+	}
+}
+
+// FuzzYAML: nothing crashes, nothing is slow, and what is accepted keeps the promises that the recipe builds on.
+func FuzzYAML(f *testing.F) {
+	for _, s := range []string{full, "gpus: 0x10", "apt: &a [git]\npip: *a", "a: [", "env: {LD_PRELOAD: x}", `pip: ["x\nUSER root"]`, "run: [a]", "dockerfile: Dockerfile", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := Read(files("masu.yaml", text, "requirements.txt", "numpy", "Dockerfile", "FROM x"), "")
+		if err != nil {
+			if masu.KindOf(err) != masu.Invalid {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		for _, s := range append(append([]string{}, p.Environment.Apt...), p.Environment.Pip...) {
+			if !plain(s) || s == "" || s[0] == '-' {
+				t.Errorf("%q lets %q through", text, s)
+			}
+		}
+		for k := range p.Variables {
+			if reserved(k) || !variable.MatchString(k) {
+				t.Errorf("%q lets the variable %q through", text, k)
+			}
+		}
+		if !masu.ValidWorkspaceName(p.Name) {
+			t.Errorf("%q gives the name %q", text, p.Name)
+		}
+	})
+}
