@@ -1,0 +1,219 @@
+package docker
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/build"
+	"github.com/moby/moby/client"
+
+	"github.com/masu-lab/masu"
+)
+
+// Build makes an image with the engine's own BuildKit; see masu.Builder. It
+// fails with Invalid "build_failed" (step, name, exit code),
+// "build_step_refused" (step, name, why), "dockerfile_invalid" (line, why),
+// "dockerfile_frontend" (image) or "build_refused" (why); NotFound "no_image"
+// when the base is neither here nor to be had; Full "disk_full"; Cancelled
+// "build_stopped".
+func (r *Runtime) Build(ctx context.Context, b masu.BuildRequest, progress func(masu.Progress)) (string, error) {
+	if progress == nil {
+		progress = func(masu.Progress) {}
+	}
+	src := newContext(b.Files)
+	steps := newSteps(progress)
+	id, words, err := r.build(ctx, src, b, steps)
+	srcErr := src.close()
+	switch {
+	case ctx.Err() != nil:
+		return "", masu.E(masu.Cancelled, "build_stopped").Because(context.Cause(ctx))
+	case srcErr != nil:
+		return "", srcErr
+	case err != nil:
+		return "", err
+	case words != "" && (isDiskFull(words) || steps.diskFull()):
+		return "", masu.E(masu.Full, "disk_full", r.engine.root).Because(errors.New(words))
+	case words != "":
+		return "", steps.buildTrouble(words).Because(errors.New(words))
+	}
+	if src.left > 0 {
+		progress(masu.Progress{At: time.Now(), Code: "context_links", Args: []string{fmt.Sprint(src.left), src.first}})
+	}
+	return id, nil
+}
+
+// build gives the image's ID, or the words with which the engine ended the build.
+func (r *Runtime) build(ctx context.Context, src io.Reader, b masu.BuildRequest, steps *steps) (id, words string, err error) {
+	res, err := r.api.ImageBuild(ctx, src, r.buildOptions(b))
+	if client.IsErrConnectionFailed(err) {
+		return "", "", r.failed("build", err)
+	}
+	if err != nil {
+		return "", daemonWords(err), nil
+	}
+	defer res.Body.Close()
+	id, words, err = follow(res.Body, steps)
+	if err != nil {
+		return "", "", masu.E(masu.Unreachable, "engine_unreachable", r.api.DaemonHost()).Because(err)
+	}
+	if id == "" && words == "" { // engines that keep images in containerd may not say it
+		img, err := r.inspectImage(ctx, b.Ref)
+		return img.ID, "", err
+	}
+	return id, words, nil
+}
+
+// daemonWords is what the engine said, without the client's preface.
+func daemonWords(err error) string {
+	return strings.TrimPrefix(err.Error(), "Error response from daemon: ")
+}
+
+func (r *Runtime) buildOptions(b masu.BuildRequest) client.ImageBuildOptions {
+	args := map[string]*string{}
+	for k, v := range r.cfg.Site.Proxy { // these names are known to every Dockerfile and are no part of the cache's key
+		args[strings.ToLower(k)], args[strings.ToUpper(k)] = &v, &v
+	}
+	for k, v := range b.Args {
+		args[k] = &v
+	}
+	o := client.ImageBuildOptions{
+		Version:    build.BuilderBuildKit,
+		Dockerfile: b.Dockerfile,
+		Target:     b.Target,
+		BuildArgs:  args,
+		Labels:     maps.Clone(b.Labels),
+		NoCache:    b.NoCache,
+		Remove:     true,
+	}
+	if b.Ref != "" {
+		o.Tags = []string{string(b.Ref)}
+	}
+	return o
+}
+
+// follow reads the engine's answer to its end: the image's ID, or the words with which it failed.
+func follow(body io.Reader, steps *steps) (id, words string, err error) {
+	dec := json.NewDecoder(body)
+	for {
+		var m struct {
+			ID    string          `json:"id"`
+			Aux   json.RawMessage `json:"aux"`
+			Error string          `json:"error"`
+		}
+		if err := dec.Decode(&m); err == io.EOF {
+			return id, words, nil
+		} else if err != nil {
+			return "", "", fmt.Errorf("build: read the engine's answer: %w", err)
+		}
+		switch {
+		case m.Error != "":
+			words = m.Error
+		case m.ID == "moby.buildkit.trace":
+			var raw []byte
+			if err := json.Unmarshal(m.Aux, &raw); err != nil {
+				return "", "", fmt.Errorf("build: trace: %w", err)
+			}
+			t, err := decodeTrace(raw)
+			if err != nil {
+				return "", "", fmt.Errorf("build: trace: %w", err)
+			}
+			steps.take(t)
+		case m.ID == "moby.image.id":
+			var aux struct{ ID string }
+			if err := json.Unmarshal(m.Aux, &aux); err != nil {
+				return "", "", fmt.Errorf("build: image ID: %w", err)
+			}
+			id = aux.ID
+		}
+	}
+}
+
+// buildContext is a folder as the tar stream that the engine reads.
+type buildContext struct {
+	*io.PipeReader
+	done  chan struct{}
+	err   error // of the folder, not of the stream
+	left  int   // entries that are neither files nor folders
+	first string
+}
+
+func newContext(files fs.FS) *buildContext {
+	pr, pw := io.Pipe()
+	c := &buildContext{PipeReader: pr, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		err := c.write(tar.NewWriter(pw), files)
+		if !errors.Is(err, io.ErrClosedPipe) {
+			c.err = err
+		}
+		pw.CloseWithError(err)
+	}()
+	return c
+}
+
+// close ends the stream and tells what was wrong with the folder.
+func (c *buildContext) close() error {
+	_ = c.PipeReader.Close()
+	<-c.done
+	return c.err
+}
+
+// write sends regular files and folders as root's. Links could point out of
+// the folder and are left out.
+func (c *buildContext) write(tw *tar.Writer, files fs.FS) error {
+	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return masu.E(masu.Invalid, "context_unreadable", path).Because(err)
+		}
+		if path == "." {
+			return nil
+		}
+		if !d.IsDir() && !d.Type().IsRegular() {
+			if c.left++; c.first == "" {
+				c.first = path
+			}
+			return nil
+		}
+		return writeEntry(tw, files, path, d)
+	})
+	if err != nil {
+		return err
+	}
+	return tw.Close()
+}
+
+func writeEntry(tw *tar.Writer, files fs.FS, path string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return masu.E(masu.Invalid, "context_unreadable", path).Because(err)
+	}
+	h := &tar.Header{Name: path, Mode: int64(info.Mode().Perm()), ModTime: info.ModTime(), Typeflag: tar.TypeReg, Size: info.Size()}
+	if h.ModTime.IsZero() {
+		h.ModTime = time.Unix(0, 0)
+	}
+	if d.IsDir() {
+		h.Name, h.Typeflag, h.Size = path+"/", tar.TypeDir, 0
+		return tw.WriteHeader(h)
+	}
+	f, err := files.Open(path)
+	if err != nil {
+		return masu.E(masu.Invalid, "context_unreadable", path).Because(err)
+	}
+	defer f.Close()
+	if err := tw.WriteHeader(h); err != nil {
+		return err
+	}
+	n, err := io.Copy(tw, io.LimitReader(f, h.Size))
+	if err == nil && n < h.Size {
+		return masu.E(masu.Conflict, "context_changed", path)
+	}
+	return err
+}

@@ -1,0 +1,70 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/masu-lab/masu"
+)
+
+// sample is the CPU time that a box had used at a moment.
+type sample struct {
+	container string
+	used      time.Duration
+	at        time.Time
+}
+
+// Measure tells what a running box uses: its CPU as the mean since the last
+// Measure, or over one second the first time.
+func (r *Runtime) Measure(ctx context.Context, id masu.WorkspaceID) (masu.Load, error) {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	c, err := r.running(ctx, id)
+	if err != nil {
+		return masu.Load{}, err
+	}
+	r.mu.Lock()
+	last, ok := r.samples[id]
+	r.mu.Unlock()
+	ok = ok && last.container == c.ID
+	res, err := r.api.ContainerStats(ctx, c.ID, client.ContainerStatsOptions{IncludePreviousSample: !ok})
+	if err != nil {
+		return masu.Load{}, r.failed("stats", err)
+	}
+	defer res.Body.Close()
+	var s container.StatsResponse
+	if err := json.NewDecoder(res.Body).Decode(&s); err != nil {
+		return masu.Load{}, r.failed("stats", err)
+	}
+	if !ok {
+		last = sample{used: time.Duration(s.PreCPUStats.CPUUsage.TotalUsage), at: s.PreRead}
+	}
+	now := sample{container: c.ID, used: time.Duration(s.CPUStats.CPUUsage.TotalUsage), at: s.Read}
+	r.mu.Lock()
+	r.samples[id] = now
+	r.mu.Unlock()
+	return load(last, now, s), nil
+}
+
+func load(last, now sample, s container.StatsResponse) masu.Load {
+	l := masu.Load{
+		Memory:      masu.Bytes(s.MemoryStats.Usage),
+		MemoryLimit: masu.Bytes(s.MemoryStats.Limit),
+		PIDs:        int(s.PidsStats.Current),
+	}
+	// The page cache is given back when somebody needs it. (total_inactive_file: cgroup v1; inactive_file: v2.)
+	for _, key := range []string{"total_inactive_file", "inactive_file"} {
+		if cache := masu.Bytes(s.MemoryStats.Stats[key]); cache > 0 && cache < l.Memory {
+			l.Memory -= cache
+			break
+		}
+	}
+	if wall := now.at.Sub(last.at); wall > 0 && now.used > last.used {
+		l.CPU = float64(now.used-last.used) / float64(wall)
+	}
+	return l
+}

@@ -1,0 +1,338 @@
+package docker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/masu-lab/masu"
+)
+
+// replaceGrace is what a running box gets to end when another one takes its place.
+const replaceGrace = 10 * time.Second
+
+var boxID = regexp.MustCompile(`^[a-z0-9]{1,40}$`) // it becomes part of paths and names
+
+// Start makes the box's container and starts it; see masu.Runner. A start that
+// fails leaves neither a container nor a staged folder behind. It fails with
+// NotFound "no_image", Conflict "box_name_taken", Unreachable
+// "gpu_runtime_missing", "gpu_missing" or "gpu_driver_broken", Full
+// "disk_full", or what Host.Stage says about a folder.
+func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
+	if !boxID.MatchString(string(b.ID)) {
+		return fmt.Errorf("docker: %q cannot be a box's ID", b.ID)
+	}
+	ctx, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	unlock, err := r.locks.lock(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	img, err := r.inspectImage(ctx, masu.ImageRef(b.Image))
+	if err != nil {
+		return err
+	}
+	old, err := r.find(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	if old != nil && old.State.Running && old.Image == img.ID && old.Config.Labels[labelSpec] == digest(b) {
+		return r.unpause(ctx, old)
+	}
+	if err := r.ensureNetwork(ctx); err != nil {
+		return err
+	}
+	if old != nil && old.State.Running {
+		// Its folders are staged where the new ones will be.
+		if err := r.stop(ctx, old.ID, replaceGrace); err != nil {
+			return err
+		}
+	}
+	p := plan{box: b, lab: r.cfg.Lab, agent: r.cfg.Agent, proxy: r.cfg.Site.Proxy, imageID: img.ID, engine: r.engine}
+	if img.Config != nil {
+		p.image = img.Config.Env
+	}
+	if err := r.stage(&p); err != nil {
+		return errors.Join(err, r.unstage(b.ID))
+	}
+	if err := r.run(ctx, p, old); err != nil {
+		return errors.Join(r.failedGPU(b, err), r.unstage(b.ID))
+	}
+	r.forget(b.ID)
+	return nil
+}
+
+// run starts old if it is what the plan would make, and a new container otherwise.
+func (r *Runtime) run(ctx context.Context, p plan, old *container.InspectResponse) error {
+	want := p.create()
+	if old != nil {
+		if old.Image == p.imageID && old.Config.Labels[labelForm] == want.Config.Labels[labelForm] {
+			_, err := r.api.ContainerStart(ctx, old.ID, client.ContainerStartOptions{})
+			return err
+		}
+		if err := r.remove(ctx, old.ID); err != nil {
+			return err
+		}
+	}
+	made, err := r.api.ContainerCreate(ctx, want)
+	if isConflict(err) {
+		return masu.E(masu.Conflict, "box_name_taken", want.Name).Because(err)
+	}
+	if err != nil {
+		// The engine may have made it although the answer was lost.
+		return errors.Join(err, r.discard(ctx, p.box.ID))
+	}
+	if _, err := r.api.ContainerStart(ctx, made.ID, client.ContainerStartOptions{}); err != nil {
+		return errors.Join(err, r.discard(ctx, p.box.ID))
+	}
+	return nil
+}
+
+// discard removes a box that did not come to life, also when the caller has gone.
+func (r *Runtime) discard(ctx context.Context, id masu.WorkspaceID) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyUp)
+	defer cancel()
+	c, err := r.find(ctx, id)
+	if err != nil || c == nil {
+		return err
+	}
+	return r.remove(ctx, c.ID)
+}
+
+func (r *Runtime) unpause(ctx context.Context, c *container.InspectResponse) error {
+	if !c.State.Paused {
+		return nil
+	}
+	_, err := r.api.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{})
+	return r.failed("unpause", err)
+}
+
+// find gives the box's container, nil if there is none. One that bears the
+// name without being this lab's is Conflict "box_name_taken".
+func (r *Runtime) find(ctx context.Context, id masu.WorkspaceID) (*container.InspectResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	res, err := r.api.ContainerInspect(ctx, boxName(id), client.ContainerInspectOptions{})
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.failed("inspect", err)
+	}
+	c := res.Container
+	if c.Config.Labels[labelLab] != r.cfg.Lab || c.Config.Labels[labelWorkspace] != string(id) {
+		return nil, masu.E(masu.Conflict, "box_name_taken", boxName(id))
+	}
+	return &c, nil
+}
+
+// stage makes the plan's folders safe to mount, and lowers its promise of sudo
+// where a folder could not be ID-mapped: root in the box would be root there.
+func (r *Runtime) stage(p *plan) error {
+	id := p.box.ID
+	p.sources = make([]string, len(p.box.Mounts))
+	if r.cfg.Host.Rootless() {
+		p.socket = r.socketDir(id)
+		for i, m := range p.box.Mounts {
+			p.sources[i] = m.Folder
+		}
+		return os.MkdirAll(p.socket, 0o700)
+	}
+	if err := r.unstage(id); err != nil {
+		return err
+	}
+	for i, m := range p.box.Mounts {
+		if m.Folder == "" {
+			continue
+		}
+		at := r.stagePath(id, i)
+		if err := os.MkdirAll(at, 0o700); err != nil {
+			return fmt.Errorf("docker: stage: %w", err)
+		}
+		reason, err := r.cfg.Host.Stage(p.box.Owner, m.Folder, at, m.Dataset)
+		if err != nil {
+			return err
+		}
+		if reason != "" && p.box.Agent.Sudo {
+			r.cfg.Log.Info("no sudo in box", "workspace", id, "folder", m.Folder, "reason", reason)
+			p.box.Agent.Sudo, p.box.Agent.NoSudo = false, reason
+		}
+		p.sources[i] = at
+	}
+	return nil
+}
+
+// unstage never removes more than empty folders: what is mounted is a member's.
+func (r *Runtime) unstage(id masu.WorkspaceID) error {
+	dir := r.stageDir(id)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("docker: unstage: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		at := filepath.Join(dir, e.Name())
+		if err := r.cfg.Host.Unstage(at); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if err := os.Remove(at); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, os.Remove(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// ensureNetwork makes the lab's bridge, on which boxes reach the world but not each other.
+func (r *Runtime) ensureNetwork(ctx context.Context) error {
+	r.netMu.Lock()
+	defer r.netMu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	name := networkName(r.cfg.Lab)
+	_, err := r.api.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	if !isNotFound(err) {
+		return r.failed("network", err)
+	}
+	_, err = r.api.NetworkCreate(ctx, name, client.NetworkCreateOptions{
+		Driver: "bridge",
+		Labels: map[string]string{labelLab: r.cfg.Lab},
+		Options: map[string]string{
+			"com.docker.network.bridge.enable_icc": "false",
+			"com.docker.network.bridge.name":       bridgeName(r.cfg.Lab),
+		},
+	})
+	if isConflict(err) {
+		return nil
+	}
+	return r.failed("network", err)
+}
+
+// bridgeName is the network's interface on the host: a name that firewall
+// rules may rely on, of the at most 15 characters that the kernel takes.
+func bridgeName(lab string) string {
+	sum := sha256.Sum256([]byte(lab))
+	return "masu-" + hex.EncodeToString(sum[:])[:10]
+}
+
+// Stop asks the box to end and ends it after grace, which is rounded up to
+// whole seconds; see masu.Runner.
+func (r *Runtime) Stop(ctx context.Context, id masu.WorkspaceID, grace time.Duration) error {
+	unlock, err := r.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := r.find(ctx, id)
+	if err != nil || c == nil {
+		return ignoreForeign(err)
+	}
+	if err := r.unpause(ctx, c); err != nil { // what is frozen cannot end itself
+		return err
+	}
+	if c.State.Running {
+		if err := r.stop(ctx, c.ID, grace); err != nil {
+			return err
+		}
+	}
+	r.forget(id)
+	return r.unstage(id)
+}
+
+func (r *Runtime) stop(ctx context.Context, container string, grace time.Duration) error {
+	seconds := int((grace + time.Second - 1) / time.Second)
+	ctx, cancel := context.WithTimeout(ctx, grace+slow)
+	defer cancel()
+	_, err := r.api.ContainerStop(ctx, container, client.ContainerStopOptions{Timeout: &seconds})
+	if isNotFound(err) {
+		return nil
+	}
+	return r.failed("stop", err)
+}
+
+// Remove ends the box at once and removes it; see masu.Runner.
+func (r *Runtime) Remove(ctx context.Context, id masu.WorkspaceID) error {
+	unlock, err := r.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := r.find(ctx, id)
+	if err != nil {
+		return ignoreForeign(err)
+	}
+	if c != nil {
+		if err := r.remove(ctx, c.ID); err != nil {
+			return err
+		}
+	}
+	r.forget(id)
+	if err := r.unstage(id); err != nil {
+		return err
+	}
+	if r.cfg.Host.Rootless() {
+		return os.RemoveAll(r.socketDir(id)) // the agent's socket and nothing else
+	}
+	return nil
+}
+
+// remove takes the anonymous volumes of the image's VOLUME lines along; named ones stay.
+func (r *Runtime) remove(ctx context.Context, container string) error {
+	ctx, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	_, err := r.api.ContainerRemove(ctx, container, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if isNotFound(err) {
+		return nil
+	}
+	return r.failed("remove", err)
+}
+
+// ignoreForeign: a container that is not ours is, for Stop and Remove, no box at all.
+func ignoreForeign(err error) error {
+	if masu.CodeOf(err) == "box_name_taken" {
+		return nil
+	}
+	return err
+}
+
+// RemoveVolume removes a volume that a box of this lab was given; it succeeds
+// when there is none. One that a box still has is Conflict "volume_in_use";
+// one that is not this lab's is Denied "volume_not_ours".
+func (r *Runtime) RemoveVolume(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	v, err := r.api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return r.failed("volume", err)
+	}
+	if v.Volume.Labels[labelLab] != r.cfg.Lab {
+		return masu.E(masu.Denied, "volume_not_ours", name)
+	}
+	_, err = r.api.VolumeRemove(ctx, name, client.VolumeRemoveOptions{})
+	switch {
+	case isNotFound(err):
+		return nil
+	case isConflict(err):
+		return masu.E(masu.Conflict, "volume_in_use", name).Because(err)
+	}
+	return r.failed("volume", err)
+}
