@@ -163,7 +163,7 @@ func readRun(d *document, k key, n *yaml.Node) error {
 		if s == "" || len(s) > 16<<10 {
 			return d.wrong(k, c)
 		}
-		if !plainScript(s) {
+		if !plainScript(c.Value) {
 			return masu.E(masu.Invalid, "control_character", d.at(c), k.name)
 		}
 		d.p.Environment.Run = append(d.p.Environment.Run, s)
