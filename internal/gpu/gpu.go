@@ -114,6 +114,9 @@ func (i *Inventory) get(ctx context.Context) (*query, error) {
 		go i.examine(context.WithoutCancel(ctx), q)
 	}
 	i.mu.Unlock()
+	if q.finished() {
+		return q, q.err
+	}
 	timer := time.NewTimer(i.deadline - time.Since(q.started))
 	defer timer.Stop()
 	select {
@@ -127,14 +130,18 @@ func (i *Inventory) get(ctx context.Context) (*query, error) {
 	}
 }
 
-// stale tells whether a new query must be made. One that still runs never is.
-func (q *query) stale(keep time.Duration) bool {
+func (q *query) finished() bool {
 	select {
 	case <-q.done:
-		return q.err != nil || time.Since(q.ended) > keep
+		return true
 	default:
 		return false
 	}
+}
+
+// stale tells whether a new query must be made. One that still runs never is.
+func (q *query) stale(keep time.Duration) bool {
+	return q.finished() && (q.err != nil || time.Since(q.ended) > keep)
 }
 
 // examine asks the driver. It ends at the deadline, unless the driver holds its process.
