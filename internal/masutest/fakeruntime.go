@@ -1,0 +1,548 @@
+package masutest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// FakeRuntime is a masu.Runtime in memory that passes the suite. Its boxes
+// understand a few words of shell, keep files, and answer at ports with the
+// test's own handlers; at masu.AgentPort each answers as an agent whose apps
+// are all ready. It starts out with the image "masu-test/base".
+type FakeRuntime struct {
+	mu       sync.Mutex
+	boxes    map[masu.WorkspaceID]*fakeBox
+	images   map[string]*fakeImage // by ID
+	volumes  map[string]files
+	handlers map[int]http.Handler
+	watchers map[*watcher]bool
+	cached   map[string]bool // steps of builds that were done once
+	made     int             // containers so far
+	builds   int
+
+	down      bool
+	startErr  error
+	buildErr  error
+	pullErr   error
+	startGate chan struct{} // nil, or closed when starts may go on
+	buildGate chan struct{}
+	registry  map[masu.ImageRef]bool // what Pull can fetch
+}
+
+var (
+	_ masu.Runtime  = (*FakeRuntime)(nil)
+	_ masu.Measurer = (*FakeRuntime)(nil)
+)
+
+// NewRuntime returns a fake with nothing in it but the image "masu-test/base".
+func NewRuntime() *FakeRuntime {
+	f := &FakeRuntime{
+		boxes:    map[masu.WorkspaceID]*fakeBox{},
+		images:   map[string]*fakeImage{},
+		volumes:  map[string]files{},
+		handlers: map[int]http.Handler{},
+		watchers: map[*watcher]bool{},
+		cached:   map[string]bool{},
+		registry: map[masu.ImageRef]bool{},
+	}
+	f.AddImage("masu-test/base:latest", nil)
+	return f
+}
+
+// AddImage puts an image on the fake's engine and returns its ID.
+func (f *FakeRuntime) AddImage(ref masu.ImageRef, labels map[string]string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	img := &fakeImage{
+		id:      imageID("added", string(ref)),
+		refs:    []masu.ImageRef{tagged(ref)},
+		labels:  maps.Clone(labels),
+		files:   files{"/etc/passwd": []byte("root:x:0:0::/root:/bin/sh\n")},
+		created: time.Now(),
+	}
+	f.images[img.id] = img
+	return img.id
+}
+
+// Publish makes Pull able to fetch ref.
+func (f *FakeRuntime) Publish(ref masu.ImageRef) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.registry[tagged(ref)] = true
+}
+
+// Handle makes every box answer at port with h; BoxOf tells which box is asked.
+func (f *FakeRuntime) Handle(port int, h http.Handler) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.handlers[port] = h
+}
+
+type boxKey struct{}
+
+// BoxOf tells the box to which a request for a FakeRuntime's handler was sent.
+func BoxOf(r *http.Request) masu.WorkspaceID {
+	id, _ := r.Context().Value(boxKey{}).(masu.WorkspaceID)
+	return id
+}
+
+// FailStart makes each Start fail with err, until it is called with nil.
+func (f *FakeRuntime) FailStart(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.startErr = err
+}
+
+// FailBuild makes each Build fail with err, until it is called with nil.
+func (f *FakeRuntime) FailBuild(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buildErr = err
+}
+
+// FailPull makes each Pull fail with err, until it is called with nil.
+func (f *FakeRuntime) FailPull(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pullErr = err
+}
+
+// BlockStart makes each Start wait, until release is called or its context ends.
+func (f *FakeRuntime) BlockStart() (release func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gate := make(chan struct{})
+	f.startGate = gate
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+// BlockBuild makes each Build wait before its first step, until release is called or its context ends.
+func (f *FakeRuntime) BlockBuild() (release func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gate := make(chan struct{})
+	f.buildGate = gate
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+// Unreachable makes the engine go away, or come back. Boxes run on meanwhile.
+func (f *FakeRuntime) Unreachable(down bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down = down
+	if down {
+		for w := range f.watchers {
+			w.fail(f.unreachable())
+		}
+	}
+}
+
+// Die ends a box from inside with an exit code, as a crash does.
+func (f *FakeRuntime) Die(id masu.WorkspaceID, code int, oom bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b, ok := f.boxes[id]; ok {
+		f.end(b, code, oom)
+	}
+}
+
+// Vanish removes a box behind everybody's back.
+func (f *FakeRuntime) Vanish(id masu.WorkspaceID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.remove(id)
+}
+
+// Box gives the box as it was last started.
+func (f *FakeRuntime) Box(id masu.WorkspaceID) (masu.Box, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, ok := f.boxes[id]
+	if !ok {
+		return masu.Box{}, false
+	}
+	return b.box, true
+}
+
+// Builds counts the builds that were begun.
+func (f *FakeRuntime) Builds() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.builds
+}
+
+// HasVolume tells whether there is a volume of that name.
+func (f *FakeRuntime) HasVolume(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.volumes[name]
+	return ok
+}
+
+func (f *FakeRuntime) unreachable() error {
+	return masu.E(masu.Unreachable, "engine_unreachable", "fake")
+}
+
+// enter locks the fake for a call, unless the engine is away or the caller is.
+func (f *FakeRuntime) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	if f.down {
+		f.mu.Unlock()
+		return nil, f.unreachable()
+	}
+	return f.mu.Unlock, nil
+}
+
+// pass waits at a gate.
+func pass(ctx context.Context, gate chan struct{}) error {
+	if gate == nil {
+		return nil
+	}
+	select {
+	case <-gate:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Info describes the fake.
+func (f *FakeRuntime) Info(ctx context.Context) (masu.RuntimeInfo, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return masu.RuntimeInfo{}, err
+	}
+	defer leave()
+	return masu.RuntimeInfo{Name: "fake", Version: "1", API: "1.41", LiveRestore: true, Root: "/fake", Cgroup: "2"}, nil
+}
+
+// Close ends all boxes, so that no goroutine is left.
+func (f *FakeRuntime) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.boxes {
+		f.end(b, 143, false)
+	}
+	for w := range f.watchers {
+		w.fail(f.unreachable())
+	}
+	return nil
+}
+
+// Start is masu.Runner's.
+func (f *FakeRuntime) Start(ctx context.Context, b masu.Box) error {
+	f.mu.Lock()
+	gate := f.startGate
+	f.mu.Unlock()
+	if err := pass(ctx, gate); err != nil {
+		return err
+	}
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if f.startErr != nil {
+		return f.startErr
+	}
+	img := f.image(masu.ImageRef(b.Image))
+	if img == nil {
+		return masu.E(masu.NotFound, "no_image", b.Image)
+	}
+	spec := boxDigest(b)
+	old := f.boxes[b.ID]
+	if old != nil && (old.spec != spec || old.image != img.id) {
+		f.remove(b.ID)
+		old = nil
+	}
+	if old == nil {
+		f.made++
+		old = &fakeBox{id: b.ID, box: b, spec: spec, image: img.id, files: maps.Clone(img.files),
+			handle: imageID("container", fmt.Sprint(f.made))[len("sha256:"):], log: newFakeLog()}
+		f.boxes[b.ID] = old
+		for _, m := range b.Mounts {
+			if _, ok := f.volumes[m.Volume]; m.Volume != "" && !ok {
+				f.volumes[m.Volume] = files{}
+			}
+		}
+	}
+	if old.life == nil {
+		old.life = newLife()
+		old.started, old.ended, old.code, old.oom = time.Now(), time.Time{}, 0, false
+		f.changed(b.ID)
+	}
+	return nil
+}
+
+// Stop is masu.Runner's; its boxes end at once when asked.
+func (f *FakeRuntime) Stop(ctx context.Context, id masu.WorkspaceID, grace time.Duration) error {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if b, ok := f.boxes[id]; ok {
+		code := 143
+		if grace <= 0 {
+			code = 137
+		}
+		f.end(b, code, false)
+	}
+	return nil
+}
+
+// Remove is masu.Runner's.
+func (f *FakeRuntime) Remove(ctx context.Context, id masu.WorkspaceID) error {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	f.remove(id)
+	return nil
+}
+
+func (f *FakeRuntime) remove(id masu.WorkspaceID) {
+	if b, ok := f.boxes[id]; ok {
+		f.end(b, 137, false)
+		delete(f.boxes, id)
+		f.changed(id)
+	}
+}
+
+// end is called with the lock held.
+func (f *FakeRuntime) end(b *fakeBox, code int, oom bool) {
+	if b.life == nil {
+		return
+	}
+	b.life.end()
+	b.life = nil
+	b.ended, b.code, b.oom = time.Now(), code, oom
+	b.log.wake()
+	f.changed(b.id)
+}
+
+// RemoveVolume is masu.Runner's.
+func (f *FakeRuntime) RemoveVolume(ctx context.Context, name string) error {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, b := range f.boxes {
+		if slices.ContainsFunc(b.box.Mounts, func(m masu.Mount) bool { return m.Volume == name }) {
+			return masu.E(masu.Conflict, "volume_in_use", name)
+		}
+	}
+	delete(f.volumes, name)
+	return nil
+}
+
+// Boxes is masu.Runner's.
+func (f *FakeRuntime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var out []masu.BoxStatus
+	for _, b := range f.boxes {
+		s := masu.BoxStatus{ID: b.id, Owner: b.box.Owner.Name, Name: b.box.Name, Run: b.box.Run, State: masu.BoxExited, Image: b.image,
+			GPUs: slices.Clone(b.box.GPUs), StartedAt: b.started, EndedAt: b.ended, ExitCode: b.code, OOM: b.oom, Spec: b.spec, Handle: b.handle}
+		if b.life != nil {
+			s.State = masu.BoxRunning
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// watcher is one call of Changes.
+type watcher struct {
+	mu   sync.Mutex
+	ids  []masu.WorkspaceID
+	err  error
+	news chan struct{} // has room for one
+}
+
+func (w *watcher) tell(id masu.WorkspaceID) {
+	w.mu.Lock()
+	w.ids = append(w.ids, id)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func (w *watcher) fail(err error) {
+	w.mu.Lock()
+	w.err = err
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func (w *watcher) nudge() {
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+func (w *watcher) take() ([]masu.WorkspaceID, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids := w.ids
+	w.ids = nil
+	return ids, w.err
+}
+
+func (f *FakeRuntime) changed(id masu.WorkspaceID) {
+	for w := range f.watchers {
+		w.tell(id)
+	}
+}
+
+// Changes is masu.Runner's. It begins with every box there is, for what
+// happened before it listened.
+func (f *FakeRuntime) Changes(ctx context.Context) iter.Seq2[masu.WorkspaceID, error] {
+	return func(yield func(masu.WorkspaceID, error) bool) {
+		w := &watcher{news: make(chan struct{}, 1)}
+		leave, err := f.enter(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				yield("", err)
+			}
+			return
+		}
+		f.watchers[w] = true
+		w.ids = slices.Collect(maps.Keys(f.boxes))
+		leave()
+		defer func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			delete(f.watchers, w)
+		}()
+		for {
+			ids, err := w.take()
+			for _, id := range ids {
+				if !yield(id, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield("", err)
+				return
+			}
+			select {
+			case <-w.news:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// find gives a box and, when it must run, its life.
+func (f *FakeRuntime) find(id masu.WorkspaceID, running bool) (*fakeBox, error) {
+	b, ok := f.boxes[id]
+	if !ok {
+		return nil, masu.E(masu.NotFound, "no_box", id)
+	}
+	if running && b.life == nil {
+		return nil, masu.E(masu.Conflict, "box_not_running", b.box.Name)
+	}
+	return b, nil
+}
+
+// Logs is masu.Runner's.
+func (f *FakeRuntime) Logs(ctx context.Context, id masu.WorkspaceID, w io.Writer, follow bool) error {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	b, err := f.find(id, false)
+	leave()
+	if err != nil {
+		return err
+	}
+	return b.log.copy(ctx, w, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return follow && b.life != nil
+	})
+}
+
+// Print adds to what the box has printed.
+func (f *FakeRuntime) Print(id masu.WorkspaceID, text string) {
+	f.mu.Lock()
+	b := f.boxes[id]
+	f.mu.Unlock()
+	if b != nil {
+		_, _ = b.log.Write([]byte(text))
+	}
+}
+
+// Dial is masu.Runner's.
+func (f *FakeRuntime) Dial(ctx context.Context, id masu.WorkspaceID, port int) (net.Conn, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	b, err := f.find(id, true)
+	if err != nil {
+		return nil, err
+	}
+	h := f.handlers[port]
+	if h == nil && port == masu.AgentPort {
+		h = fakeAgent(b.box.Agent)
+	}
+	if h == nil {
+		return nil, masu.E(masu.Unreachable, "port_silent", port)
+	}
+	return b.life.dial(id, port, h), nil
+}
+
+// Measure is masu.Measurer's.
+func (f *FakeRuntime) Measure(ctx context.Context, id masu.WorkspaceID) (masu.Load, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return masu.Load{}, err
+	}
+	defer leave()
+	b, err := f.find(id, true)
+	if err != nil {
+		return masu.Load{}, err
+	}
+	return masu.Load{CPU: 0.5, Memory: 64 * masu.MiB, MemoryLimit: b.box.Limits.Memory, PIDs: 1 + b.life.count()}, nil
+}
+
+func boxDigest(b masu.Box) string {
+	j, err := json.Marshal(b)
+	if err != nil {
+		panic(err) // plain data: cannot happen
+	}
+	return imageID(string(j))[len("sha256:"):][:24]
+}
+
+func imageID(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
