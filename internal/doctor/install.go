@@ -45,16 +45,16 @@ const (
 // NotFound "engine_missing", one that ends or does not answer in time is
 // Unreachable "engine_not_started"; both leave their words in the log named.
 func StartEngine(ctx context.Context) error {
-	return startEngine(ctx, "dockerd", usualSocket, engineLog)
-}
-
-func startEngine(ctx context.Context, program, socket, logPath string) error {
-	if askEngine(ctx, socket).err == nil {
+	if askEngine(ctx, usualSocket).err == nil {
 		return nil
 	}
 	if os.Geteuid() != 0 {
 		return masu.E(masu.Denied, "engine_needs_root")
 	}
+	return startEngine(ctx, "dockerd", usualSocket, engineLog)
+}
+
+func startEngine(ctx context.Context, program, socket, logPath string) error {
 	path, err := lookPath(program)
 	if err != nil {
 		return masu.E(masu.NotFound, "engine_missing").Because(err)

@@ -70,8 +70,8 @@ func (d *devcontainer) parse() error {
 		"image":        d.image,
 		"name":         d.name,
 		"build":        d.readBuild,
-		"dockerFile":   d.text1(&d.build.dockerfile),
-		"context":      d.text1(&d.build.context),
+		"dockerFile":   d.word(&d.build.dockerfile),
+		"context":      d.word(&d.build.context),
 		"containerEnv": d.variables,
 		"remoteEnv":    d.variables,
 		"forwardPorts": func(string, *hujson.Value) error {
@@ -147,7 +147,7 @@ func str(v *hujson.Value) (string, bool) {
 	return l.String(), plain(l.String())
 }
 
-func (d *devcontainer) text1(field *string) func(string, *hujson.Value) error {
+func (d *devcontainer) word(field *string) func(string, *hujson.Value) error {
 	return func(key string, v *hujson.Value) error {
 		s, ok := str(v)
 		if !ok || s == "" {
@@ -182,9 +182,9 @@ func (d *devcontainer) name(key string, v *hujson.Value) error {
 func (d *devcontainer) readBuild(key string, v *hujson.Value) error {
 	d.build.at = d.at(v)
 	return d.each("build.", v, map[string]func(string, *hujson.Value) error{
-		"dockerfile": d.text1(&d.build.dockerfile),
-		"context":    d.text1(&d.build.context),
-		"target":     d.text1(&d.build.target),
+		"dockerfile": d.word(&d.build.dockerfile),
+		"context":    d.word(&d.build.context),
+		"target":     d.word(&d.build.target),
 		"args": func(key string, v *hujson.Value) (err error) {
 			d.build.args, err = d.pairs(key, v, func(name string) bool { return !variable.MatchString(name) })
 			return err
