@@ -1,0 +1,530 @@
+package sqlite
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/masutest"
+)
+
+const writerVariable = "MASU_SQLITE_TEST_WRITER"
+
+// TestMain makes the test binary also the program that is killed while it writes.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(writerVariable); path != "" {
+		fmt.Fprintln(os.Stderr, writeForEver(path))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func config(path string) Config {
+	return Config{Path: path, Reserve: -1, Log: slog.New(slog.DiscardHandler)}
+}
+
+func openAt(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), config(path))
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	masutest.Store(t, func(t *testing.T) masu.Store { return openAt(t, filepath.Join(t.TempDir(), "masu.db")) })
+}
+
+func TestMigrationsAreNeverEdited(t *testing.T) {
+	released := map[string]string{
+		"0001_start.sql": "9b708245259af75afc5168c2b02444859349c185f289f768a94299d3d4764347",
+	}
+	all, err := migrations(migrationFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		sum := sha256.Sum256([]byte(m.sql))
+		if got := hex.EncodeToString(sum[:]); got != released[m.name] {
+			t.Errorf("%s has the hash %s; released steps are never edited, a new one is entered here", m.name, got)
+		}
+		delete(released, m.name)
+	}
+	for name := range released {
+		t.Errorf("%s is gone", name)
+	}
+}
+
+func TestWhoMayRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "masu.db")
+	s := openAt(t, path)
+	appendEvents(t, s, 1)
+	if err := filepath.WalkDir(filepath.Dir(path), func(p string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has the mode %v", p, info.Mode())
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	openAt(t, path)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("a file that all may read was left so: %v, %v", info.Mode(), err)
+	}
+}
+
+func appendEvents(t *testing.T, s *Store, n int) {
+	t.Helper()
+	for i := range n {
+		err := s.Update(t.Context(), func(tx masu.Tx) error {
+			return tx.Append(masu.Event{Verb: "up", Object: strings.Repeat("x", 500), Args: []string{strconv.Itoa(i)}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// closed makes a store with something in it, and closes it.
+func closed(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "masu.db")
+	s, err := Open(t.Context(), config(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, s, 50)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRefusesWhatItCannotTrust(t *testing.T) {
+	for name, c := range map[string]struct {
+		harm func(path string) error
+		kind masu.Kind
+		code string
+	}{
+		"zeroed":    {func(p string) error { return overwrite(p, make([]byte, 100)) }, masu.Conflict, "store_corrupt"},
+		"truncated": {halve, masu.Conflict, "store_corrupt"},
+		"text":      {func(p string) error { return os.WriteFile(p, []byte("a shopping list\n"), 0o600) }, masu.Conflict, "store_corrupt"},
+		"garbage":   {garbage, masu.Conflict, "store_corrupt"},
+		"empty":     {func(p string) error { return os.Truncate(p, 0) }, masu.Conflict, "store_empty_file"},
+		"read-only": {func(p string) error { return os.Chmod(p, 0o400) }, masu.Denied, "store_readonly"},
+		"chmod 000": {func(p string) error { return os.Chmod(p, 0) }, masu.Denied, "store_denied"},
+		"folder":    {func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, masu.Conflict, "store_not_a_file"},
+		"link":      {func(p string) error { return errors.Join(os.Rename(p, p+"2"), os.Symlink(p+"2", p)) }, masu.Conflict, "store_not_a_file"},
+		"lost":      {func(p string) error { return os.Rename(p, p+"-wal") }, masu.Conflict, "store_lost"},
+		"foreign":   {foreign, masu.Conflict, "store_corrupt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := closed(t)
+			if err := c.harm(path); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(t.Context(), config(path))
+			if err == nil {
+				_ = s.Close()
+			}
+			e, ok := errors.AsType[*masu.Error](err)
+			if !ok || e.Kind != c.kind || e.Code != c.code || len(e.Args) == 0 || e.Args[0] != path {
+				t.Fatalf("got %v, want %v %s %s", err, c.kind, c.code, path)
+			}
+			if c.kind == masu.Denied {
+				return
+			}
+			if _, err := Salvage(t.Context(), path); err != nil {
+				t.Fatalf("salvage: %v", err)
+			}
+			appendEvents(t, openAt(t, path), 1)
+		})
+	}
+}
+
+func overwrite(path string, start []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(start, 0)
+	return errors.Join(err, f.Close())
+}
+
+func halve(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, info.Size()/2)
+}
+
+// garbage spoils every page but the first.
+func garbage(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	junk := []byte(strings.Repeat("junk", 1024))
+	for at := int64(len(junk)); err == nil && at < info.Size(); at += int64(len(junk)) {
+		_, err = f.WriteAt(junk, at)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// foreign puts some other program's database in the place.
+func foreign(path string) error {
+	if err := os.Truncate(path, 0); err != nil {
+		return err
+	}
+	db, err := pool(path, 1)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec("CREATE TABLE bookmarks (url TEXT)")
+	return errors.Join(err, db.Close())
+}
+
+func TestSalvageKeepsTheOldFiles(t *testing.T) {
+	path := closed(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, err := Salvage(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(filepath.Join(moved, "masu.db"))
+	if err != nil || string(after) != string(before) {
+		t.Errorf("the old file is not in %s as it was: %v", moved, err)
+	}
+	if _, err := Salvage(t.Context(), path+"-other"); masu.CodeOf(err) != "store_missing" {
+		t.Errorf("nothing to set aside: %v", err)
+	}
+}
+
+// TestHalfMade: a crash while the store is made leaves nothing that is taken for one.
+func TestHalfMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "masu.db")
+	for _, left := range []string{".new", ".new-wal", ".new-shm"} {
+		if err := os.WriteFile(path+left, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendEvents(t, openAt(t, path), 1)
+	if _, err := os.Lstat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the draft is still there: %v", err)
+	}
+}
+
+func TestMigrates(t *testing.T) {
+	path := closed(t)
+	first, err := migrations(migrationFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := first
+	for n := len(first) + 1; n <= len(first)+5; n++ {
+		all = append(all[:len(all):len(all)], migration{fmt.Sprintf("%04d_more.sql", n), fmt.Sprintf("CREATE TABLE more%d (x TEXT) STRICT;", n)})
+		s, err := open(t.Context(), config(path), all)
+		if err != nil {
+			t.Fatalf("migrating to %d: %v", n, err)
+		}
+		if _, err := s.write.Exec(fmt.Sprintf("INSERT INTO more%d VALUES ('y')", n)); err != nil {
+			t.Errorf("step %d was not done: %v", n, err)
+		}
+		if err := errors.Join(s.VerifyEvents(t.Context()), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The newest copies stay, and each can be opened by the masu that wrote it.
+	kept, err := filepath.Glob(path + ".bak-*")
+	if err != nil || len(kept) != backups || kept[0] != fmt.Sprintf("%s.bak-%d", path, len(all)-backups) {
+		t.Errorf("kept %v, %v", kept, err)
+	}
+	old, err := open(t.Context(), config(kept[0]), all[:len(all)-backups])
+	if err != nil {
+		t.Fatalf("open the copy: %v", err)
+	}
+	if err := errors.Join(old.VerifyEvents(t.Context()), old.Close()); err != nil {
+		t.Error(err)
+	}
+
+	_, err = Open(t.Context(), config(path))
+	e, ok := errors.AsType[*masu.Error](err)
+	if !ok || e.Code != "store_newer" || e.Args[1] != strconv.Itoa(len(all)) || e.Args[2] != strconv.Itoa(len(first)) {
+		t.Errorf("a newer schema: %v", err)
+	}
+
+	broken := append(all[:len(all):len(all)], migration{"9999_broken.sql", "CREATE TABLE half (x TEXT) STRICT; SELECT no_such_function();"})
+	if s, err := open(t.Context(), config(path), broken); err == nil {
+		_ = s.Close()
+		t.Fatal("a broken step was taken")
+	}
+	s, err := open(t.Context(), config(path), all)
+	if err != nil {
+		t.Fatalf("after a broken step: %v", err)
+	}
+	defer s.Close()
+	if _, err := s.write.Exec("SELECT * FROM half"); err == nil {
+		t.Error("half of the broken step was kept")
+	}
+}
+
+func TestMigrationNumbers(t *testing.T) {
+	one := &fstest.MapFile{Data: []byte("SELECT 1")}
+	for _, names := range [][2]string{{"0001_a.sql", "0003_b.sql"}, {"0001_a.sql", "0001_b.sql"}, {"0002_a.sql", "0003_b.sql"}} {
+		files := fstest.MapFS{"migrations/" + names[0]: one, "migrations/" + names[1]: one}
+		if _, err := migrations(files); err == nil {
+			t.Errorf("%v were taken", names)
+		}
+	}
+}
+
+func TestEventsShowTampering(t *testing.T) {
+	for name, c := range map[string]struct {
+		harm string
+		line string
+	}{
+		"deleted":    {"DELETE FROM event WHERE seq = 20", "20"},
+		"changed":    {"UPDATE event SET doc = replace(doc, '\"verb\":\"up\"', '\"verb\":\"rm\"') WHERE seq = 7", "7"},
+		"cut off":    {"DELETE FROM event WHERE seq > 48", "49"},
+		"all gone":   {"DELETE FROM event", "1"},
+		"renumbered": {"UPDATE event SET seq = 1000 WHERE seq = 30", "30"},
+		"added":      {"INSERT INTO event (seq, hash, doc) SELECT 51, hash, doc FROM event WHERE seq = 50", "51"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openAt(t, filepath.Join(t.TempDir(), "masu.db"))
+			appendEvents(t, s, 50)
+			if err := s.VerifyEvents(t.Context()); err != nil {
+				t.Fatalf("untouched: %v", err)
+			}
+			if _, err := s.write.Exec(c.harm); err == nil && name != "added" {
+				t.Error("the triggers let it pass")
+			}
+			if _, err := s.write.Exec("DROP TRIGGER event_stays; DROP TRIGGER event_is_final; " + c.harm); err != nil && name != "added" {
+				t.Fatal(err)
+			}
+			err := s.VerifyEvents(t.Context())
+			e, ok := errors.AsType[*masu.Error](err)
+			if !ok || e.Code != "events_broken" || e.Args[0] != c.line {
+				t.Errorf("got %v, want events_broken %s", err, c.line)
+			}
+			if name == "cut off" { // and it still shows after more was written
+				appendEvents(t, s, 1)
+				if err := s.VerifyEvents(t.Context()); masu.CodeOf(err) != "events_broken" {
+					t.Errorf("after one more line: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// TestFull: a full disk refuses what is new, keeps what is there, and needs no restart.
+func TestFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		if os.Geteuid() == 0 {
+			t.Fatalf("mount: %v", err)
+		}
+		t.Skip("only root can make a small disk")
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	c := config(filepath.Join(dir, "masu.db"))
+	c.Reserve = masu.MiB
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	appendEvents(t, s, 10)
+	if !s.reserve.held {
+		t.Fatal("no room was kept back")
+	}
+
+	ballast := filepath.Join(dir, "ballast")
+	fill(t, ballast)
+	appendEvents(t, s, 10) // the reserve gives way
+	if s.reserve.held {
+		t.Error("the reserve was not given up")
+	}
+	fill(t, ballast)
+	for err = nil; err == nil; {
+		err = s.Update(t.Context(), func(tx masu.Tx) error {
+			return tx.PutWorkspace(masu.Workspace{ID: "w", Name: "w", Label: "w", Image: strings.Repeat("x", 300_000)})
+		})
+	}
+	e, ok := errors.AsType[*masu.Error](err)
+	if !ok || e.Kind != masu.Full || e.Code != "store_full" || e.Args[0] != c.Path {
+		t.Fatalf("on a full disk: %v", err)
+	}
+	if err := s.VerifyEvents(t.Context()); err != nil {
+		t.Errorf("reading on a full disk: %v", err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, s, 10)
+	if !s.reserve.held {
+		t.Error("the reserve did not come back")
+	}
+	if err := s.VerifyEvents(t.Context()); err != nil {
+		t.Errorf("after there was room again: %v", err)
+	}
+}
+
+// fill appends to a file until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+}
+
+// TestReadOnlyDisk: the file's mode allows what its file system does not.
+func TestReadOnlyDisk(t *testing.T) {
+	path := closed(t)
+	dir := filepath.Dir(path)
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		if os.Geteuid() == 0 {
+			t.Fatalf("mount: %v", err)
+		}
+		t.Skip("only root can make a disk read-only")
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, filepath.Join(dir, "new.db")} {
+		if _, err := Open(t.Context(), config(p)); masu.CodeOf(err) != "store_readonly" {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
+// writeForEver commits an event at a time and says so when it is committed.
+func writeForEver(path string) error {
+	ctx := context.Background()
+	s, err := Open(ctx, config(path))
+	if err != nil {
+		return err
+	}
+	for {
+		var last int64
+		err := s.Update(ctx, func(tx masu.Tx) error {
+			w, err := tx.Workspace("w")
+			if err != nil && masu.KindOf(err) != masu.NotFound {
+				return err
+			}
+			w.ID, w.Name, w.Label = "w", "w", "w"
+			w.Project.Limits.PIDs++
+			last = int64(w.Project.Limits.PIDs)
+			return errors.Join(tx.PutWorkspace(w), tx.Append(masu.Event{Verb: "count"}))
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Println(last)
+	}
+}
+
+func TestKilledWhileWriting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "masu.db")
+	for round := range 10 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), writerVariable+"="+path)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ {
+			if told, err = strconv.Atoi(lines.Text()); err != nil {
+				t.Fatal(err)
+			}
+			if n == 5+round { // what it said in the meantime is read too
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		_ = cmd.Wait() // it was killed
+		if told == 0 {
+			t.Fatal("nothing was written")
+		}
+
+		s := openAt(t, path) // quick_check included
+		if err := s.VerifyEvents(t.Context()); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+		err = s.View(t.Context(), func(tx masu.Tx) error {
+			w, err := tx.Workspace("w")
+			events, err2 := tx.Events(0, 1_000_000)
+			if have := w.Project.Limits.PIDs; have < told || have > told+1 || have != len(events) {
+				t.Errorf("round %d: %d were committed, %d and %d events are there", round, told, have, len(events))
+			}
+			return errors.Join(err, err2)
+		})
+		if err := errors.Join(err, s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	s, err := Open(b.Context(), config(filepath.Join(b.TempDir(), "masu.db")))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for b.Loop() {
+		if err := s.Update(b.Context(), func(tx masu.Tx) error { return tx.Append(masu.Event{At: time.Unix(0, 0), Verb: "up"}) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
