@@ -40,7 +40,8 @@ const (
 
 // plan is all that decides what container a box becomes.
 type plan struct {
-	box     masu.Box
+	box     masu.Box // with sudo only if its folders allow it
+	wish    string   // digest of the Box as it was asked for
 	lab     string
 	agent   string   // the masu binary on the host
 	sources []string // for each of box.Mounts where it is on the host; "" for a volume
@@ -183,7 +184,7 @@ func (p plan) labels() map[string]string {
 		labelName:      b.Name,
 		labelRun:       strconv.FormatBool(b.Run),
 		labelGPUs:      join(b.GPUs),
-		labelSpec:      digest(b),
+		labelSpec:      p.wish,
 		labelDev:       string(dev),
 	}
 }

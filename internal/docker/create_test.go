@@ -32,6 +32,7 @@ func examplePlan() plan {
 			Agent:     masu.AgentSpec{User: alice(), Work: "/home/alice/work", Sudo: true, Apps: []string{"jupyter"}, Env: map[string]string{"MASU": "1"}, Lang: masu.Japanese},
 			Variables: map[string]string{"HF_HOME": "/home/alice/work/.hf"},
 		},
+		wish:    "digest-of-the-box",
 		lab:     "lab000000001",
 		agent:   "/usr/local/bin/masu",
 		sources: []string{"", "/run/masu/stage/abcdefghijkl/1", "/run/masu/stage/abcdefghijkl/2"},

@@ -46,7 +46,7 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 	if err != nil {
 		return err
 	}
-	if old != nil && old.State.Running && old.Image == img.ID && old.Config.Labels[labelSpec] == digest(b) {
+	if old != nil && old.State.Running && old.Image == img.ID && old.Config.Labels[labelSpec] == digest(b) { // what runs is left alone, also by a newer masu that would make it otherwise
 		return r.unpause(ctx, old)
 	}
 	if err := r.ensureNetwork(ctx); err != nil {
@@ -58,7 +58,7 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 			return err
 		}
 	}
-	p := plan{box: b, lab: r.cfg.Lab, agent: r.cfg.Agent, proxy: r.cfg.Site.Proxy, imageID: img.ID, engine: r.engine}
+	p := plan{box: b, wish: digest(b), lab: r.cfg.Lab, agent: r.cfg.Agent, proxy: r.cfg.Site.Proxy, imageID: img.ID, engine: r.engine}
 	if img.Config != nil {
 		p.image = img.Config.Env
 	}
@@ -76,26 +76,62 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 func (r *Runtime) run(ctx context.Context, p plan, old *container.InspectResponse) error {
 	want := p.create()
 	if old != nil {
-		if old.Image == p.imageID && old.Config.Labels[labelForm] == want.Config.Labels[labelForm] {
+		if p.made(old, want) {
 			_, err := r.api.ContainerStart(ctx, old.ID, client.ContainerStartOptions{})
-			return err
+			if !isNotFound(err) {
+				return err
+			}
+			// Somebody removed the network that it was connected to: it can never start again.
 		}
 		if err := r.remove(ctx, old.ID); err != nil {
 			return err
 		}
 	}
-	made, err := r.api.ContainerCreate(ctx, want)
-	if isConflict(err) {
-		return masu.E(masu.Conflict, "box_name_taken", want.Name).Because(err)
+	id, err := r.make(ctx, p, want)
+	if masu.CodeOf(err) == "box_name_taken" {
+		return err // not ours to discard
+	}
+	if err == nil {
+		_, err = r.api.ContainerStart(ctx, id, client.ContainerStartOptions{})
 	}
 	if err != nil {
 		// The engine may have made it although the answer was lost.
 		return errors.Join(err, r.discard(ctx, p.box.ID))
 	}
-	if _, err := r.api.ContainerStart(ctx, made.ID, client.ContainerStartOptions{}); err != nil {
-		return errors.Join(err, r.discard(ctx, p.box.ID))
-	}
 	return nil
+}
+
+// made tells whether a container is what the plan would make.
+func (p plan) made(c *container.InspectResponse, want client.ContainerCreateOptions) bool {
+	return c.Image == p.imageID && c.Config.Labels[labelForm] == want.Config.Labels[labelForm]
+}
+
+// make creates the container, or gives the equal one that somebody else has
+// just made; Conflict "box_name_taken" for another one.
+func (r *Runtime) make(ctx context.Context, p plan, want client.ContainerCreateOptions) (id string, err error) {
+	const tries = 100
+	for range tries {
+		made, err := r.api.ContainerCreate(ctx, want)
+		if !isConflict(err) {
+			return made.ID, err
+		}
+		c, err := r.find(ctx, p.box.ID)
+		switch {
+		case err != nil:
+			return "", err
+		case c != nil && p.made(c, want):
+			return c.ID, nil
+		case c != nil:
+			return "", masu.E(masu.Conflict, "box_name_taken", want.Name)
+		}
+		// The name is given away a moment before the container can be seen.
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return "", masu.E(masu.Conflict, "box_name_taken", want.Name)
 }
 
 // discard removes a box that did not come to life, also when the caller has gone.

@@ -3,6 +3,7 @@ package masutest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -88,11 +89,15 @@ func testExecCancel(r *rig) {
 		ctx, cancel := context.WithCancel(r.ctx)
 		w, done := newLineWriter(), make(chan error, 1)
 		go func() {
-			_, err := r.rt.Exec(ctx, b.ID, masu.Exec{
+			code, err := r.rt.Exec(ctx, b.ID, masu.Exec{
 				Argv:   []string{"sh", "-c", "echo $$ > /tmp/parent; sleep 3600 & echo $! > /tmp/child; echo ready; wait"},
 				TTY:    tty,
 				Stdout: w,
 			})
+			if err == nil {
+				err = fmt.Errorf("it ended by itself with %d", code)
+				w.lines <- "\nready, or not: " + err.Error()
+			}
 			done <- err
 		}()
 		r.await(w, "ready")
