@@ -19,7 +19,7 @@ func benchDaemon(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.masu(ctx, dir, "up", "--detach", "--wait"); err != nil {
+	if _, err := b.masu(ctx, dir, "up", "--no-check", "--quiet", "--no-open"); err != nil {
 		return nil, err
 	}
 	one, err := b.rss()
@@ -32,7 +32,7 @@ func benchDaemon(ctx context.Context, b *bench) ([]row, error) {
 	}
 	for i := range many - 1 {
 		name := fmt.Sprintf("kept-%d", i)
-		if _, err := b.masu(ctx, dir, "up", "--detach", "--wait", "--name", name); err != nil {
+		if _, err := b.masu(ctx, dir, "up", "--no-check", "--quiet", "--no-open", "--name", name); err != nil {
 			return nil, err
 		}
 		if _, err := b.masu(ctx, dir, "stop", name); err != nil {

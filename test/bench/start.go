@@ -32,7 +32,7 @@ func benchStart(ctx context.Context, b *bench) ([]row, error) {
 			return nil, err
 		}
 		begin := time.Now()
-		if _, err := b.masu(ctx, dir, "up", "--detach", "--wait"); err != nil {
+		if _, err := b.masu(ctx, dir, "up", "--no-check", "--quiet", "--no-open"); err != nil {
 			return nil, err
 		}
 		ours = append(ours, time.Since(begin).Seconds())
@@ -109,7 +109,7 @@ func benchRebuild(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.masu(ctx, dir, "up", "--detach", "--wait"); err != nil {
+	if _, err := b.masu(ctx, dir, "up", "--no-check", "--quiet", "--no-open"); err != nil {
 		return nil, err
 	}
 	image, err := b.imageOf(ctx, dir, "rebuilt")

@@ -25,12 +25,19 @@ type lab struct {
 	dir    string // holds state, run and log
 	socket string
 	port   int
+	engine string // address; "" for the host's own
 	daemon *exec.Cmd
 	log    *os.File
 }
 
 // newLab starts a daemon as root and removes everything it made when the test ends.
 func newLab(t *testing.T) *lab {
+	t.Helper()
+	return newLabOn(t, "")
+}
+
+// newLabOn is newLab on another engine than the host's.
+func newLabOn(t *testing.T, engine string) *lab {
 	t.Helper()
 	if os.Geteuid() != 0 || os.Getenv("MASU_BIN") == "" {
 		t.Skip("needs root, an engine and MASU_BIN; make test gives all three")
@@ -42,7 +49,7 @@ func newLab(t *testing.T) *lab {
 	if err := os.Chmod(dir, 0o755); err != nil { // members must reach the socket in it
 		t.Fatal(err)
 	}
-	l := &lab{t: t, bin: os.Getenv("MASU_BIN"), dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), port: freePort(t)}
+	l := &lab{t: t, bin: os.Getenv("MASU_BIN"), dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), port: freePort(t), engine: engine}
 	if l.log, err = os.Create(filepath.Join(dir, "daemon.log")); err != nil {
 		t.Fatal(err)
 	}
@@ -68,12 +75,15 @@ func (l *lab) start() {
 		"--state", filepath.Join(l.dir, "state"),
 		"--socket", l.socket,
 		"--listen", fmt.Sprintf("127.0.0.1:%d", l.port))
+	if l.engine != "" {
+		l.daemon.Args = append(l.daemon.Args, "--engine", l.engine)
+	}
 	l.daemon.Stdout, l.daemon.Stderr = l.log, l.log
 	if err := l.daemon.Start(); err != nil {
 		l.t.Fatal(err)
 	}
 	l.until(30*time.Second, "the daemon answers", func() bool {
-		return exec.Command(l.bin, "ls", "--json").Run() == nil || l.as("root", "ls").err == nil
+		return l.as("root", "ls").err == nil
 	})
 }
 

@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// engine is a second engine in a network namespace of its own: one beside the
+// host's would tear down the first one's firewall rules.
+type engine struct {
+	t           *testing.T
+	dir, addr   string
+	liveRestore bool
+	cmd         *exec.Cmd
+}
+
+func newEngine(t *testing.T, liveRestore bool) *engine {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "masu-engine-") // not a tmpfs: layers are large
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{t: t, dir: dir, addr: "unix://" + filepath.Join(dir, "d.sock"), liveRestore: liveRestore}
+	t.Cleanup(e.remove)
+	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte(`{"live-restore":`+strconv.FormatBool(liveRestore)+"}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// The network namespace outlives the engine, as a host's does.
+	if out, err := exec.Command("ip", "netns", "add", filepath.Base(dir)).CombinedOutput(); err != nil {
+		t.Fatalf("ip netns add: %v: %s", err, out)
+	}
+	_ = exec.Command("ip", "-n", filepath.Base(dir), "link", "set", "lo", "up").Run()
+	e.start()
+	return e
+}
+
+func (e *engine) start() {
+	e.t.Helper()
+	log, err := os.OpenFile(filepath.Join(e.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer log.Close()
+	e.cmd = exec.Command("nsenter", "--net=/run/netns/"+filepath.Base(e.dir), "dockerd",
+		"--config-file", filepath.Join(e.dir, "daemon.json"), "--data-root", filepath.Join(e.dir, "data"),
+		"--exec-root", filepath.Join(e.dir, "exec"), "-p", filepath.Join(e.dir, "pid"), "-H", e.addr)
+	e.cmd.Stdout, e.cmd.Stderr = log, log
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := e.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for exec.Command("docker", "-H", e.addr, "version").Run() != nil {
+		if time.Now().After(deadline) {
+			b, _ := os.ReadFile(filepath.Join(e.dir, "log"))
+			e.t.Fatalf("the second engine does not answer:\n%s", tail(string(b), 20))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// kill ends the engine as a crash does.
+func (e *engine) kill() {
+	_ = e.cmd.Process.Signal(syscall.SIGKILL)
+	_ = e.cmd.Wait()
+}
+
+func (e *engine) remove() {
+	ids, _ := exec.Command("docker", "-H", e.addr, "ps", "-aq").Output()
+	if list := strings.Fields(string(ids)); len(list) > 0 {
+		_ = exec.Command("docker", append([]string{"-H", e.addr, "rm", "-f"}, list...)...).Run()
+	}
+	_ = e.cmd.Process.Signal(syscall.SIGTERM)
+	_ = e.cmd.Wait()
+	if b, err := os.ReadFile(filepath.Join(e.dir, "exec", "containerd", "containerd.pid")); err == nil {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGTERM)
+		}
+	}
+	_ = exec.Command("ip", "netns", "del", filepath.Base(e.dir)).Run()
+	_ = exec.Command("sh", "-c", "grep -o '"+e.dir+"[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l").Run()
+	_ = os.RemoveAll(e.dir)
+}
+
+// take copies an image from the host's engine.
+func (e *engine) take(images ...string) {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.t.Context(), 3*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "sh", "-c", "docker save "+strings.Join(images, " ")+" | docker -H "+e.addr+" load").CombinedOutput()
+	if err != nil {
+		e.t.Fatalf("copy %v: %v: %s", images, err, out)
+	}
+}
+
+// environments are the images of masu's that the host's engine has, with the bases they came from.
+func environments(t *testing.T) []string {
+	t.Helper()
+	var refs []string
+	for ref := range strings.FieldsSeq(docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=masu.environment")) {
+		if !strings.HasSuffix(ref, ":<none>") {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// TestEngineRestart is rows F4 and F5: with live-restore the box is the same
+// process afterwards; without it the workspace says why it stopped and one up
+// brings it back.
+func TestEngineRestart(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		t.Run("live-restore="+strconv.FormatBool(live), func(t *testing.T) {
+			e := newEngine(t, live)
+			l := newLabOn(t, e.addr)
+			alice := l.member("e2ealice")
+			dir := l.folder(alice, "thesis", nil)
+			l.takeImages(e)
+			l.must("e2ealice", "up", "--no-check", dir)
+			w := l.only("e2ealice")
+			pid, err := exec.Command("docker", "-H", e.addr, "inspect", "-f", "{{.State.Pid}}", "masu-"+w.ID).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.kill()
+			e.start()
+			if live {
+				l.until(30*time.Second, "the workspace runs again", func() bool { return l.as("e2ealice", "exec", "thesis", "--", "true").code == 0 })
+				now, err := exec.Command("docker", "-H", e.addr, "inspect", "-f", "{{.State.Pid}}", "masu-"+w.ID).Output()
+				if err != nil || string(now) != string(pid) {
+					t.Errorf("the box was process %s and is now %s (%v)", pid, now, err)
+				}
+				if p := l.phase("e2ealice", "thesis"); p != "running" {
+					t.Errorf("the workspace is %s", p)
+				}
+				return
+			}
+			l.until(30*time.Second, "the workspace knows that the engine has restarted", func() bool { return l.phase("e2ealice", "thesis") == "stopped" })
+			if w := l.only("e2ealice"); w.Trouble == nil || w.Trouble.Code != "engine_restarted" {
+				t.Errorf("the workspace does not say why it stopped: %+v", w.Trouble)
+			}
+			l.must("e2ealice", "up", dir)
+		})
+	}
+}
+
+// takeImages spares the second engine the build: the host's engine has the
+// same environment from an earlier test, or makes it now.
+func (l *lab) takeImages(e *engine) {
+	l.t.Helper()
+	refs := environments(l.t)
+	if len(refs) == 0 {
+		return // it will be built there
+	}
+	e.take(append(refs, bases(l.t)...)...)
+}
+
+func bases(t *testing.T) []string {
+	t.Helper()
+	var refs []string
+	for ref := range strings.FieldsSeq(docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=debian")) {
+		if !strings.HasSuffix(ref, ":<none>") {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
