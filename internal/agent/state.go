@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// state is what the agent tells about its box, and who waits for news.
+type state struct {
+	mu       sync.Mutex
+	received bool       // the member is
+	asked    []masu.App // in the order they were asked for
+	found    []masu.App // opened by hand, by port
+	active   time.Time
+	password string
+	told     masu.AgentStatus
+	changed  chan struct{} // closed at the next change
+}
+
+func newState() *state {
+	s := &state{changed: make(chan struct{}), active: time.Now()}
+	s.told = s.status()
+	return s
+}
+
+// now gives the status, and a channel that is closed when it is no longer true.
+func (s *state) now() (masu.AgentStatus, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told, s.changed
+}
+
+// change lets f change the state and tells those who wait if that made a difference.
+func (s *state) change(f func(*state)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s)
+	status := s.status()
+	if reflect.DeepEqual(status, s.told) {
+		return
+	}
+	s.told = status
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *state) status() masu.AgentStatus {
+	apps := make([]masu.App, 0, len(s.asked)+len(s.found))
+	apps = append(append(apps, s.asked...), s.found...)
+	return masu.AgentStatus{
+		Ready:      s.received && !slices.ContainsFunc(s.asked, func(a masu.App) bool { return !a.Ready }),
+		Apps:       apps,
+		ActiveAt:   s.active,
+		PasswordID: s.password,
+	}
+}
+
+// app changes one of the apps that were asked for.
+func (s *state) app(name string, f func(*masu.App)) {
+	s.change(func(s *state) {
+		for i := range s.asked {
+			if s.asked[i].Name == name {
+				f(&s.asked[i])
+			}
+		}
+	})
+}
+
+// ports replaces what was opened by hand, keeping since when each was there.
+func (s *state) ports(open []int, now time.Time) {
+	s.change(func(s *state) {
+		var found []masu.App
+		for _, port := range open {
+			if slices.ContainsFunc(s.asked, func(a masu.App) bool { return a.Port == port }) {
+				continue
+			}
+			a := masu.App{Name: portName(port), Port: port, Ready: true, Since: now}
+			if i := slices.IndexFunc(s.found, func(b masu.App) bool { return b.Port == port }); i >= 0 {
+				a = s.found[i]
+			}
+			found = append(found, a)
+		}
+		slices.SortFunc(found, func(a, b masu.App) int { return cmp.Compare(a.Port, b.Port) })
+		s.found = found
+	})
+}
+
+// activeAt takes note of activity; it never goes back. Small steps are not news.
+func (s *state) activeAt(t time.Time) {
+	s.change(func(s *state) {
+		if t.Sub(s.active) >= activityStep {
+			s.active = t
+		}
+	})
+}
