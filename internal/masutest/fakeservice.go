@@ -1,0 +1,497 @@
+package masutest
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"io"
+	"iter"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// EchoPort is where every box of a FakeService sends back what it is sent.
+const EchoPort = 7
+
+// FakeService is a lab in memory: As gives what each actor may do there. It
+// keeps no environments; every workspace runs the fake runtime's only image.
+type FakeService struct {
+	Runtime *FakeRuntime
+
+	mu    sync.Mutex
+	lab   string
+	rooms map[masu.WorkspaceID]*room
+	built map[masu.ImageRef][]masu.Username // who asked for an image
+	langs map[masu.Username]masu.Lang
+	news  chan struct{} // closed, and made anew, at each change
+	work  sync.WaitGroup
+}
+
+// room is a workspace and what its last operation has told.
+type room struct {
+	masu.Workspace
+	user  masu.User
+	told  []masu.Progress
+	round int // counts the operations: one that was overtaken changes nothing more
+}
+
+// NewService returns a lab without workspaces.
+func NewService() *FakeService {
+	return &FakeService{
+		Runtime: NewRuntime(), lab: strings.ToLower(rand.Text()[:12]), news: make(chan struct{}),
+		rooms: map[masu.WorkspaceID]*room{}, built: map[masu.ImageRef][]masu.Username{}, langs: map[masu.Username]masu.Lang{},
+	}
+}
+
+// As gives the actor's service.
+func (f *FakeService) As(a masu.Actor) masu.Service { return &fakeActor{f, a} }
+
+// Close ends all boxes and waits until nothing goes on.
+func (f *FakeService) Close() error {
+	f.work.Wait()
+	return f.Runtime.Close()
+}
+
+// changed is called with the lock held.
+func (f *FakeService) changed() {
+	close(f.news)
+	f.news = make(chan struct{})
+}
+
+type fakeActor struct {
+	*FakeService
+	actor masu.Actor
+}
+
+var _ masu.Service = (*fakeActor)(nil)
+
+// find is called with the lock held.
+func (s *fakeActor) find(name string) (*room, error) {
+	for _, r := range s.rooms {
+		mine := r.Owner == s.actor.Name
+		switch {
+		case mine && name == r.Name,
+			(mine || s.actor.Admin) && name == string(r.ID),
+			(mine || s.actor.Admin) && name == string(r.Owner)+"/"+r.Name:
+			return r, nil
+		}
+	}
+	return nil, masu.E(masu.NotFound, "no_workspace", name)
+}
+
+// box finds a workspace and whether it runs.
+func (s *fakeActor) box(name string) (masu.WorkspaceID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(name)
+	if err != nil {
+		return "", err
+	}
+	if r.Phase != masu.Running {
+		return r.ID, masu.E(masu.Conflict, "box_not_running", r.Name)
+	}
+	return r.ID, nil
+}
+
+func (s *fakeActor) Whoami(context.Context) (masu.Hello, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.actor
+	a.Lang = cmp.Or(s.langs[a.Name], a.Lang)
+	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888"}, nil
+}
+
+func (s *fakeActor) Read(_ context.Context, dir string) (masu.Plan, error) {
+	if err := folder(dir); err != nil {
+		return masu.Plan{}, err
+	}
+	return masu.Plan{
+		Project: masu.Project{Dir: dir, Name: filepath.Base(dir)}, Base: "masu-test/base", Ref: "masu/env:fake",
+		Recipe: []masu.File{{Path: "Dockerfile", Text: "FROM masu-test/base\n"}},
+	}, nil
+}
+
+func folder(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return masu.E(masu.Invalid, "folder_not_found", dir).Because(err)
+	}
+	if !info.IsDir() {
+		return masu.E(masu.Invalid, "folder_not_a_folder", dir)
+	}
+	return nil
+}
+
+func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, error) {
+	name := q.Name
+	if name == "" {
+		name = filepath.Base(q.Dir)
+	}
+	if !masu.ValidWorkspaceName(name) {
+		return masu.Workspace{}, masu.E(masu.Invalid, "project_name", "name", name)
+	}
+	if q.Dir != "" {
+		if err := folder(q.Dir); err != nil {
+			return masu.Workspace{}, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(name)
+	switch {
+	case err != nil && q.Dir == "":
+		return masu.Workspace{}, err
+	case err != nil:
+		now := time.Now()
+		r = &room{user: s.actor.User, Workspace: masu.Workspace{ID: newID(), Owner: s.actor.Name, Name: name,
+			Label: name + "--" + string(s.actor.Name), CreatedAt: now}}
+		r.Project = masu.Project{Dir: q.Dir, Name: name, Apps: []string{"jupyter"}}
+		s.rooms[r.ID] = r
+	case r.Phase == masu.Running && !q.Restart:
+		return r.Workspace, nil
+	}
+	r.told = nil
+	s.begin(r)
+	return r.Workspace, nil
+}
+
+// begin is called with the lock held.
+func (s *fakeActor) begin(r *room) {
+	r.round++
+	round := r.round
+	s.move(r, masu.Building, nil)
+	b := masu.Box{ID: r.ID, Name: r.Name, Owner: r.user, Image: "masu-test/base",
+		Agent: masu.AgentSpec{User: r.user, Work: r.user.Home + "/work", Apps: r.Project.Apps}}
+	s.work.Go(func() {
+		s.step(r, round, masu.Starting, masu.Progress{Step: "image", Name: "environment", State: masu.StepCached})
+		// The operation is the lab's own: it goes on when who asked for it has gone.
+		if err := s.Runtime.Start(context.Background(), b); err != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if r.round == round {
+				s.move(r, masu.Failed, &masu.Trouble{Kind: masu.KindOf(err), Code: masu.CodeOf(err)})
+			}
+			return
+		}
+		s.step(r, round, masu.Running, masu.Progress{Step: "box", Name: "box", State: masu.StepDone})
+	})
+}
+
+// step tells what was done and moves on, unless something newer has begun.
+func (s *fakeActor) step(r *room, round int, p masu.Phase, told masu.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.round != round {
+		return
+	}
+	told.At = time.Now()
+	r.told = append(r.told, told)
+	s.move(r, p, nil)
+}
+
+func (s *fakeActor) move(r *room, p masu.Phase, trouble *masu.Trouble) {
+	r.Phase, r.Trouble, r.ChangedAt = p, trouble, time.Now()
+	r.Apps = nil
+	if p == masu.Running {
+		for _, a := range r.Project.Apps {
+			r.Apps = append(r.Apps, masu.App{Name: a, Port: appPort(a), Ready: true})
+		}
+	}
+	s.changed()
+}
+
+func (s *fakeActor) Watch(ctx context.Context, name string) iter.Seq2[masu.Progress, error] {
+	return func(yield func(masu.Progress, error) bool) {
+		for n := 0; ; {
+			s.mu.Lock()
+			r, err := s.find(name)
+			if err != nil {
+				s.mu.Unlock()
+				yield(masu.Progress{}, err)
+				return
+			}
+			n = min(n, len(r.told)) // a new operation may have begun
+			told, settled, news := slices.Clone(r.told[n:]), r.Phase.Settled(), s.news
+			s.mu.Unlock()
+			for _, p := range told {
+				if !yield(p, nil) {
+					return
+				}
+			}
+			n += len(told)
+			if settled {
+				return
+			}
+			select {
+			case <-news:
+			case <-ctx.Done():
+				yield(masu.Progress{}, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+func (s *fakeActor) Stop(ctx context.Context, name string) (masu.Workspace, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(name)
+	if err != nil {
+		return masu.Workspace{}, err
+	}
+	if r.Phase == masu.Stopped {
+		return r.Workspace, nil
+	}
+	r.round++
+	if err := s.Runtime.Stop(ctx, r.ID, time.Second); err != nil {
+		return masu.Workspace{}, err
+	}
+	s.move(r, masu.Stopped, nil)
+	return r.Workspace, nil
+}
+
+func (s *fakeActor) Remove(ctx context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	r.round++
+	if err := s.Runtime.Remove(ctx, r.ID); err != nil {
+		return err
+	}
+	delete(s.rooms, r.ID)
+	s.changed()
+	return nil
+}
+
+func (s *fakeActor) Workspace(_ context.Context, name string) (masu.Workspace, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(name)
+	if err != nil {
+		return masu.Workspace{}, err
+	}
+	return r.Workspace, nil
+}
+
+func (s *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mine(all && s.actor.Admin), nil
+}
+
+func (s *fakeActor) mine(all bool) (list []masu.Workspace) {
+	for _, r := range s.rooms {
+		if all || r.Owner == s.actor.Name {
+			list = append(list, r.Workspace)
+		}
+	}
+	slices.SortFunc(list, byOwnerAndName)
+	return list
+}
+
+func (s *fakeActor) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error] {
+	return func(yield func(masu.Workspace, error) bool) {
+		for seen := map[masu.WorkspaceID]masu.Workspace{}; ; {
+			s.mu.Lock()
+			now, news := s.mine(false), s.news
+			s.mu.Unlock()
+			gone := maps.Clone(seen)
+			for _, w := range now {
+				delete(gone, w.ID)
+				if old, ok := seen[w.ID]; ok && old.Phase == w.Phase && old.ChangedAt.Equal(w.ChangedAt) {
+					continue
+				}
+				seen[w.ID] = w
+				if !yield(w, nil) {
+					return
+				}
+			}
+			for id, w := range gone {
+				delete(seen, id)
+				w.Phase = ""
+				if !yield(w, nil) {
+					return
+				}
+			}
+			select {
+			case <-news:
+			case <-ctx.Done():
+				yield(masu.Workspace{}, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+func (s *fakeActor) Exec(ctx context.Context, name string, e masu.Exec) (int, error) {
+	id, err := s.box(name)
+	if err != nil {
+		return -1, err
+	}
+	return s.Runtime.Exec(ctx, id, e)
+}
+
+func (s *fakeActor) Logs(ctx context.Context, name string, w io.Writer, follow bool) error {
+	id, err := s.box(name)
+	if masu.KindOf(err) == masu.NotFound {
+		return err
+	}
+	return s.Runtime.Logs(ctx, id, w, follow)
+}
+
+func (s *fakeActor) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
+	id, err := s.box(name)
+	if err != nil {
+		return nil, err
+	}
+	if port == EchoPort {
+		return echo()
+	}
+	return s.Runtime.Dial(ctx, id, port)
+}
+
+func (s *fakeActor) Run(ctx context.Context, q masu.RunRequest, progress func(masu.Progress)) (int, error) {
+	if q.Dir != "" {
+		if err := folder(q.Dir); err != nil {
+			return -1, err
+		}
+	}
+	image := cmp.Or(q.Image, "masu-test/base")
+	if progress != nil {
+		progress(masu.Progress{At: time.Now(), Step: "image", Name: string(image), State: masu.StepCached})
+	}
+	b := masu.Box{ID: newID(), Name: q.Name, Run: true, Owner: s.actor.User, Image: string(image),
+		Agent: masu.AgentSpec{User: s.actor.User, Work: s.actor.Home + "/work"}}
+	if err := s.Runtime.Start(ctx, b); err != nil {
+		return -1, err
+	}
+	code, err := s.Runtime.Exec(ctx, b.ID, q.Exec)
+	if rm := s.Runtime.Remove(context.WithoutCancel(ctx), b.ID); err == nil {
+		err = rm
+	}
+	return code, err
+}
+
+func (s *fakeActor) Build(ctx context.Context, q masu.BuildWish, progress func(masu.Progress)) (masu.Image, error) {
+	if err := folder(q.Dir); err != nil {
+		return masu.Image{}, err
+	}
+	ref := masu.ImageRef("masu/env:" + masu.Environment{Preset: q.Preset, Digest: q.Dir}.Key())
+	_, err := s.Runtime.Build(ctx, masu.BuildRequest{
+		Ref:        ref,
+		Files:      fstest.MapFS{"Dockerfile": {Data: []byte("FROM masu-test/base\nRUN echo built\n")}},
+		Dockerfile: "Dockerfile",
+		Labels:     map[string]string{"masu.dir": q.Dir},
+	}, progress)
+	if err != nil {
+		return masu.Image{}, err
+	}
+	s.mu.Lock()
+	s.built[ref] = append(s.built[ref], s.actor.Name)
+	s.mu.Unlock()
+	return s.Runtime.Image(ctx, ref)
+}
+
+func (s *fakeActor) Images(ctx context.Context) ([]masu.ImageUse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []masu.ImageUse
+	for ref, owners := range s.built {
+		image, err := s.Runtime.Image(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, masu.ImageUse{Image: image, Owners: slices.Clone(owners)})
+	}
+	return out, nil
+}
+
+func (s *fakeActor) RemoveImage(ctx context.Context, ref masu.ImageRef) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for known, owners := range s.built {
+		image, err := s.Runtime.Image(ctx, known)
+		if err != nil {
+			return err
+		}
+		if (known == ref || image.ID == string(ref)) && (s.actor.Admin || slices.Contains(owners, s.actor.Name)) {
+			delete(s.built, known)
+			return s.Runtime.RemoveImage(ctx, known)
+		}
+	}
+	return masu.E(masu.NotFound, "no_image", ref)
+}
+
+func (s *fakeActor) PruneImages(ctx context.Context, dry bool) ([]masu.ImageUse, error) {
+	all, err := s.Images(ctx)
+	if err != nil || dry {
+		return all, err
+	}
+	for _, i := range all {
+		if err := s.RemoveImage(ctx, masu.ImageRef(i.ID)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (s *fakeActor) SetPassword(_ context.Context, password string) error {
+	if password != "" && len(password) < 8 {
+		return masu.E(masu.Invalid, "password_short")
+	}
+	return nil
+}
+
+func (s *fakeActor) SetLang(_ context.Context, lang masu.Lang) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.langs[s.actor.Name] = lang
+	return nil
+}
+
+func (s *fakeActor) Link(_ context.Context, name string) (masu.OpenLink, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name != "" {
+		if _, err := s.find(name); err != nil {
+			return masu.OpenLink{}, err
+		}
+	}
+	return masu.OpenLink{URL: "http://localhost:8888/enter?" + rand.Text(), Expires: time.Now().Add(30 * time.Second)}, nil
+}
+
+// echo gives a connection that sends back what it is sent, and ends when what
+// it is sent has ended.
+func echo() (net.Conn, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	far, err := l.Accept()
+	if err != nil {
+		_ = near.Close()
+		return nil, err
+	}
+	go func() { // ends when near is closed
+		defer far.Close()
+		_, _ = io.Copy(far, struct{ io.Reader }{far})
+	}()
+	return near, nil
+}
