@@ -39,6 +39,9 @@ type Client struct {
 	dial func(context.Context) (net.Conn, error)
 	as   masu.Username
 	http *http.Client
+
+	mu    sync.Mutex
+	spare net.Conn // made already, for the next call
 }
 
 var _ masu.Service = (*Client)(nil)
@@ -60,38 +63,50 @@ func Dial(ctx context.Context, socket string, o ClientOptions) (*Client, error) 
 		}
 		return nil, masu.E(masu.Unreachable, "no_daemon", socket).Because(err)
 	}
-	first, err := dial(ctx)
+	spare, err := dial(ctx) // to see whether somebody answers
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	return NewClient(func(ctx context.Context) (net.Conn, error) {
-		mu.Lock()
-		c := first
-		first = nil
-		mu.Unlock()
-		if c != nil { // what was made to see whether somebody answers is used too
-			return c, nil
-		}
-		return dial(ctx)
-	}, o), nil
+	c := NewClient(dial, o)
+	c.spare = spare
+	return c, nil
 }
 
 // NewClient speaks to a daemon over connections that dial makes.
 func NewClient(dial func(context.Context) (net.Conn, error), o ClientOptions) *Client {
-	t := &http.Transport{
-		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+	c := &Client{dial: dial, as: o.As}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
 		MaxIdleConns:        keptConns,
 		MaxIdleConnsPerHost: keptConns,
 		IdleConnTimeout:     idleConn,
 		DisableCompression:  true,
+	}}
+	return c
+}
+
+// connect gives the spare connection, or a new one.
+func (c *Client) connect(ctx context.Context) (net.Conn, error) {
+	if conn := c.takeSpare(); conn != nil {
+		return conn, nil
 	}
-	return &Client{dial: dial, as: o.As, http: &http.Client{Transport: t}}
+	return c.dial(ctx)
+}
+
+func (c *Client) takeSpare() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := c.spare
+	c.spare = nil
+	return conn
 }
 
 // Close hangs up. Calls in progress and connections from Dial live on.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
+	if conn := c.takeSpare(); conn != nil {
+		return conn.Close()
+	}
 	return nil
 }
 

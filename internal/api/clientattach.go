@@ -58,7 +58,7 @@ func (c *Client) takeOver(ctx context.Context, path, protocol string, body any) 
 	}
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", protocol)
-	conn, err := c.dial(ctx)
+	conn, err := c.connect(ctx)
 	if err != nil {
 		return nil, lost(ctx, err)
 	}

@@ -71,8 +71,8 @@ func lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return masu.E(masu.Cancelled, "cancelled").Because(context.Cause(ctx))
 	}
-	if _, ok := errors.AsType[*masu.Error](err); ok {
-		return err
+	if e, ok := errors.AsType[*masu.Error](err); ok {
+		return e // without the exchange around it
 	}
 	return masu.E(masu.Unreachable, "daemon_gone").Because(err)
 }

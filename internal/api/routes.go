@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -89,7 +90,8 @@ func (s *Server) routes() http.Handler {
 	return s.checked(r.mux)
 }
 
-// checked says who we are, and refuses those who speak another version.
+// checked says who we are, and refuses those who speak another version. The mux
+// would answer a path that is not clean with a redirect, in HTML.
 func (s *Server) checked(next http.Handler) http.Handler {
 	ours := fmt.Sprint(wire, " ", s.Version)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,6 +101,10 @@ func (s *Server) checked(next http.Handler) http.Handler {
 				s.refuse(w, r, masu.E(masu.Conflict, "version_mismatch", s.Version))
 				return
 			}
+		}
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			s.refuse(w, r, masu.E(masu.NotFound, "no_route", r.Method+" "+r.URL.Path))
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
