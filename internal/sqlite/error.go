@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
 
@@ -28,9 +29,13 @@ func taken(err error) bool {
 
 // explain turns what SQLite says about the file into words for people. Errors
 // that are for people already, and all others, stay as they are.
-func (s *Store) explain(err error) error {
+func (s *Store) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
+	}
+	// database/sql takes the transaction back behind our back when ctx ends.
+	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || codeOf(err)&0xff == sqlite3.SQLITE_INTERRUPT) {
+		return ctx.Err()
 	}
 	if _, ok := errors.AsType[*masu.Error](err); ok {
 		return err
@@ -46,8 +51,6 @@ func (s *Store) explain(err error) error {
 		return masu.E(masu.Denied, "store_denied", s.path).Because(err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return masu.E(masu.Conflict, "store_busy", s.path).Because(err)
-	case sqlite3.SQLITE_INTERRUPT:
-		return context.Canceled
 	}
 	return err
 }

@@ -56,14 +56,14 @@ func inspect(path string) error {
 func (s *Store) examine(ctx context.Context) error {
 	var id int
 	if err := s.write.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	if id != applicationID {
 		return masu.E(masu.Conflict, "store_corrupt", s.path).Because(fmt.Errorf("application_id is %#x", id))
 	}
 	var verdict string
 	if err := s.write.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	if verdict != "ok" {
 		return masu.E(masu.Conflict, "store_corrupt", s.path).Because(errors.New(verdict))

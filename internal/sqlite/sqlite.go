@@ -92,7 +92,7 @@ func (s *Store) start(ctx context.Context, c Config, all []migration) error {
 		return err
 	}
 	if err := migrate(ctx, s.write, s.path, all, c.Log); err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	size := c.Reserve
 	if size == 0 {
@@ -147,7 +147,7 @@ func create(ctx context.Context, path string, all []migration) (err error) {
 		_, err = s.write.ExecContext(ctx, "INSERT INTO meta (key, value) VALUES ('lab', ?)", newLabID())
 	}
 	if err = errors.Join(err, s.write.Close()); err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	if err := os.Rename(draft, path); err != nil {
 		return refusal(path, err)
@@ -159,10 +159,10 @@ func create(ctx context.Context, path string, all []migration) (err error) {
 func (s *Store) View(ctx context.Context, f func(masu.Tx) error) error {
 	sqlTx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	defer func() { _ = sqlTx.Rollback() }() // there is nothing to keep
-	return s.explain(f(&tx{sqlTx, true}))
+	return s.explain(ctx, f(&tx{sqlTx, true}))
 }
 
 // Update runs f, and keeps either all that it did or, when it returns an error, nothing.
@@ -171,13 +171,13 @@ func (s *Store) Update(ctx context.Context, f func(masu.Tx) error) error {
 	s.reserve.keep()
 	sqlTx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	defer func() { _ = sqlTx.Rollback() }() // after Commit it does nothing
 	if err := f(&tx{sqlTx, false}); err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
-	return s.explain(sqlTx.Commit())
+	return s.explain(ctx, sqlTx.Commit())
 }
 
 // Close ends the store when the transactions in progress have ended.

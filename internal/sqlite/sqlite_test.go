@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -526,5 +527,21 @@ func BenchmarkUpdate(b *testing.B) {
 		if err := s.Update(b.Context(), func(tx masu.Tx) error { return tx.Append(masu.Event{At: time.Unix(0, 0), Verb: "up"}) }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestPragmas: every connection has them, not only the first.
+func TestPragmas(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "masu.db"))
+	for _, db := range []*sql.DB{s.write, s.read} {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
+			var got string
+			if err := db.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+				t.Errorf("%s is %s, %v, want %s", pragma, got, err, want)
+			}
+		}
+	}
+	if _, err := s.read.Exec("DELETE FROM meta"); err == nil {
+		t.Error("a connection for reading writes")
 	}
 }
