@@ -1,0 +1,246 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/recipe"
+)
+
+const (
+	readyWithin = 90 * time.Second
+	agentRetry  = 500 * time.Millisecond
+)
+
+// agent speaks HTTP to the agent of a box.
+func (l *Lab) agent(id masu.WorkspaceID) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return l.cfg.Runtime.Dial(ctx, id, masu.AgentPort)
+	}}}
+}
+
+func agentURL(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", masu.AgentPort, path) }
+
+// listen follows what the agent tells until it, or ctx, ends, or f says so.
+func (l *Lab) listen(ctx context.Context, id masu.WorkspaceID, f func(masu.AgentStatus) (more bool)) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, agentURL("/v1/watch"), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := l.agent(id).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the agent says %s", resp.Status)
+	}
+	for d := json.NewDecoder(resp.Body); ; {
+		var s masu.AgentStatus
+		if err := d.Decode(&s); err != nil {
+			return err
+		}
+		if !f(s) {
+			return nil
+		}
+	}
+}
+
+// becomeReady waits until the apps of a box that was just started answer.
+func (l *Lab) becomeReady(ctx context.Context, w masu.Workspace, says *journal) error {
+	wait, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	says.say("apps_start")
+	var last masu.AgentStatus
+	for {
+		ready := false
+		err := l.listen(wait, w.ID, func(s masu.AgentStatus) bool {
+			last, ready = s, s.Ready
+			return !ready
+		})
+		if ready {
+			_, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.Apps = last.Apps })
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if wait.Err() != nil {
+			return notReady(last)
+		}
+		if dead := l.diedStarting(ctx, w.ID); dead != nil {
+			return dead
+		}
+		l.log.Debug("agent", "workspace", w.Label, "error", err)
+		select {
+		case <-time.After(agentRetry / 10):
+		case <-wait.Done():
+		}
+	}
+}
+
+func notReady(s masu.AgentStatus) error {
+	for _, a := range s.Apps {
+		if !a.Ready {
+			return masu.E(masu.Unreachable, "app_not_ready", a.Name, a.Error)
+		}
+	}
+	return masu.E(masu.Unreachable, "agent_silent")
+}
+
+// diedStarting tells why a box has ended already; nil if it has not.
+func (l *Lab) diedStarting(ctx context.Context, id masu.WorkspaceID) error {
+	boxes, err := l.cfg.Runtime.Boxes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range boxes {
+		switch {
+		case b.ID != id:
+		case b.OOM:
+			return masu.E(masu.Full, "out_of_memory")
+		case b.State == masu.BoxExited:
+			return masu.E(masu.Conflict, "box_died", b.ExitCode)
+		default:
+			return nil
+		}
+	}
+	return masu.E(masu.Conflict, "box_gone")
+}
+
+// smoke proves that a new GPU environment computes; that it does not is told, and stops nobody.
+func (l *Lab) smoke(ctx context.Context, w masu.Workspace, argv []string, says *journal) {
+	says.say("smoke_runs")
+	var out bytes.Buffer
+	code, err := l.cfg.Runtime.Exec(ctx, w.ID, masu.Exec{Argv: argv, Stdout: &out, Stderr: io.Discard})
+	if err != nil {
+		l.log.Warn("smoke test", "workspace", w.Label, "error", err)
+		return
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	last := lines[len(lines)-1]
+	if why := recipe.Explain(code, last); why != nil {
+		says.tell(masu.Progress{Code: why.Code, Args: why.Args})
+		return
+	}
+	says.say("smoke_passed", last)
+}
+
+// watchAgents sees to it that each running box, and no other, is listened to.
+func (l *Lab) watchAgents(ctx context.Context, wg *sync.WaitGroup) {
+	all, err := l.everything(ctx)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	running := map[masu.WorkspaceID]bool{}
+	for _, w := range all {
+		if w.Phase != masu.Running {
+			continue
+		}
+		running[w.ID] = true
+		if l.watched[w.ID] != nil {
+			continue
+		}
+		watch, cancel := context.WithCancel(ctx)
+		l.watched[w.ID] = cancel
+		wg.Go(func() { l.watchAgent(watch, w.ID, w.Owner) })
+	}
+	for id, cancel := range l.watched {
+		if !running[id] {
+			cancel()
+			delete(l.watched, id)
+		}
+	}
+}
+
+func (l *Lab) watchAgent(ctx context.Context, id masu.WorkspaceID, owner masu.Username) {
+	asked := ""
+	for ctx.Err() == nil {
+		_ = l.listen(ctx, id, func(s masu.AgentStatus) bool { // an agent that goes away comes back, or its box has died
+			l.heard(ctx, id, s)
+			if s.PasswordID != "" && s.PasswordID != asked {
+				asked = s.PasswordID
+				l.passwordFromBox(ctx, id, owner, asked)
+			}
+			return true
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(agentRetry):
+		}
+	}
+}
+
+// heard keeps what the agent told, if it is news.
+func (l *Lab) heard(ctx context.Context, id masu.WorkspaceID, s masu.AgentStatus) {
+	var w masu.Workspace
+	if err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err }); err != nil {
+		return
+	}
+	active := s.ActiveAt.Sub(w.UsedAt) > time.Minute
+	if w.Phase != masu.Running || reflect.DeepEqual(w.Apps, s.Apps) && !active {
+		return
+	}
+	if _, err := l.update(ctx, id, func(w *masu.Workspace) {
+		w.Apps = s.Apps
+		if active {
+			w.UsedAt = s.ActiveAt
+		}
+	}); err != nil && ctx.Err() == nil {
+		l.log.Warn("agent", "workspace", w.Label, "error", err)
+	}
+}
+
+// passwordFromBox sets the owner's password as scripts/set_passwd.sh in the box asked.
+func (l *Lab) passwordFromBox(ctx context.Context, id masu.WorkspaceID, owner masu.Username, request string) {
+	var asked struct{ Password string }
+	err := l.ask(ctx, id, http.MethodGet, request, nil, &asked)
+	if err == nil {
+		err = l.setPassword(ctx, owner, asked.Password)
+		l.record(ctx, masu.Actor{User: masu.User{Name: owner}, Door: "box"}, "passwd", string(owner), err)
+	}
+	answer := map[string]any{"ok": err == nil}
+	if err != nil {
+		answer["code"] = masu.CodeOf(err)
+	}
+	if err := l.ask(ctx, id, http.MethodPost, request, answer, nil); err != nil && ctx.Err() == nil {
+		l.log.Warn("password from box", "workspace", id, "error", err)
+	}
+}
+
+func (l *Lab) ask(ctx context.Context, id masu.WorkspaceID, method, request string, body, into any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, agentURL("/v1/password/"+request), bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := l.agent(id).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return errors.New("the agent says " + resp.Status)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(into)
+}

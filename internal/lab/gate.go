@@ -1,0 +1,275 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"iter"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+const (
+	linkFor  = 10 * time.Minute // a link that a person copies from a terminal
+	enterFor = 30 * time.Second // a link that a browser follows at once
+)
+
+// gate remembers what signing in needs to remember outside the store.
+type gate struct {
+	hash *hasher
+
+	mu      sync.Mutex
+	buckets map[string]*bucket
+	ended   map[chan string]bool
+}
+
+func newGate(*Lab) *gate {
+	return &gate{hash: newHasher(), buckets: map[string]*bucket{}, ended: map[chan string]bool{}}
+}
+
+func secret() string { return rand.Text() + rand.Text() }
+
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+func wrong() error { return masu.E(masu.Denied, "signin_wrong") }
+
+// ByUID takes the kernel's word.
+func (l *Lab) ByUID(ctx context.Context, uid int) (masu.User, error) {
+	if l.cfg.Personal && uid != l.cfg.UID && uid != 0 {
+		return masu.User{}, masu.E(masu.Denied, "not_a_member", uid)
+	}
+	u, err := l.cfg.Accounts.ByUID(uid)
+	if err != nil {
+		return u, masu.E(masu.Denied, "not_a_member", uid).Because(err)
+	}
+	return l.admit(ctx, u)
+}
+
+// admit adds what masu knows of an account, and refuses a disabled one.
+func (l *Lab) admit(ctx context.Context, u masu.User) (masu.User, error) {
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		m, err := tx.Member(u.Name)
+		if masu.KindOf(err) == masu.NotFound && err != nil {
+			return nil
+		}
+		if m.Disabled {
+			return masu.E(masu.Denied, "not_a_member", u.UID)
+		}
+		u.Lang = m.Lang
+		return err
+	})
+	return u, err
+}
+
+// ByPassword costs the same whatever is wrong.
+func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password string, from netip.Addr) (masu.User, error) {
+	if wait := l.gate.tooOften("account "+string(name), "address "+from.Unmap().String()); wait > 0 {
+		return masu.User{}, masu.E(masu.Full, "signin_too_often", int(wait/time.Second)+1)
+	}
+	var m masu.Member
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = tx.Member(name); return err })
+	if err != nil && masu.KindOf(err) != masu.NotFound {
+		return masu.User{}, err
+	}
+	ok, err := l.gate.hash.check(ctx, m.Password, password)
+	if err != nil {
+		return masu.User{}, err
+	}
+	if !ok {
+		l.record(ctx, masu.Actor{User: masu.User{Name: name}, Door: masu.DoorWeb}, "signin", "", wrong())
+		return masu.User{}, wrong()
+	}
+	u, err := l.cfg.Accounts.ByName(name)
+	if err == nil {
+		u, err = l.admit(ctx, u)
+	}
+	if err != nil {
+		return masu.User{}, wrong()
+	}
+	l.gate.forgive("account " + string(name))
+	return u, nil
+}
+
+// ByLink takes a one-time link.
+func (l *Lab) ByLink(ctx context.Context, code string) (u masu.User, link masu.Link, err error) {
+	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		link, err = tx.TakeLink(hashOf(code), time.Now())
+		return err
+	})
+	if err == nil {
+		u, err = l.cfg.Accounts.ByName(link.User)
+	}
+	if err == nil {
+		u, err = l.admit(ctx, u)
+	}
+	if err != nil {
+		return masu.User{}, masu.Link{}, wrong()
+	}
+	return u, link, nil
+}
+
+// SignIn opens a session.
+func (l *Lab) SignIn(ctx context.Context, s masu.Session) (string, error) {
+	code := secret()
+	s.Hash, s.At = hashOf(code), time.Now()
+	s.Expires = s.At.Add(l.cfg.Policy.SessionFor)
+	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutSession(s) })
+	if err == nil && s.For == "" {
+		l.record(ctx, masu.Actor{User: masu.User{Name: s.User}, Door: masu.DoorWeb}, "signin", "", nil)
+	}
+	return code, err
+}
+
+// BySession finds who a browser's secret belongs to; a session that hangs on another ends with it.
+func (l *Lab) BySession(ctx context.Context, code string) (u masu.User, s masu.Session, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		if s, err = tx.Session(hashOf(code)); err != nil {
+			return err
+		}
+		if s.Parent != "" {
+			_, err = tx.Session(s.Parent)
+		}
+		return err
+	})
+	if err == nil {
+		u, err = l.cfg.Accounts.ByName(s.User)
+	}
+	if err == nil {
+		u, err = l.admit(ctx, u)
+	}
+	if err != nil {
+		return masu.User{}, masu.Session{}, wrong()
+	}
+	return u, s, nil
+}
+
+// SignOut ends a session and those that hang on it.
+func (l *Lab) SignOut(ctx context.Context, code string) error {
+	var ended []string
+	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		ended = nil
+		s, err := tx.Session(hashOf(code))
+		if masu.KindOf(err) == masu.NotFound && err != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		mine, err := tx.Sessions(s.User)
+		if err != nil {
+			return err
+		}
+		for _, other := range mine {
+			if other.Hash == s.Hash || other.Parent == s.Hash {
+				if err := tx.DeleteSession(other.Hash); err != nil {
+					return err
+				}
+				ended = append(ended, other.Hash)
+			}
+		}
+		return tx.Append(masu.Event{Actor: s.User, Door: masu.DoorWeb, Verb: "signout"})
+	})
+	for _, h := range ended {
+		l.gate.tellEnded(h)
+	}
+	return err
+}
+
+func (g *gate) tellEnded(hash string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.ended {
+		select {
+		case c <- hash:
+		default: // its reader has 256 to catch up with, and asks the store anyway
+		}
+	}
+}
+
+// Ended yields sessions as they end.
+func (l *Lab) Ended(ctx context.Context) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		c := make(chan string, 256)
+		l.gate.mu.Lock()
+		l.gate.ended[c] = true
+		l.gate.mu.Unlock()
+		defer func() {
+			l.gate.mu.Lock()
+			delete(l.gate.ended, c)
+			l.gate.mu.Unlock()
+		}()
+		for {
+			select {
+			case h := <-c:
+				if !yield(h) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// EnterLink makes the code by which a signed-in browser enters a workspace's own origin.
+func (l *Lab) EnterLink(ctx context.Context, s masu.Session, id masu.WorkspaceID, next string) (string, error) {
+	return l.link(ctx, masu.Link{User: s.User, For: id, Parent: s.Hash, Next: next}, enterFor)
+}
+
+func (l *Lab) link(ctx context.Context, link masu.Link, life time.Duration) (string, error) {
+	code := secret()
+	link.Hash, link.Expires = hashOf(code), time.Now().Add(life)
+	return code, l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutLink(link) })
+}
+
+// bucket lets some tries through at once and then one in a while.
+type bucket struct {
+	left float64
+	at   time.Time
+}
+
+const (
+	triesAtOnce = 8
+	tryEvery    = 15 * time.Second
+	bucketsMost = 10000
+)
+
+// tooOften takes a try from each bucket, or says how long to wait. Nobody is ever locked out for good.
+func (g *gate) tooOften(keys ...string) (wait time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if len(g.buckets) > bucketsMost {
+		clear(g.buckets)
+	}
+	for _, k := range keys {
+		b := g.buckets[k]
+		if b == nil {
+			b = &bucket{left: triesAtOnce, at: now}
+			g.buckets[k] = b
+		}
+		b.left, b.at = min(triesAtOnce, b.left+float64(now.Sub(b.at))/float64(tryEvery)), now
+		if b.left < 1 {
+			wait = max(wait, time.Duration((1-b.left)*float64(tryEvery)))
+		}
+	}
+	if wait == 0 {
+		for _, k := range keys {
+			g.buckets[k].left--
+		}
+	}
+	return wait
+}
+
+func (g *gate) forgive(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.buckets, key)
+}

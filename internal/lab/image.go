@@ -1,0 +1,204 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing/fstest"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/recipe"
+)
+
+// imageWish is what an image is made from.
+type imageWish struct {
+	owner   masu.User
+	project masu.Project
+	order   []masu.Layer
+	noCache bool
+	compact bool
+}
+
+// built is an image that is there.
+type built struct {
+	ID    string
+	Order []masu.Layer
+	Smoke []string
+	Built bool // made just now
+}
+
+// making is a build that several may wait for.
+type making struct {
+	done chan struct{}
+	id   string
+	err  error
+	says *journal
+}
+
+const baseFromPackages = "masu.base.packages" // label of a base image that masu made
+
+// image makes sure that the environment's image is there.
+func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress)) (built, error) {
+	env := wish.project.Environment
+	if env.Dockerfile != "" {
+		ref, err := l.ownImage(ctx, wish, tell)
+		if err != nil {
+			return built{}, err
+		}
+		env = masu.Environment{Base: ref, Locale: env.Locale, Timezone: env.Timezone}
+	}
+	host := l.cfg.Host(ctx)
+	if env.Preset == "" && env.Base == "" {
+		env.Preset = recipe.Default(host)
+	}
+	base, _, err := recipe.Base(env, host)
+	if err != nil {
+		return built{}, err
+	}
+	img, err := l.base(ctx, base, tell)
+	if err != nil {
+		return built{}, err
+	}
+	r, err := recipe.Plan(l.recipeConfig(env, host, wish, img))
+	if err != nil {
+		return built{}, err
+	}
+	for _, n := range r.Notes {
+		tell(masu.Progress{Code: n.Code, Args: n.Args})
+	}
+	out := built{Order: r.Order, Smoke: r.Smoke}
+	if !wish.noCache {
+		if have, err := l.cfg.Runtime.Image(ctx, r.Ref); err == nil {
+			out.ID = have.ID
+			return out, nil
+		} else if masu.KindOf(err) != masu.NotFound {
+			return out, err
+		}
+	}
+	files := fstest.MapFS{}
+	for _, f := range r.Files {
+		files[f.Path] = &fstest.MapFile{Data: []byte(f.Text), Mode: fileMode(f)}
+	}
+	out.Built = true
+	out.ID, err = l.build(ctx, masu.BuildRequest{Ref: r.Ref, Files: files, Dockerfile: "Dockerfile", Args: r.Args, Labels: r.Labels, NoCache: wish.noCache}, tell)
+	return out, err
+}
+
+func (l *Lab) recipeConfig(env masu.Environment, host masu.Host, wish imageWish, base masu.Image) recipe.Config {
+	return recipe.Config{Environment: env, Host: host, Site: l.cfg.Site, CAs: l.cfg.CAs, Order: wish.order, Compact: wish.compact,
+		BaseFromPackages: base.Labels[baseFromPackages] != ""}
+}
+
+// base finds a base image here, fetches it, or makes it from the distribution's packages.
+func (l *Lab) base(ctx context.Context, ref masu.ImageRef, tell func(masu.Progress)) (masu.Image, error) {
+	img, err := l.cfg.Runtime.Image(ctx, ref)
+	if masu.KindOf(err) != masu.NotFound || err == nil {
+		return img, err
+	}
+	tell(masu.Progress{Code: "base_pull", Args: []string{string(ref)}})
+	err = l.cfg.Runtime.Pull(ctx, ref, tell)
+	if err != nil && masu.CodeOf(err) == "registry_unreachable" && l.cfg.Bases != nil && l.cfg.Bases.Can(ref) {
+		tell(masu.Progress{Code: "base_make", Args: []string{string(ref)}})
+		err = l.makeBase(ctx, ref, tell)
+	}
+	if err != nil {
+		return masu.Image{}, err
+	}
+	return l.cfg.Runtime.Image(ctx, ref)
+}
+
+func (l *Lab) makeBase(ctx context.Context, ref masu.ImageRef, tell func(masu.Progress)) error {
+	step := masu.Progress{Step: "base", Name: string(ref), State: masu.StepRunning}
+	tell(step)
+	r, w := io.Pipe()
+	made := make(chan error, 1)
+	go func() {
+		err := l.cfg.Bases.Make(ctx, ref, w, func(line string) { tell(masu.Progress{Step: "base", Line: line}) })
+		w.CloseWithError(err)
+		made <- err
+	}()
+	err := l.cfg.Runtime.Import(ctx, ref, r, map[string]string{baseFromPackages: "true"})
+	r.CloseWithError(errors.New("the engine does not want more"))
+	if merr := <-made; merr != nil && masu.CodeOf(merr) != "internal" {
+		err = merr
+	}
+	step.State = masu.StepDone
+	if err != nil {
+		step.State = masu.StepFailed
+	}
+	tell(step)
+	return err
+}
+
+// build makes an image once, however many wait for it. It goes on while any of
+// them does... and ends with the one who began it; the others then begin anew.
+func (l *Lab) build(ctx context.Context, r masu.BuildRequest, tell func(masu.Progress)) (string, error) {
+	for {
+		l.mu.Lock()
+		m := l.making[r.Ref]
+		if m == nil {
+			m = &making{done: make(chan struct{}), says: newJournal()}
+			l.making[r.Ref] = m
+			l.mu.Unlock()
+			return l.buildOnce(ctx, r, m, tell)
+		}
+		l.mu.Unlock()
+		for p, err := range m.says.read(ctx) {
+			if err != nil {
+				return "", err
+			}
+			tell(p)
+		}
+		<-m.done
+		if !errors.Is(m.err, context.Canceled) {
+			return m.id, m.err
+		}
+	}
+}
+
+func (l *Lab) buildOnce(ctx context.Context, r masu.BuildRequest, m *making, tell func(masu.Progress)) (string, error) {
+	defer func() {
+		l.mu.Lock()
+		delete(l.making, r.Ref)
+		l.mu.Unlock()
+		m.says.close()
+		close(m.done)
+	}()
+	if m.err = l.builds.Acquire(ctx, 1); m.err != nil {
+		return "", m.err
+	}
+	defer l.builds.Release(1)
+	m.id, m.err = l.cfg.Runtime.Build(ctx, r, func(p masu.Progress) { m.says.tell(p); tell(p) })
+	if ctx.Err() != nil {
+		m.err = ctx.Err()
+	}
+	return m.id, m.err
+}
+
+// ownImage builds a member's own Dockerfile; masu's recipe then builds on it.
+func (l *Lab) ownImage(ctx context.Context, wish imageWish, tell func(masu.Progress)) (masu.ImageRef, error) {
+	env := wish.project.Environment
+	ref := masu.ImageRef("masu/own:" + env.Key())
+	if !wish.noCache {
+		if _, err := l.cfg.Runtime.Image(ctx, ref); err == nil {
+			return ref, nil
+		} else if masu.KindOf(err) != masu.NotFound {
+			return "", err
+		}
+	}
+	f, err := l.cfg.Folders.OpenFolder(wish.owner, wish.project.Dir)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	files, _, err := l.cfg.Context(f, env.Dockerfile, env.Context)
+	if err != nil {
+		return "", err
+	}
+	if d, ok := files.(interface{ Digest() string }); ok && d.Digest() != env.Digest {
+		return "", masu.E(masu.Conflict, "project_changed", wish.project.Dir)
+	}
+	_, err = l.build(ctx, masu.BuildRequest{Ref: ref, Files: files, Dockerfile: env.Dockerfile, Target: env.Target, Args: env.BuildArgs,
+		Labels: map[string]string{"masu.environment": env.Key()}, NoCache: wish.noCache}, tell)
+	return ref, err
+}

@@ -1,0 +1,189 @@
+// Package lab is the heart of masu: it brings workspaces up and down, lends
+// GPUs, keeps what should be and what is in step, says who is who, and writes
+// down who did what.
+package lab
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/masu-lab/masu"
+)
+
+// Config is what a lab is made of.
+type Config struct {
+	Store     masu.Store
+	Runtime   masu.Runtime
+	Inventory masu.Inventory
+	Accounts  masu.Accounts
+	Folders   masu.Folders
+	Origins   masu.Origins
+	Bases     masu.Bases // nil where base images can't be made
+
+	Read    func(f masu.Folder, preset string) (masu.Project, error)
+	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
+	NameFor func(dir string) string
+	Host    func(ctx context.Context) masu.Host
+
+	Site     masu.Site
+	CAs      []masu.File
+	Policy   Policy
+	Version  string
+	HostName string
+	Personal bool // the daemon is one member's own, not root's
+	UID      int  // whose, with Personal
+	Log      *slog.Logger
+}
+
+// Lab serves the members of one host.
+type Lab struct {
+	cfg    Config
+	log    *slog.Logger
+	id     string
+	work   chan func(context.Context) // to Run, which owns every goroutine
+	kick   chan struct{}              // asks for a reconciliation
+	builds *semaphore.Weighted
+	starts *semaphore.Weighted
+	hub    *hub
+	gate   *gate
+
+	mu       sync.Mutex
+	ops      map[masu.WorkspaceID]*operation
+	journals map[masu.WorkspaceID]*journal // of the last operation on each
+	watched  map[masu.WorkspaceID]context.CancelFunc
+	runs     map[masu.WorkspaceID]bool // boxes of runs that are being waited for
+	making   map[masu.ImageRef]*making
+	freed    chan struct{} // closed and replaced when GPUs come back
+	away     error         // why the engine does not answer; nil when it does
+}
+
+// New checks that nothing is missing. It reads the lab's identity from the store.
+func New(c Config) (*Lab, error) {
+	if c.Store == nil || c.Runtime == nil || c.Inventory == nil || c.Accounts == nil || c.Folders == nil || c.Origins == nil ||
+		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Host == nil || c.Log == nil {
+		return nil, errors.New("lab: a part of Config is missing")
+	}
+	l := &Lab{
+		cfg: c, log: c.Log, hub: newHub(),
+		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
+		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
+		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
+		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, freed: make(chan struct{}),
+	}
+	l.gate = newGate(l)
+	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
+		l.id, err = tx.Lab()
+		return err
+	})
+	return l, err
+}
+
+const (
+	reconcileEvery = 30 * time.Second
+	engineRetry    = time.Second
+)
+
+// Run keeps the lab in step until ctx ends. Boxes go on without it.
+func (l *Lab) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer l.hub.close()
+	wg.Go(func() { l.follow(ctx) })
+	timer := time.NewTicker(reconcileEvery)
+	defer timer.Stop()
+	l.reconcile(ctx, &wg)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-l.work:
+			wg.Go(func() { f(ctx) })
+		case <-l.kick:
+			l.reconcile(ctx, &wg)
+		case <-timer.C:
+			l.reconcile(ctx, &wg)
+		}
+	}
+}
+
+// follow asks for a reconciliation whenever the runtime says that something changed.
+func (l *Lab) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, err := range l.cfg.Runtime.Changes(ctx) {
+			if err != nil {
+				l.engineAway(err)
+				break
+			}
+			l.nudge()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(engineRetry):
+			l.nudge()
+		}
+	}
+}
+
+// nudge asks for a reconciliation soon; one that is asked for already is enough.
+func (l *Lab) nudge() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Lab) engineAway(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.away == nil && err != nil {
+		l.log.Warn("the engine does not answer", "error", err)
+	}
+	l.away = err
+}
+
+// spawn runs f under Run's context; it waits until Run takes it.
+func (l *Lab) spawn(ctx context.Context, f func(context.Context)) error {
+	select {
+	case l.work <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// update changes a workspace in a transaction and tells everybody who watches.
+func (l *Lab) update(ctx context.Context, id masu.WorkspaceID, change func(*masu.Workspace)) (w masu.Workspace, err error) {
+	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		if w, err = tx.Workspace(id); err != nil {
+			return err
+		}
+		phase := w.Phase
+		change(&w)
+		if w.Phase != phase {
+			w.ChangedAt = time.Now()
+			l.log.Info("workspace", "workspace", w.Label, "phase", w.Phase)
+		}
+		return tx.PutWorkspace(w)
+	})
+	if err == nil {
+		l.hub.send(w)
+	}
+	return w, err
+}
+
+// record appends to the audit log; a failure to do so is logged, and does not undo what was done.
+func (l *Lab) record(ctx context.Context, a masu.Actor, verb, object string, err error) {
+	e := masu.Event{Actor: a.Name, Door: a.Door, Verb: verb, Object: object}
+	if err != nil {
+		e.Code = masu.CodeOf(err)
+	}
+	if werr := l.cfg.Store.Update(context.WithoutCancel(ctx), func(tx masu.Tx) error { return tx.Append(e) }); werr != nil {
+		l.log.Error("audit", "verb", verb, "object", object, "error", werr)
+	}
+}

@@ -1,0 +1,214 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/masu-lab/masu"
+)
+
+// reconcile compares what should be with what is, and mends the difference.
+// Running boxes are adopted and never touched; what a dead daemon left half
+// done is ended and says so.
+func (l *Lab) reconcile(ctx context.Context, wg *sync.WaitGroup) {
+	boxes, err := l.cfg.Runtime.Boxes(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.engineAway(err)
+		}
+		return
+	}
+	l.mu.Lock()
+	wasAway := l.away != nil
+	l.away = nil
+	l.mu.Unlock()
+	found := map[masu.WorkspaceID]masu.BoxStatus{}
+	for _, b := range boxes {
+		found[b.ID] = b
+	}
+	all, err := l.everything(ctx)
+	if err != nil {
+		l.log.Error("reconcile", "error", err)
+		return
+	}
+	known := map[masu.WorkspaceID]masu.Workspace{}
+	for _, w := range all {
+		known[w.ID] = w
+	}
+	for id, b := range found {
+		if _, ok := known[id]; !ok {
+			l.stray(ctx, b)
+		}
+	}
+	for _, w := range all {
+		b, has := found[w.ID]
+		if err := l.settle(ctx, w, b, has, wasAway); err != nil && ctx.Err() == nil {
+			l.log.Error("reconcile", "workspace", w.Label, "error", err)
+		}
+	}
+	l.endStrayLeases(ctx)
+	l.watchAgents(ctx, wg)
+}
+
+func (l *Lab) everything(ctx context.Context) (all []masu.Workspace, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		all, err = tx.Workspaces()
+		return err
+	})
+	return all, err
+}
+
+// stray is a box of this lab that the store does not know: a run whose daemon
+// died, or a workspace whose record was lost.
+func (l *Lab) stray(ctx context.Context, b masu.BoxStatus) {
+	l.mu.Lock()
+	waitedFor := l.runs[b.ID]
+	l.mu.Unlock()
+	switch {
+	case waitedFor:
+	case b.Run:
+		l.log.Info("removing the box of a run that nobody waits for", "box", b.ID)
+		if err := l.cfg.Runtime.Remove(ctx, b.ID); err != nil {
+			l.log.Error("remove stray run", "box", b.ID, "error", err)
+		}
+	default:
+		if err := l.readopt(ctx, b); err != nil {
+			l.log.Error("adopt box", "box", b.ID, "error", err)
+		}
+	}
+}
+
+// readopt makes a record for a box that has none.
+func (l *Lab) readopt(ctx context.Context, b masu.BoxStatus) error {
+	return l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		if _, err := tx.Workspace(b.ID); masu.KindOf(err) != masu.NotFound || err == nil {
+			return err // made since the engine was asked
+		}
+		all, err := tx.Workspaces()
+		if err != nil {
+			return err
+		}
+		names, labels := map[string]bool{}, map[string]bool{}
+		for _, w := range all {
+			labels[w.Label] = true
+			names[w.Name] = names[w.Name] || w.Owner == b.Owner
+		}
+		name := b.Name
+		if !masu.ValidWorkspaceName(name) {
+			name = "adopted"
+		}
+		name = free(name, 30, names)
+		w := masu.Workspace{ID: b.ID, Owner: b.Owner, Name: name, Label: label(name, b.Owner, labels), Image: b.Image, GPUs: b.GPUs,
+			Phase: masu.Stopped, CreatedAt: b.StartedAt, ChangedAt: b.StartedAt}
+		if b.State == masu.BoxRunning {
+			w.Phase = masu.Running
+		}
+		l.log.Info("adopted", "workspace", w.Label)
+		return tx.PutWorkspace(w)
+	})
+}
+
+// settle brings one workspace in step with its box. While an operation works
+// on it, that alone decides.
+func (l *Lab) settle(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
+	if _, busy := l.operation(w.ID); busy {
+		return nil
+	}
+	alive := has && (b.State == masu.BoxRunning || b.State == masu.BoxPaused)
+	switch w.Phase {
+	case masu.Running:
+		if alive {
+			return nil
+		}
+		return l.died(ctx, w, b, has, wasAway)
+	case masu.Starting:
+		if alive {
+			return l.goOn(ctx, w)
+		}
+		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
+	case masu.Building, masu.Waiting:
+		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
+	case masu.Stopping:
+		_, err := l.halt(ctx, w.ID, w.Trouble)
+		return err
+	case masu.Stopped, masu.Failed:
+		if alive {
+			return l.cfg.Runtime.Stop(ctx, w.ID, stopGrace)
+		}
+	}
+	return nil
+}
+
+// goOn takes up a start where a dead daemon left it: the box is there, its apps may be.
+func (l *Lab) goOn(ctx context.Context, w masu.Workspace) error {
+	op := &operation{done: make(chan struct{}), says: newJournal()}
+	opCtx, cancel := context.WithCancelCause(ctx)
+	op.cancel = cancel
+	l.mu.Lock()
+	l.ops[w.ID], l.journals[w.ID] = op, op.says
+	l.mu.Unlock()
+	go l.finish(opCtx, w.ID, op, func() error {
+		if err := l.becomeReady(opCtx, w, op.says); err != nil {
+			return err
+		}
+		_, err := l.update(opCtx, w.ID, func(w *masu.Workspace) { w.Phase = masu.Running })
+		return err
+	}())
+	return nil
+}
+
+// died says why a box that should run does not.
+func (l *Lab) died(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
+	phase, why := masu.Stopped, masu.E(masu.Conflict, "box_ended")
+	switch {
+	case !has:
+		why = masu.E(masu.Conflict, "box_gone")
+	case b.OOM:
+		phase, why = masu.Failed, masu.E(masu.Full, "out_of_memory")
+	case wasAway:
+		why = masu.E(masu.Conflict, "engine_restarted")
+	case b.ExitCode != 0:
+		phase, why = masu.Failed, masu.E(masu.Conflict, "box_died", b.ExitCode)
+	}
+	if err := l.cfg.Runtime.Stop(ctx, w.ID, stopGrace); err != nil { // unstages
+		return err
+	}
+	if err := l.endLease(ctx, w.ID); err != nil {
+		return err
+	}
+	_, err := l.update(ctx, w.ID, func(w *masu.Workspace) {
+		w.Phase, w.Apps, w.GPUs = phase, nil, nil
+		w.Trouble = &masu.Trouble{Kind: why.Kind, Code: why.Code, Args: why.Args}
+	})
+	return err
+}
+
+// endStrayLeases gives back what nobody uses.
+func (l *Lab) endStrayLeases(ctx context.Context) {
+	var leases []masu.Lease
+	phases := map[masu.WorkspaceID]masu.Phase{}
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
+		if leases, err = tx.Leases(); err != nil {
+			return err
+		}
+		all, err := tx.Workspaces()
+		for _, w := range all {
+			phases[w.ID] = w.Phase
+		}
+		return err
+	})
+	for _, lease := range leases {
+		_, busy := l.operation(lease.Workspace)
+		l.mu.Lock()
+		run := l.runs[lease.Workspace]
+		l.mu.Unlock()
+		if p := phases[lease.Workspace]; busy || run || p == masu.Running || p == masu.Starting {
+			continue
+		}
+		err = errors.Join(err, l.endLease(ctx, lease.Workspace))
+	}
+	if err != nil && ctx.Err() == nil {
+		l.log.Error("end leases", "error", err)
+	}
+}

@@ -1,0 +1,261 @@
+package lab
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// stopGrace is what the apps of a box get to save their work.
+const stopGrace = 10 * time.Second
+
+// service is what one actor may do.
+type service struct {
+	l     *Lab
+	actor masu.Actor
+}
+
+var _ masu.Service = (*service)(nil)
+
+// As gives the service of one actor.
+func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
+
+// Whoami tells the actor and the daemon.
+func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
+	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
+		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal}
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	if s.l.away != nil {
+		h.Notes = append(h.Notes, masu.Note{Code: "engine_away"})
+	}
+	return h, nil
+}
+
+// find resolves a name, OWNER/NAME or ID. What is not the actor's does not exist for them.
+func (s *service) find(ctx context.Context, name string) (w masu.Workspace, err error) {
+	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		if owner, rest, ok := strings.Cut(name, "/"); ok {
+			w, err = tx.WorkspaceNamed(masu.Username(owner), rest)
+		} else if w, err = tx.WorkspaceNamed(s.actor.Name, name); masu.KindOf(err) == masu.NotFound {
+			w, err = tx.Workspace(masu.WorkspaceID(name))
+		}
+		return err
+	})
+	if masu.KindOf(err) == masu.NotFound && err != nil || err == nil && w.Owner != s.actor.Name && !s.actor.Admin {
+		return masu.Workspace{}, masu.E(masu.NotFound, "no_workspace", name)
+	}
+	return w, err
+}
+
+// Workspace gives one.
+func (s *service) Workspace(ctx context.Context, name string) (masu.Workspace, error) {
+	return s.find(ctx, name)
+}
+
+// Workspaces lists the actor's, or everybody's for an admin who asks.
+func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspace, err error) {
+	if all && !s.actor.Admin {
+		return nil, masu.E(masu.Denied, "not_admin")
+	}
+	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		list, err = tx.Workspaces()
+		return err
+	})
+	if !all {
+		list = slices.DeleteFunc(list, func(w masu.Workspace) bool { return w.Owner != s.actor.Name })
+	}
+	return list, err
+}
+
+// Changes yields the actor's workspaces as they change.
+func (s *service) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error] {
+	return func(yield func(masu.Workspace, error) bool) {
+		r := s.l.hub.join()
+		defer s.l.hub.leave(r)
+		list, err := s.Workspaces(ctx, false)
+		if err != nil {
+			yield(masu.Workspace{}, err)
+			return
+		}
+		for {
+			for _, w := range list {
+				if w.Owner == s.actor.Name && !yield(w, nil) {
+					return
+				}
+			}
+			select {
+			case _, open := <-r.wake:
+				if !open {
+					return
+				}
+				list = s.l.hub.take(r)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Watch replays and follows the operation on a workspace.
+func (s *service) Watch(ctx context.Context, name string) iter.Seq2[masu.Progress, error] {
+	return func(yield func(masu.Progress, error) bool) {
+		w, err := s.find(ctx, name)
+		if err != nil {
+			yield(masu.Progress{}, err)
+			return
+		}
+		s.l.mu.Lock()
+		j := s.l.journals[w.ID]
+		s.l.mu.Unlock()
+		if j == nil {
+			return
+		}
+		for p, err := range j.read(ctx) {
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// Stop ends what happens to the workspace and its box, and keeps everything.
+func (s *service) Stop(ctx context.Context, name string) (w masu.Workspace, err error) {
+	if w, err = s.find(ctx, name); err != nil {
+		return w, err
+	}
+	defer func() { s.l.record(ctx, s.actor, "stop", w.Label, err) }()
+	if err := s.l.stopOperation(ctx, w.ID); err != nil {
+		return w, err
+	}
+	if w.Phase == masu.Stopped {
+		return w, nil
+	}
+	return s.l.halt(ctx, w.ID, nil)
+}
+
+// halt brings a workspace to stopped; why is nil when its owner wished it.
+func (l *Lab) halt(ctx context.Context, id masu.WorkspaceID, why *masu.Trouble) (masu.Workspace, error) {
+	if _, err := l.update(ctx, id, func(w *masu.Workspace) { w.Phase = masu.Stopping }); err != nil {
+		return masu.Workspace{}, err
+	}
+	if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil {
+		return masu.Workspace{}, err
+	}
+	if err := l.endLease(ctx, id); err != nil {
+		return masu.Workspace{}, err
+	}
+	return l.update(ctx, id, func(w *masu.Workspace) {
+		w.Phase, w.Trouble, w.Apps, w.GPUs = masu.Stopped, why, nil, nil
+	})
+}
+
+// Remove forgets a workspace with its home.
+func (s *service) Remove(ctx context.Context, name string) (err error) {
+	w, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { s.l.record(ctx, s.actor, "rm", w.Label, err) }()
+	if err := s.l.stopOperation(ctx, w.ID); err != nil {
+		return err
+	}
+	if err := s.l.cfg.Runtime.Remove(ctx, w.ID); err != nil {
+		return err
+	}
+	if err := s.l.cfg.Runtime.RemoveVolume(ctx, homeVolume(w.ID)); err != nil {
+		return err
+	}
+	if err := s.l.endLease(ctx, w.ID); err != nil {
+		return err
+	}
+	if err := s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.DeleteWorkspace(w.ID) }); err != nil {
+		return err
+	}
+	s.l.mu.Lock()
+	delete(s.l.journals, w.ID)
+	s.l.mu.Unlock()
+	s.l.hub.send(masu.Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label})
+	return nil
+}
+
+// Exec runs a command in a running workspace.
+func (s *service) Exec(ctx context.Context, name string, e masu.Exec) (int, error) {
+	w, err := s.running(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	s.l.used(ctx, w)
+	return s.l.cfg.Runtime.Exec(ctx, w.ID, e)
+}
+
+// Logs copies what the box has printed.
+func (s *service) Logs(ctx context.Context, name string, to io.Writer, follow bool) error {
+	w, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = s.l.cfg.Runtime.Logs(ctx, w.ID, to, follow)
+	if masu.KindOf(err) == masu.NotFound && err != nil {
+		return masu.E(masu.Conflict, "never_started", w.Name).Because(err)
+	}
+	return err
+}
+
+// Dial connects to a port of a running workspace.
+func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
+	if port < 1024 || port > 65535 {
+		return nil, masu.E(masu.Invalid, "bad_port", port)
+	}
+	w, err := s.running(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s.l.used(ctx, w)
+	return s.l.cfg.Runtime.Dial(ctx, w.ID, port)
+}
+
+func (s *service) running(ctx context.Context, name string) (masu.Workspace, error) {
+	w, err := s.find(ctx, name)
+	if err == nil && w.Phase != masu.Running {
+		err = masu.E(masu.Conflict, "not_running", w.Name)
+	}
+	return w, err
+}
+
+// used notes that somebody does something there, at most once a minute.
+func (l *Lab) used(ctx context.Context, w masu.Workspace) {
+	if time.Since(w.UsedAt) < time.Minute {
+		return
+	}
+	if _, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.UsedAt = time.Now() }); err != nil {
+		l.log.Warn("note use", "workspace", w.Label, "error", err)
+	}
+}
+
+// SetLang keeps the language that the actor chose.
+func (s *service) SetLang(ctx context.Context, lang masu.Lang) error {
+	if lang != masu.Japanese && lang != masu.English {
+		return masu.E(masu.Invalid, "lang_unknown", lang)
+	}
+	return s.l.member(ctx, s.actor.Name, func(m *masu.Member) { m.Lang = lang })
+}
+
+// member changes what is kept about a login, which may be nothing yet.
+func (l *Lab) member(ctx context.Context, name masu.Username, change func(*masu.Member)) error {
+	return l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		m, err := tx.Member(name)
+		if err != nil && masu.KindOf(err) != masu.NotFound {
+			return err
+		}
+		m.Name = name
+		change(&m)
+		return tx.PutMember(m)
+	})
+}

@@ -1,0 +1,258 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// operation is the one thing that happens to a workspace at a time.
+type operation struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+	says   *journal
+}
+
+var errStopped = errors.New("stopped by its owner")
+
+// Up records the wish, and lets Run see to it.
+func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, err error) {
+	defer func() { s.l.record(ctx, s.actor, "up", w.Label, err) }()
+	p, err := s.project(ctx, r)
+	if err != nil {
+		return w, err
+	}
+	if r.Want != nil {
+		p.Want = *r.Want
+	}
+	w, same, err := s.wish(ctx, p, r)
+	if err != nil || same {
+		return w, err
+	}
+	if err := s.l.stopOperation(ctx, w.ID); err != nil {
+		return w, err
+	}
+	return w, s.l.begin(ctx, w, func(ctx context.Context, says *journal) error {
+		return s.l.bringUp(ctx, s.actor, w, r.NoCache, says)
+	})
+}
+
+// project reads the folder that is asked for, or the one that the named workspace has.
+func (s *service) project(ctx context.Context, r masu.UpRequest) (masu.Project, error) {
+	dir := r.Dir
+	if dir == "" {
+		w, err := s.find(ctx, r.Name)
+		if err != nil {
+			return masu.Project{}, err
+		}
+		if dir = w.Project.Dir; dir == "" {
+			return masu.Project{}, masu.E(masu.Invalid, "folder_unknown", w.Name)
+		}
+		if r.Preset == "" {
+			r.Preset = w.Project.Environment.Preset
+		}
+	}
+	return s.read(dir, r.Preset)
+}
+
+// read opens a folder as the member and reads what it asks for.
+func (s *service) read(dir, preset string) (masu.Project, error) {
+	f, err := s.l.cfg.Folders.OpenFolder(s.actor.User, dir)
+	if err != nil {
+		return masu.Project{}, err
+	}
+	defer f.Close()
+	p, err := s.l.cfg.Read(f, preset)
+	if err != nil {
+		return p, err
+	}
+	p.Dir = f.Dir()
+	if p.Environment.Dockerfile != "" && !s.l.cfg.Policy.OwnDockerfile {
+		return p, masu.E(masu.Denied, "dockerfile_forbidden", p.Environment.Dockerfile)
+	}
+	return p, nil
+}
+
+// wish writes down what the member wants. Same tells that nothing needs to be done.
+func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest) (w masu.Workspace, same bool, err error) {
+	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		all, err := tx.Workspaces()
+		if err != nil {
+			return err
+		}
+		w, err = s.workspaceFor(all, p, r)
+		if err != nil {
+			return err
+		}
+		_, busy := s.l.operation(w.ID)
+		equal := equalWish(w.Project, p)
+		switch {
+		case w.Phase == masu.Running && equal && !r.Restart && !r.NoCache, busy && equal && !w.Phase.Settled() && w.Phase != masu.Stopping:
+			same = true
+			return nil
+		case w.Phase == masu.Running && !r.Restart:
+			same = true
+			w.Project.Notes = append(w.Project.Notes, masu.Note{Code: "restart_needed", Args: []string{w.Name}})
+			return nil
+		}
+		if free := s.l.cfg.Policy.WorkspacesPerMember; w.CreatedAt.IsZero() && free > 0 && count(all, s.actor.Name) >= free {
+			return masu.E(masu.Full, "workspaces_full", free)
+		}
+		now := time.Now()
+		if w.CreatedAt.IsZero() {
+			w.CreatedAt = now
+		}
+		w.Project, w.Phase, w.Trouble, w.ChangedAt, w.Apps = p, masu.Building, nil, now, nil
+		return tx.PutWorkspace(w)
+	})
+	if err == nil && !same {
+		s.l.hub.send(w)
+	}
+	return w, same, err
+}
+
+func equalWish(a, b masu.Project) bool {
+	a.Notes, b.Notes, a.Name, b.Name = nil, nil, "", ""
+	return reflect.DeepEqual(a, b)
+}
+
+func count(all []masu.Workspace, owner masu.Username) (n int) {
+	for _, w := range all {
+		if w.Owner == owner {
+			n++
+		}
+	}
+	return n
+}
+
+// begin starts the operation on a workspace that has none.
+func (l *Lab) begin(ctx context.Context, w masu.Workspace, do func(context.Context, *journal) error) error {
+	op := &operation{done: make(chan struct{}), says: newJournal()}
+	opCtx, cancel := context.WithCancelCause(context.Background()) // replaced by Run's below: cancel must exist before it is taken
+	op.cancel = cancel
+	l.mu.Lock()
+	if _, busy := l.ops[w.ID]; busy {
+		l.mu.Unlock()
+		cancel(nil)
+		return nil // somebody was quicker with the same wish
+	}
+	l.ops[w.ID], l.journals[w.ID] = op, op.says
+	l.mu.Unlock()
+	err := l.spawn(ctx, func(run context.Context) {
+		run, stop := context.WithCancelCause(run)
+		defer stop(nil)
+		defer context.AfterFunc(opCtx, func() { stop(context.Cause(opCtx)) })()
+		l.finish(run, w.ID, op, do(run, op.says))
+	})
+	if err != nil {
+		l.release(w.ID, op)
+	}
+	return err
+}
+
+// finish writes down how an operation ended. One that was ended by the daemon's
+// own end leaves everything as it is: the next daemon goes on from there.
+func (l *Lab) finish(ctx context.Context, id masu.WorkspaceID, op *operation, err error) {
+	defer l.release(id, op)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	l.fail(ctx, id, err)
+}
+
+// fail ends the box and the lease of a workspace and says why.
+func (l *Lab) fail(ctx context.Context, id masu.WorkspaceID, why error) {
+	e, ok := errors.AsType[*masu.Error](why)
+	if !ok {
+		e = masu.E(masu.Internal, "internal")
+	}
+	l.log.Warn("workspace failed", "workspace", id, "code", e.Code, "error", why)
+	if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil {
+		l.log.Warn("stop after failure", "workspace", id, "error", err)
+	}
+	if err := l.endLease(ctx, id); err != nil {
+		l.log.Error("end lease", "workspace", id, "error", err)
+	}
+	if _, err := l.update(ctx, id, func(w *masu.Workspace) {
+		w.Phase, w.Apps, w.GPUs = masu.Failed, nil, nil
+		w.Trouble = &masu.Trouble{Kind: e.Kind, Code: e.Code, Args: e.Args}
+	}); err != nil {
+		l.log.Error("write down failure", "workspace", id, "error", err)
+	}
+}
+
+func (l *Lab) release(id masu.WorkspaceID, op *operation) {
+	l.mu.Lock()
+	if l.ops[id] == op {
+		delete(l.ops, id)
+	}
+	l.mu.Unlock()
+	op.cancel(nil)
+	op.says.close()
+	close(op.done)
+	l.nudge()
+}
+
+func (l *Lab) operation(id masu.WorkspaceID) (*operation, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op, ok := l.ops[id]
+	return op, ok
+}
+
+// stopOperation cancels what happens to a workspace and waits until it has ended.
+func (l *Lab) stopOperation(ctx context.Context, id masu.WorkspaceID) error {
+	for {
+		op, busy := l.operation(id)
+		if !busy {
+			return nil
+		}
+		op.cancel(errStopped)
+		select {
+		case <-op.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// bringUp takes a workspace from its wish to a running box.
+func (l *Lab) bringUp(ctx context.Context, a masu.Actor, w masu.Workspace, noCache bool, says *journal) error {
+	owner, err := l.cfg.Accounts.ByName(w.Owner)
+	if err != nil {
+		return err
+	}
+	img, err := l.image(ctx, imageWish{owner: owner, project: w.Project, order: w.Order, noCache: noCache}, says.tell)
+	if err != nil {
+		return err
+	}
+	if _, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Image, w.Order = img.ID, img.Order }); err != nil {
+		return err
+	}
+	gpus, err := l.grant(ctx, w, says)
+	if err != nil {
+		return err
+	}
+	if err := l.starts.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.starts.Release(1)
+	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.GPUs = masu.Starting, gpus }); err != nil {
+		return err
+	}
+	says.say("box_starts")
+	if err := l.cfg.Runtime.Start(ctx, l.box(w, owner)); err != nil {
+		return err
+	}
+	if err := l.becomeReady(ctx, w, says); err != nil {
+		return err
+	}
+	if img.Smoke != nil && len(gpus) > 0 && img.Built {
+		l.smoke(ctx, w, img.Smoke, says)
+	}
+	_, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.UsedAt = masu.Running, time.Now() })
+	return err
+}
