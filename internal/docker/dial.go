@@ -6,9 +6,13 @@ import (
 	"net"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/masu-lab/masu"
 )
+
+// dialPatience is far more than a connection inside one machine takes.
+const dialPatience = 5 * time.Second
 
 // process is the first one of a running box.
 type process struct {
@@ -19,6 +23,8 @@ type process struct {
 // Dial connects to a port on the box's own loopback. NotFound "no_box",
 // Conflict "box_not_running", Unreachable "port_silent" when nothing listens.
 func (r *Runtime) Dial(ctx context.Context, id masu.WorkspaceID, port int) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
 	if r.cfg.Host.Rootless() {
 		return r.dialSocket(ctx, id, port)
 	}

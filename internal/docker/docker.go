@@ -37,14 +37,16 @@ const (
 
 // Host is what the driver needs of the machine; *host.Host is one.
 type Host interface {
+	masu.Folders
 	// Rootless tells that masu is not root here: folders are then mounted
 	// plainly and boxes dialled through their agent's socket.
 	Rootless() bool
 	// Stage mounts a safe clone of dir, which must be u's unless it is a
-	// dataset, at the path at. reason says why the clone could not be
-	// ID-mapped; "" means that it is.
+	// dataset, at the path at, which it makes. reason is the code of the
+	// sentence that says why the clone could not be ID-mapped; "" means that it is.
 	Stage(u masu.User, dir, at string, dataset bool) (reason string, err error)
-	// Unstage unmounts what Stage mounted; it succeeds when nothing is mounted there.
+	// Unstage unmounts what Stage mounted and removes the empty folder; it
+	// succeeds when nothing is there.
 	Unstage(at string) error
 	// Dial connects to a port on the loopback of the process's network
 	// namespace; verify is the container ID that must stand in its cgroup.
@@ -61,7 +63,9 @@ type Config struct {
 	Host    Host
 	RunDir  string // "/run/masu": staged folders and, rootless, the agents' sockets
 	Site    masu.Site
-	Log     *slog.Logger
+	// Say puts a code into words for the member, as text.Say does; nil leaves the code.
+	Say func(lang masu.Lang, code string, args ...any) string
+	Log *slog.Logger
 }
 
 // Runtime is masu.Runtime on a Docker engine.

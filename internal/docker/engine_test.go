@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/host"
 	"github.com/masu-lab/masu/internal/masutest"
 )
 
@@ -23,7 +24,8 @@ const testImage = "masu-test/base" // made by test/setup.sh
 // agentBinary is the masu that boxes run: MASU_BIN, or one that is built now.
 var agentBinary = sync.OnceValues(func() (string, error) {
 	if bin := os.Getenv("MASU_BIN"); bin != "" {
-		return bin, nil
+		_, err := os.Stat(bin) // also so that the test cache knows of it
+		return bin, err
 	}
 	dir, err := os.MkdirTemp("", "masu-docker-test-")
 	if err != nil {
@@ -65,7 +67,15 @@ func address(t *testing.T) string {
 func testConfig(t *testing.T) Config {
 	t.Helper()
 	addr := address(t)
+	if uid := os.Getuid(); uid != 0 && uid != suiteUID {
+		t.Skip("needs root")
+	}
 	bin, err := agentBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, runDir := slog.New(slog.NewTextHandler(t.Output(), nil)), t.TempDir()
+	h, err := host.New(host.Config{Root: os.Getuid() == 0, RunDir: runDir, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +83,9 @@ func testConfig(t *testing.T) Config {
 		Address: addr,
 		Lab:     "dockertest" + strings.ToLower(rand.Text()[:6]),
 		Agent:   bin,
-		Host:    newTestHost(t),
-		RunDir:  t.TempDir(),
-		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Host:    h,
+		RunDir:  runDir,
+		Log:     log,
 	}
 }
 

@@ -63,10 +63,10 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 		p.image = img.Config.Env
 	}
 	if err := r.stage(&p); err != nil {
-		return errors.Join(err, r.unstage(b.ID))
+		return errors.Join(err, r.clear(b.ID))
 	}
 	if err := r.run(ctx, p, old); err != nil {
-		return errors.Join(r.failedGPU(b, err), r.unstage(b.ID))
+		return errors.Join(r.failedGPU(b, err), r.clear(b.ID))
 	}
 	r.forget(b.ID)
 	return nil
@@ -174,38 +174,57 @@ func (r *Runtime) find(ctx context.Context, id masu.WorkspaceID) (*container.Ins
 
 // stage makes the plan's folders safe to mount, and lowers its promise of sudo
 // where a folder could not be ID-mapped: root in the box would be root there.
+// That holds for datasets too, in which others may have files of their own.
 func (r *Runtime) stage(p *plan) error {
-	id := p.box.ID
 	p.sources = make([]string, len(p.box.Mounts))
 	if r.cfg.Host.Rootless() {
-		p.socket = r.socketDir(id)
-		for i, m := range p.box.Mounts {
-			p.sources[i] = m.Folder
-		}
-		return os.MkdirAll(p.socket, 0o700)
+		return r.mountPlainly(p)
 	}
-	if err := r.unstage(id); err != nil {
+	if err := r.unstage(p.box.ID); err != nil {
 		return err
 	}
 	for i, m := range p.box.Mounts {
 		if m.Folder == "" {
 			continue
 		}
-		at := r.stagePath(id, i)
-		if err := os.MkdirAll(at, 0o700); err != nil {
-			return fmt.Errorf("docker: stage: %w", err)
-		}
+		at := r.stagePath(p.box.ID, i)
 		reason, err := r.cfg.Host.Stage(p.box.Owner, m.Folder, at, m.Dataset)
 		if err != nil {
 			return err
 		}
 		if reason != "" && p.box.Agent.Sudo {
-			r.cfg.Log.Info("no sudo in box", "workspace", id, "folder", m.Folder, "reason", reason)
-			p.box.Agent.Sudo, p.box.Agent.NoSudo = false, reason
+			r.cfg.Log.Info("no sudo in box", "workspace", p.box.ID, "folder", m.Folder, "reason", reason)
+			p.box.Agent.Sudo, p.box.Agent.NoSudo = false, r.say(p.box.Agent.Lang, reason)
 		}
 		p.sources[i] = at
 	}
 	return nil
+}
+
+// mountPlainly is stage for a masu that is one member's own.
+func (r *Runtime) mountPlainly(p *plan) error {
+	p.socket = r.socketDir(p.box.ID)
+	for i, m := range p.box.Mounts {
+		p.sources[i] = m.Folder
+		if m.Folder == "" || m.Dataset {
+			continue
+		}
+		f, err := r.cfg.Host.OpenFolder(p.box.Owner, m.Folder)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("docker: %s: %w", m.Folder, err)
+		}
+	}
+	return os.MkdirAll(p.socket, 0o700)
+}
+
+func (r *Runtime) say(lang masu.Lang, code string) string {
+	if r.cfg.Say == nil {
+		return code
+	}
+	return r.cfg.Say(lang, code)
 }
 
 // unstage never removes more than empty folders: what is mounted is a member's.
@@ -220,12 +239,7 @@ func (r *Runtime) unstage(id masu.WorkspaceID) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		at := filepath.Join(dir, e.Name())
-		if err := r.cfg.Host.Unstage(at); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if err := os.Remove(at); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := r.cfg.Host.Unstage(filepath.Join(dir, e.Name())); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -233,6 +247,14 @@ func (r *Runtime) unstage(id masu.WorkspaceID) error {
 		errs = append(errs, os.Remove(dir))
 	}
 	return errors.Join(errs...)
+}
+
+// clear removes what a box that does not run needs no more of the host.
+func (r *Runtime) clear(id masu.WorkspaceID) error {
+	if r.cfg.Host.Rootless() {
+		return os.RemoveAll(r.socketDir(id)) // the agent's socket and nothing else
+	}
+	return r.unstage(id)
 }
 
 // ensureNetwork makes the lab's bridge, on which boxes reach the world but not each other.
@@ -288,7 +310,7 @@ func (r *Runtime) Stop(ctx context.Context, id masu.WorkspaceID, grace time.Dura
 		}
 	}
 	r.forget(id)
-	return r.unstage(id)
+	return r.clear(id)
 }
 
 func (r *Runtime) stop(ctx context.Context, container string, grace time.Duration) error {
@@ -319,13 +341,7 @@ func (r *Runtime) Remove(ctx context.Context, id masu.WorkspaceID) error {
 		}
 	}
 	r.forget(id)
-	if err := r.unstage(id); err != nil {
-		return err
-	}
-	if r.cfg.Host.Rootless() {
-		return os.RemoveAll(r.socketDir(id)) // the agent's socket and nothing else
-	}
-	return nil
+	return r.clear(id)
 }
 
 // remove takes the anonymous volumes of the image's VOLUME lines along; named ones stay.

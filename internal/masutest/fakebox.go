@@ -282,10 +282,6 @@ func (f *FakeRuntime) readFile(b *fakeBox, path string) ([]byte, error) {
 }
 
 func (f *FakeRuntime) writeFile(b *fakeBox, path string, text []byte) error {
-	if path == "/proc/1/fd/1" {
-		_, err := b.log.Write(text)
-		return err
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	in, host := f.place(b, path)

@@ -3,6 +3,7 @@ package masutest
 import (
 	"context"
 	"strings"
+	"testing/fstest"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -201,17 +202,39 @@ func testNoBox(r *rig) {
 	r.want("Dial to a stopped box", err, masu.Conflict, "box_not_running")
 }
 
-func testLogs(r *rig) {
-	b := r.box()
+// talker starts a box that prints first-words, and then what is said to it.
+func (r *rig) talker() (b masu.Box, say func(line string)) {
+	if fake, ok := r.rt.(interface {
+		Print(id masu.WorkspaceID, text string)
+	}); ok { // a fake has no apps of its own
+		b = r.box()
+		r.up(b)
+		fake.Print(b.ID, "first-words\n")
+		return b, func(line string) { fake.Print(b.ID, line+"\n") }
+	}
+	req := r.request("FROM " + string(r.base) + "\nCOPY tensorboard /usr/local/bin/\n")
+	req.Files = fstest.MapFS{
+		"Dockerfile":  req.Files.(fstest.MapFS)["Dockerfile"],
+		"tensorboard": {Mode: 0o755, Data: []byte("#!/bin/sh\necho first-words\nmkfifo /tmp/say\nwhile :; do cat /tmp/say; done\n")},
+	}
+	id, err := r.rt.Build(r.ctx, req, nil)
+	if err != nil {
+		r.Fatal(err)
+	}
+	b = r.box() // after the image, which it keeps from being removed
+	b.Image, b.Agent.Apps = id, []string{"tensorboard"}
 	r.up(b)
-	say := func(line string) {
+	return b, func(line string) {
 		r.Helper()
-		e := masu.Exec{Argv: []string{"sh", "-c", "echo " + line + " > /proc/1/fd/1"}, Root: true}
-		if code, _, stderr := r.exec(b.ID, e); code != 0 {
-			r.Fatalf("speaking as PID 1: %d %s", code, stderr)
+		r.until("the app listens", func() bool { code, _ := r.sh(b.ID, "test -p /tmp/say"); return code == 0 })
+		if code, _ := r.sh(b.ID, "echo "+line+" > /tmp/say"); code != 0 {
+			r.Fatalf("saying something to the app: %d", code)
 		}
 	}
-	say("first-words")
+}
+
+func testLogs(r *rig) {
+	b, say := r.talker()
 	r.until("the log has them", func() bool {
 		w := newLineWriter()
 		if err := r.rt.Logs(r.ctx, b.ID, w, false); err != nil {
