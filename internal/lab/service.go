@@ -30,6 +30,11 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
 		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal}
+	u, err := s.l.admit(ctx, s.actor.User) // the language may have been chosen since the door was passed
+	if err != nil {
+		return masu.Hello{}, err
+	}
+	h.Actor.User = u
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
 	if s.l.away != nil {
