@@ -140,4 +140,3 @@ func (f *FakeRuntime) HasVolume(name string) bool {
 	_, ok := f.volumes[name]
 	return ok
 }
-
