@@ -109,20 +109,22 @@ func connect(ctx context.Context, f *os.File, to unix.Sockaddr) error {
 	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var ended error
-	waited := false
-	err = raw.Write(func(fd uintptr) bool {
-		if !waited { // the first call comes at once; the next when the kernel has news
-			waited = true
-			return false
-		}
+	err = raw.Write(func(fd uintptr) bool { // asked at once, and again whenever the kernel has news
 		var code int
 		if code, ended = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); ended == nil && code != 0 {
 			ended = unix.Errno(code)
 		}
-		return true
+		if ended != nil {
+			return true
+		}
+		_, ended = unix.Getpeername(int(fd))
+		return !errors.Is(ended, unix.ENOTCONN)
 	})
+	if err == nil {
+		return ended
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return errors.Join(err, ended)
+	return err
 }

@@ -43,6 +43,9 @@ func (h *Host) Stage(u masu.User, dir, at string, dataset bool) (reason string, 
 		return "", masu.E(masu.Internal, "stage_failed", dir).Because(err)
 	}
 	if err := h.place(tree, at); err != nil {
+		if errors.Is(err, unix.ENOENT) { // a folder that has been deleted since it was opened cannot be mounted
+			return "", masu.E(masu.Invalid, "folder_not_found", dir).Because(err)
+		}
 		return "", masu.E(masu.Internal, "stage_failed", dir).Because(err)
 	}
 	if reason == "stage_no_idmap_kernel" {
