@@ -61,14 +61,14 @@ func (b *Bases) Can(ref masu.ImageRef) bool {
 	return ok
 }
 
-// Make writes the root file system of ref as a tar. Invalid "base_not_debian" if
+// Make writes the root file system of ref as a tar. Invalid "base_not_made" if
 // Can says no, Unreachable "base_tool_missing" where the host lacks the tools
 // (argument: the command that installs them), Unreachable "base_failed" with
 // the tool's last words. When ctx ends nothing is left behind.
 func (b *Bases) Make(ctx context.Context, ref masu.ImageRef, tar io.Writer, line func(string)) error {
 	suite, slim, ok := suiteOf(ref)
 	if !ok {
-		return masu.E(masu.Invalid, "base_not_debian", ref)
+		return masu.E(masu.Invalid, "base_not_made", ref)
 	}
 	tool, err := exec.LookPath(b.tool)
 	if _, keys := os.Stat(debianKeys); err != nil || keys != nil {

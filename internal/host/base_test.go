@@ -27,7 +27,7 @@ func TestBasesCan(t *testing.T) {
 		}
 	}
 	err := b.Make(t.Context(), "ubuntu:24.04", io.Discard, func(string) {})
-	wantCode(t, err, masu.Invalid, "base_not_debian")
+	wantCode(t, err, masu.Invalid, "base_not_made")
 	b.tool = "no-such-tool-of-masu"
 	err = b.Make(t.Context(), "debian:trixie", io.Discard, func(string) {})
 	wantCode(t, err, masu.Unreachable, "base_tool_missing")
