@@ -68,12 +68,28 @@ func pick(e masu.Environment, h masu.Host, fromPackages bool) (picked, error) {
 				q.tell()
 				return q, nil
 			}
-			if first == nil || masu.CodeOf(first) == "python_not_here" {
-				first = err
-			}
+			first = telling(first, err)
 		}
 	}
 	return picked{}, first
+}
+
+// telling gives the refusal that tells more: as long as another Python might
+// be taken, one that only speaks of Python is no reason.
+func telling(first, next error) error {
+	weight := func(err error) int {
+		switch masu.CodeOf(err) {
+		case "python_not_here":
+			return 1
+		case "torch_needs_python", "tensorflow_needs_python":
+			return 2
+		}
+		return 3
+	}
+	if first == nil || weight(next) > weight(first) {
+		return next
+	}
+	return first
 }
 
 var (
@@ -120,9 +136,13 @@ func (p *picked) bases() []masu.ImageRef {
 	}
 	for _, v := range newestFirst(t.TensorFlow) {
 		row := t.TensorFlow[v]
-		if (matches(v, p.env.TensorFlow) || sameMinor(v, p.env.TensorFlow)) && !strings.HasPrefix(row.CUDAFrom, "pip") {
+		if !matches(v, p.env.TensorFlow) && !sameMinor(v, p.env.TensorFlow) {
+			continue
+		}
+		if !strings.HasPrefix(row.CUDAFrom, "pip") {
 			return t.cudnnImages(row.CUDA) // CUDA has to be in the image
 		}
+		break
 	}
 	return plainBases()
 }
@@ -134,7 +154,7 @@ func (p picked) on(base masu.ImageRef, s system, own bool) (picked, error) {
 		return p, masu.E(masu.Invalid, "jupyter_needs_index", base, defaultBase)
 	}
 	err := error(masu.E(masu.Invalid, "python_not_here", p.env.Python, base, defaultBase))
-	for i, py := range pythonsOf(s, p.env.Python, p.host.PipIndex) {
+	for _, py := range pythonsOf(s, p.env.Python, p.host.PipIndex) {
 		if (py.from == pythonOwn) != own {
 			continue
 		}
@@ -143,9 +163,7 @@ func (p picked) on(base masu.ImageRef, s system, own bool) (picked, error) {
 		if bad == nil {
 			return p, nil
 		}
-		if i == 0 || masu.CodeOf(err) == "python_not_here" {
-			err = bad
-		}
+		err = telling(err, bad)
 	}
 	return p, err
 }

@@ -130,7 +130,7 @@ func variables(cfg Config, p picked) []string {
 // setup adds the scripts, and the lists that differ between recipes.
 func (c *context) setup(p picked) error {
 	debian := !p.host.PipIndex
-	for _, name := range []string{"apt.sh", "dpkg.cfg", "jupyter-debian.sh", "layer.sh", "python.sh", "system.sh", "system.txt"} {
+	for _, name := range []string{"apt.sh", "dpkg.cfg", "jupyter-debian.sh", "layer.sh", "page_config.json", "python.sh", "system.sh", "system.txt"} {
 		if name == "jupyter-debian.sh" && !debian {
 			continue
 		}

@@ -4,7 +4,7 @@
 # Debian's jupyterlab depends on some ninety JavaScript packages (1 GB) that
 # are needed only to rebuild what is already built in it. One empty package
 # says that it provides them. The same goes for gdb, which only attaching to a
-# foreign process would use.
+# foreign process would use, and for the type hints of foreign packages.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 here=/opt/recipe
@@ -19,7 +19,7 @@ Package: jupyterlab-build-stub
 Version: 999
 Architecture: all
 Maintainer: recipe <root@localhost>
-Provides: $build, gdb (= 999)
+Provides: $build, gdb (= 999), python3-typeshed (= 999)
 Description: stands in for what only rebuilding JupyterLab needs
 END
 dpkg-deb -b "$stub" /tmp/stub.deb >/dev/null
