@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/masu-lab/masu"
+)
+
+// mostConfig bounds the size of a configuration file.
+const mostConfig = 256 << 10
+
+// fileConfig is the daemon's configuration file. A flag wins over a variable,
+// a variable over the file, the file over the default.
+type fileConfig struct {
+	Listen    string    `yaml:"listen"`
+	PlainHTTP bool      `yaml:"plain_http"`
+	AppPorts  string    `yaml:"app_ports"`
+	HostName  string    `yaml:"host_name"`
+	Engine    string    `yaml:"engine"`
+	Admins    string    `yaml:"admins"`
+	Site      masu.Site `yaml:"site"`
+}
+
+// configPath is where the configuration file of this user's daemon is looked for.
+func (a *app) configPath() string {
+	switch {
+	case a.getenv("MASU_CONFIG") != "":
+		return a.getenv("MASU_CONFIG")
+	case !personal():
+		return "/etc/masu/config.yaml"
+	case a.getenv("XDG_CONFIG_HOME") != "":
+		return filepath.Join(a.getenv("XDG_CONFIG_HOME"), "masu", "config.yaml")
+	}
+	return filepath.Join(a.home(), ".config", "masu", "config.yaml")
+}
+
+// readConfig reads a configuration file strictly; one that is not there is empty.
+func readConfig(path string) (fileConfig, error) {
+	var c fileConfig
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, mostConfig+1))
+	if err != nil || len(b) > mostConfig {
+		return c, masu.E(masu.Invalid, "config_wrong", path, "> 256 KiB").Because(err)
+	}
+	if onlyComments(b) {
+		return c, nil // which the parser calls "no document"
+	}
+	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
+		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+	}
+	return c, nil
+}
+
+// authorities reads a site's certificate authorities. One that cannot be read
+// is left out: builds then fail with the engine's own words, which name it.
+func authorities(s masu.Site) []masu.File {
+	var all []masu.File
+	for _, path := range s.CAFiles {
+		if b, err := os.ReadFile(path); err == nil {
+			all = append(all, masu.File{Path: filepath.Base(path), Text: string(b)})
+		}
+	}
+	return all
+}
+
+func onlyComments(b []byte) bool {
+	for line := range bytes.Lines(b) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// fill takes from the file what neither a flag nor a variable says.
+func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c fileConfig) {
+	take := func(to *string, flag, variable, value string) {
+		if value != "" && !flags.Changed(flag) && getenv(variable) == "" {
+			*to = value
+		}
+	}
+	take(&o.listen, "listen", "MASU_LISTEN", c.Listen)
+	take(&o.appPorts, "app-ports", "MASU_APP_PORTS", c.AppPorts)
+	take(&o.hostName, "host-name", "MASU_HOST_NAME", c.HostName)
+	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)
+	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
+	o.plainHTTP = o.plainHTTP || c.PlainHTTP
+	o.site = c.Site
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/project"
+)
+
+// projectFile is where a project says what it asks for.
+const projectFile = "masu.yaml"
+
+func (a *app) initCommand() *cobra.Command {
+	var answers project.Answers
+	var force bool
+	var c *cobra.Command
+	c = a.command("init", "init [DIR]", groupMake, a.args(0, 1), func(ctx context.Context, args []string) error {
+		dir := ""
+		if len(args) > 0 {
+			dir = args[0]
+		}
+		dir, err := a.projectDir(dir, true)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(dir, projectFile)
+		if _, err := os.Lstat(path); err == nil && !force {
+			return masu.E(masu.Invalid, "init_exists", path)
+		}
+		answers.Lang = a.lang
+		if a.interactive() && c.Flags().NFlag() == 0 {
+			if err := a.askProject(ctx, &answers); err != nil {
+				return err
+			}
+		}
+		if answers.Preset != "" && !slices.Contains(project.Presets(), answers.Preset) {
+			return masu.E(masu.Invalid, "preset_unknown", answers.Preset)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
+		}
+		defer root.Close()
+		if err := a.writeBelow(root, masu.File{Path: projectFile, Text: project.Template(answers)}); err != nil {
+			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
+		}
+		a.note("init_wrote", path)
+		return nil
+	})
+	f := c.Flags()
+	f.StringVar(&answers.Preset, "preset", "", "")
+	f.IntVar(&answers.GPUs, "gpus", 0, "")
+	f.StringVar(&answers.Python, "python", "", "")
+	f.StringVar(&answers.Torch, "torch", "", "")
+	f.StringSliceVar(&answers.Pip, "pip", nil, "")
+	f.StringSliceVar(&answers.Apt, "apt", nil, "")
+	f.BoolVar(&force, "force", false, "")
+	return c
+}
+
+// askProject asks the three questions; Enter takes what stands in brackets.
+func (a *app) askProject(ctx context.Context, o *project.Answers) error {
+	for {
+		answer, err := a.ask(ctx, "init_ask_preset", "python")
+		if err != nil {
+			return err
+		}
+		if slices.Contains(project.Presets(), answer) {
+			o.Preset = answer
+			break
+		}
+		a.tell(masu.E(masu.Invalid, "preset_unknown", answer))
+	}
+	for {
+		answer, err := a.ask(ctx, "init_ask_gpus", "0")
+		if err != nil {
+			return err
+		}
+		n, ok := number(answer)
+		if ok || answer == "0" {
+			o.GPUs = n
+			break
+		}
+		a.tell(masu.E(masu.Invalid, "gpus_wrong", answer))
+	}
+	answer, err := a.ask(ctx, "init_ask_pip", "")
+	o.Pip = strings.Fields(answer)
+	return err
+}
+
+func (a *app) ask(ctx context.Context, code, preset string) (string, error) {
+	fmt.Fprint(a.err, a.say(code, preset)+" ")
+	line, err := a.readLine(ctx)
+	if line = strings.TrimSpace(line); line == "" {
+		line = preset
+	}
+	return line, err
+}

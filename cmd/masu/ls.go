@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+func (a *app) lsCommand() *cobra.Command {
+	var all, quiet bool
+	c := a.command("ls", "ls", groupWork, a.args(0, 0), func(ctx context.Context, _ []string) error {
+		return a.with(ctx, func(s service) error {
+			list, err := s.Workspaces(ctx, all)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				if list == nil {
+					list = []masu.Workspace{}
+				}
+				return a.data(list)
+			}
+			if quiet {
+				for _, w := range list {
+					a.print(w.Name)
+				}
+				return nil
+			}
+			if len(list) == 0 {
+				a.note("ls_empty")
+				return nil
+			}
+			a.listWorkspaces(list, all)
+			return nil
+		})
+	})
+	c.Aliases = []string{"ps", "list"}
+	c.Flags().BoolVarP(&all, "all", "a", false, "")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "")
+	a.jsonFlag(c)
+	return c
+}
+
+func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
+	t := a.table("col.name", "col.phase", "col.since", "col.gpus", "col.dir")
+	for _, w := range list {
+		name := w.Name
+		if all {
+			name = string(w.Owner) + "/" + w.Name
+		}
+		phase := a.phase(w.Phase)
+		if w.Trouble != nil && w.Phase != masu.Running {
+			phase += ": " + text.Strings(a.lang, w.Trouble.Code, w.Trouble.Args)
+		}
+		var gpus []string
+		for _, g := range w.GPUs {
+			gpus = append(gpus, string(g))
+		}
+		t.row(name, phase, a.since(w.ChangedAt), strings.Join(gpus, " "), w.Project.Dir)
+	}
+	t.write()
+}
+
+// since tells how long ago something was: for people on a terminal, as RFC 3339 for programs.
+func (a *app) since(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	if _, tty := terminal(a.out); !tty {
+		return at.Format(time.RFC3339)
+	}
+	switch d := time.Since(at); {
+	case d < time.Minute:
+		return a.say("ago_now")
+	case d < time.Hour:
+		return a.say("ago_minutes", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return a.say("ago_hours", int(d.Hours()))
+	default:
+		return a.say("ago_days", int(d.Hours()/24))
+	}
+}

@@ -1,0 +1,36 @@
+// Command masu turns a lab's GPU server into the lab's own Colab: it is the
+// daemon, the command line, the pages and the first process inside every box.
+// This package knows flags, output, configuration and how the parts are put
+// together, and nothing else.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/masu-lab/masu/internal/agent"
+)
+
+// Set by the linker (Makefile).
+var (
+	version = "dev"
+	commit  = "none"
+)
+
+func main() {
+	// A box's first process: nothing else may cost it time or memory.
+	if len(os.Args) > 1 && os.Args[1] == "agent" {
+		os.Exit(agent.Main(context.Background(), os.Args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
+	os.Exit(run(ctx, os.Args[1:]...))
+}
+
+// run is the program: its arguments in, its exit code out.
+func run(ctx context.Context, args ...string) int {
+	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Getenv, args)
+	return a.run(ctx, args)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/masu-lab/masu"
+)
+
+// defaultListen is the guide's port, on loopback only.
+const defaultListen = "127.0.0.1:8888"
+
+type serveOptions struct {
+	listen, socket, state, engine, hostName, appPorts, admins string
+	plainHTTP                                                 bool
+
+	host        string // of listen; "" means every address
+	named       string // hostName, when the admin gave it
+	port        int
+	first, last int // of appPorts
+	site        masu.Site
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var o serveOptions
+	var config string
+	var c *cobra.Command
+	c = a.command("serve", "serve", groupServer, a.args(0, 0), func(ctx context.Context, _ []string) error {
+		file, err := readConfig(config)
+		if err != nil {
+			return err
+		}
+		o.fill(c.Flags(), a.getenv, file)
+		if err := o.validate(); err != nil {
+			return err
+		}
+		return a.serve(ctx, o)
+	})
+	f := c.Flags()
+	f.StringVar(&o.listen, "listen", cmp.Or(a.getenv("MASU_LISTEN"), defaultListen), "")
+	f.BoolVar(&o.plainHTTP, "plain-http", a.getenv("MASU_PLAIN_HTTP") == "1", "")
+	f.StringVar(&o.appPorts, "app-ports", cmp.Or(a.getenv("MASU_APP_PORTS"), "8900-8999"), "")
+	f.StringVar(&o.hostName, "host-name", a.getenv("MASU_HOST_NAME"), "")
+	f.StringVar(&o.socket, "socket", a.ownSocket(), "")
+	f.StringVar(&o.state, "state", a.stateDir(), "")
+	f.StringVar(&o.engine, "engine", a.getenv("MASU_ENGINE"), "")
+	f.StringVar(&config, "config", a.configPath(), "")
+	f.StringVar(&o.admins, "admins", cmp.Or(a.getenv("MASU_ADMINS"), "sudo,wheel,masu-admin"), "")
+	// What the help shows must not depend on who asks.
+	f.Lookup("socket").DefValue, f.Lookup("state").DefValue = systemSocket, "/var/lib/masu"
+	f.Lookup("config").DefValue = "/etc/masu/config.yaml"
+	f.Lookup("listen").DefValue, f.Lookup("host-name").DefValue, f.Lookup("engine").DefValue = defaultListen, "", ""
+	return c
+}
+
+// validate refuses what cannot be served. An address that the network reaches
+// needs a word of consent, because there is no encryption there.
+func (o *serveOptions) validate() error {
+	host, port, err := net.SplitHostPort(o.listen)
+	if err != nil {
+		return masu.E(masu.Invalid, "listen_wrong", o.listen).Because(err)
+	}
+	o.host, o.named = host, o.hostName
+	if o.hostName == "" {
+		o.hostName, _ = os.Hostname() // only shown to people
+	}
+	if o.port, err = strconv.Atoi(port); err != nil || o.port < 0 || o.port > 65535 {
+		return masu.E(masu.Invalid, "listen_wrong", o.listen).Because(err)
+	}
+	if host != "localhost" && host != "" && net.ParseIP(host) == nil {
+		return masu.E(masu.Invalid, "listen_wrong", o.listen)
+	}
+	if !o.loopback() && !o.plainHTTP {
+		return masu.E(masu.Invalid, "listen_plain", o.listen)
+	}
+	first, last, ok := strings.Cut(o.appPorts, "-")
+	o.first, err = strconv.Atoi(first)
+	if err != nil || !ok {
+		return masu.E(masu.Invalid, "app_ports_wrong", o.appPorts).Because(err)
+	}
+	if o.last, err = strconv.Atoi(last); err != nil || o.first < 1024 || o.last < o.first || o.last > 65535 {
+		return masu.E(masu.Invalid, "app_ports_wrong", o.appPorts).Because(err)
+	}
+	return nil
+}
+
+// loopback tells whether only this machine reaches the pages.
+func (o *serveOptions) loopback() bool {
+	return o.host == "localhost" || net.ParseIP(o.host).IsLoopback()
+}
+
+// serveLog writes text for people and JSON for systemd's journal.
+func (a *app) serveLog() *slog.Logger {
+	level := slog.LevelInfo
+	if a.debug {
+		level = slog.LevelDebug
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if a.getenv("JOURNAL_STREAM") != "" {
+		return slog.New(slog.NewJSONHandler(a.err, o))
+	}
+	return slog.New(slog.NewTextHandler(a.err, o))
+}
+
+// openState makes the state folder, which only its owner may enter, and locks
+// it: two daemons on one state would undo each other's work. The lock lasts
+// until the file is closed.
+func openState(dir, socket string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, masu.E(masu.Invalid, "state_wrong", dir).Because(err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return nil, masu.E(masu.Invalid, "state_wrong", dir).Because(err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o077 != 0 {
+		return nil, masu.E(masu.Invalid, "state_wrong", dir)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, masu.E(masu.Invalid, "state_wrong", dir).Because(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, masu.E(masu.Conflict, "serve_runs", socket).Because(err)
+	}
+	return f, nil
+}
+
+// listenPages opens the pages' port.
+func listenPages(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, masu.E(masu.Conflict, "port_taken", address).Because(err)
+	}
+	if errors.Is(err, fs.ErrPermission) || err != nil {
+		return nil, masu.E(masu.Invalid, "listen_wrong", address).Because(err)
+	}
+	return l, nil
+}
+
+const (
+	headerTime   = 10 * time.Second // for the head of a request
+	idleTime     = 2 * time.Minute  // between requests
+	maxHeader    = 64 << 10         // Jupyter's cookies may be many
+	shutdownTime = 5 * time.Second  // for requests in flight when the daemon ends
+)

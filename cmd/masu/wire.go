@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/api"
+	"github.com/masu-lab/masu/internal/docker"
+	"github.com/masu-lab/masu/internal/gpu"
+	"github.com/masu-lab/masu/internal/host"
+	"github.com/masu-lab/masu/internal/lab"
+	"github.com/masu-lab/masu/internal/project"
+	"github.com/masu-lab/masu/internal/sqlite"
+	"github.com/masu-lab/masu/internal/web"
+)
+
+// parts is the daemon, put together.
+type parts struct {
+	facts *facts
+	lab   *lab.Lab
+	web   *web.Server
+	api   *api.Server
+	close []io.Closer // in the order in which they were opened
+}
+
+func (p *parts) shut(log *slog.Logger) {
+	for i := len(p.close) - 1; i >= 0; i-- {
+		if err := p.close[i].Close(); err != nil {
+			log.Warn("closing", "error", err)
+		}
+	}
+}
+
+// serve runs the daemon until ctx ends. Boxes go on without it.
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	log := a.serveLog()
+	lock, err := openState(o.state, o.socket)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	pages, err := listenPages(ctx, o.listen)
+	if err != nil {
+		return err
+	}
+	defer pages.Close()
+	p, err := a.assemble(ctx, o, pages.Addr().(*net.TCPAddr).Port, log)
+	if err != nil {
+		return err
+	}
+	defer p.shut(log)
+	mode := os.FileMode(0o666) // every login may knock; the kernel says who it is
+	if personal() {
+		mode = 0o600
+	}
+	socket, err := api.Listen(o.socket, mode)
+	if err != nil {
+		return err
+	}
+	if !o.loopback() {
+		a.note("serve_plain_http", o.listen)
+	}
+	log.Info("serving", "pages", pages.Addr().String(), "socket", o.socket, "state", o.state, "version", version)
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		log.Warn("systemd", "error", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.facts.run(ctx) })
+	g.Go(func() error { return p.lab.Run(ctx) })
+	g.Go(func() error { return p.web.Run(ctx) })
+	g.Go(func() error { return p.api.Serve(ctx, socket) })
+	g.Go(func() error { return servePages(ctx, pages, p.web.Handler(), log) })
+	err = g.Wait()
+	if _, nerr := daemon.SdNotify(false, daemon.SdNotifyStopping); nerr != nil {
+		log.Warn("systemd", "error", nerr)
+	}
+	log.Info("stopped; boxes go on", "error", err)
+	return err
+}
+
+// assemble makes the parts of the daemon; what it has opened is closed again when one fails.
+func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.Logger) (_ *parts, err error) {
+	p := &parts{}
+	defer func() {
+		if err != nil {
+			p.shut(log)
+		}
+	}()
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(o.state, "masu.db"), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	p.close = append(p.close, store)
+	var id string
+	if err := store.View(ctx, func(tx masu.Tx) (err error) {
+		id, err = tx.Lab()
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	runDir := filepath.Dir(o.socket)
+	machine, err := host.New(host.Config{Root: !personal(), RunDir: runDir, AdminGroups: strings.Split(o.admins, ","), Site: o.site, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	agent, err := agentCopy(o.state)
+	if err != nil {
+		return nil, err
+	}
+	runtime, err := docker.New(ctx, docker.Config{Address: o.engine, Lab: id, Agent: agent, Host: machine, RunDir: runDir, Site: o.site, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	p.close = append(p.close, runtime)
+	gpus, err := gpu.New(gpu.Config{})
+	if err != nil {
+		return nil, err
+	}
+	p.facts = newFacts(gpus, o.site)
+	origins, err := web.NewOrigins(o.origins(port))
+	if err != nil {
+		return nil, err
+	}
+	p.lab, err = lab.New(lab.Config{
+		Store: store, Runtime: runtime, Inventory: gpus, Accounts: machine, Folders: machine, Origins: origins, Bases: machine.Bases(),
+		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Host: p.facts.host,
+		Site: o.site, CAs: authorities(o.site), Policy: lab.DefaultPolicy(p.facts.machine()),
+		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	if err != nil {
+		return nil, err
+	}
+	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
+	return p, err
+}
+
+// servePages answers browsers until ctx ends, and a little longer for what is under way.
+func servePages(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	srv := &http.Server{
+		Handler:           h,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// No time limit for bodies: uploads, live logs and notebooks last as long as they last.
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	soon, cancel := context.WithTimeout(base, shutdownTime)
+	defer cancel()
+	if err := srv.Shutdown(soon); err != nil {
+		_ = srv.Close() // those that are still there have had their time
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
