@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/masu-lab/masu/internal/agent"
 )
@@ -36,6 +37,6 @@ func main() {
 	case "stubborn": // does not end when asked to
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP)
 		fmt.Println("ready")
-		select {}
+		time.Sleep(time.Hour)
 	}
 }
