@@ -61,19 +61,12 @@ func newLooks() (*looks, error) {
 			"asset": func(name string) string { return "/static/" + l.hashed[name] },
 			"say":   func(string, ...any) string { return "" }, // bound to a language when shown
 			"ago":   func(time.Time) string { return "" },
-			"call":  func(b base, v any) called { return called{b, v} },
 		})
 		if l.pages[page], err = t.ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+page+".html"); err != nil {
 			return nil, err
 		}
 	}
 	return l, nil
-}
-
-// called gives a part of a page what it shows and the page it is on.
-type called struct {
-	B base
-	V any
 }
 
 // ServeHTTP serves the static files; their names change with their contents, so they never go stale.

@@ -123,14 +123,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error 
 	ctx, cancel := s.whileSignedIn(r, v)
 	defer cancel()
 	out := newStream(w)
-	lang, b := s.lang(r, v), s.base(r, v)
+	lang := s.lang(r, v)
 	for ws, err := range v.service.Changes(ctx) {
 		if err != nil {
 			return nil // the browser comes again
 		}
 		msg := map[string]any{"id": ws.ID, "phase": ws.Phase}
 		if ws.Phase != "" {
-			html, err := s.looks.render(lang, "home", "card", called{b, newCard(lang, ws)})
+			html, err := s.looks.render(lang, "home", "card", newCard(lang, ws))
 			if err != nil {
 				s.cfg.Log.Error("page", "part", "card", "error", err)
 				return nil

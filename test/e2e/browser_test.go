@@ -83,7 +83,7 @@ func runCell(t *testing.T, ctx context.Context, code string) string {
 	t.Helper()
 	holds(t, ctx, "JupyterLab's launcher is there", `document.querySelector('.jp-LauncherCard[data-category="Notebook"]')`)
 	do(t, ctx, chromedp.Click(`.jp-LauncherCard[data-category="Notebook"]`))
-	holds(t, ctx, "a notebook with its kernel is there", `document.querySelector('.jp-Notebook .jp-Cell .cm-content') && document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')`)
+	holds(t, ctx, "a notebook with its kernel is there", `document.querySelector('.jp-Notebook .jp-Cell .cm-content') && [...document.querySelectorAll('.jp-StatusBar-TextItem')].some(e => e.textContent.endsWith('| Idle'))`)
 	do(t, ctx, chromedp.Click(".jp-Notebook .jp-Cell .cm-content"), chromedp.KeyEvent(code), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(8)))
 	holds(t, ctx, "the cell has printed", `document.querySelector('.jp-OutputArea-output pre')`)
 	out, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('.jp-OutputArea-output pre').textContent`))
@@ -91,4 +91,15 @@ func runCell(t *testing.T, ctx context.Context, code string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(out)
+}
+
+// openApp presses the button that opens an app. It opens in a new tab, which
+// the test does without.
+func openApp(t *testing.T, ctx context.Context, app string) {
+	t.Helper()
+	button := `document.querySelector('[data-open="` + app + `"]')`
+	holds(t, ctx, "the app can be opened", button)
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(b => { b.removeAttribute("target"); b.click(); return true })(`+button+`)`)); err != nil {
+		t.Fatal(err)
+	}
 }
