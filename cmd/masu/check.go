@@ -51,6 +51,13 @@ func (a *app) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			w, err := s.Workspace(ctx, name)
+			if err != nil {
+				return err
+			}
+			if w.Phase != masu.Running {
+				return masu.E(masu.Conflict, "up_not_running", w.Name, a.phase(w.Phase))
+			}
 			result, err := a.tryCell(ctx, s, name, cell)
 			if err != nil {
 				return err

@@ -62,11 +62,11 @@ func (a *app) exit(ctx context.Context, err error) int {
 // tell writes what happened and what to do about it.
 func (a *app) tell(err error) {
 	message, fix := text.Error(a.lang, err)
-	red, plain := "", ""
+	red, normal := "", ""
 	if a.colourful(a.err) {
-		red, plain = "\x1b[31m", "\x1b[0m"
+		red, normal = "\x1b[31m", "\x1b[0m"
 	}
-	fmt.Fprintf(a.err, "%s%s%s %s\n", red, a.say("error_mark"), plain, message)
+	fmt.Fprintf(a.err, "%s%s%s %s\n", red, a.say("error_mark"), normal, short(message))
 	e, ours := errors.AsType[*masu.Error](err)
 	switch {
 	case !ours:

@@ -47,21 +47,21 @@ func (a *app) lsCommand() *cobra.Command {
 }
 
 func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
-	t := a.table("col.name", "col.phase", "col.since", "col.gpus", "col.dir")
+	t := a.table("col.name", "col.phase", "col.since", "col.gpus", "col.dir", "col.why")
 	for _, w := range list {
 		name := w.Name
 		if all {
 			name = string(w.Owner) + "/" + w.Name
 		}
-		phase := a.phase(w.Phase)
+		why := ""
 		if w.Trouble != nil && w.Phase != masu.Running {
-			phase += ": " + text.Strings(a.lang, w.Trouble.Code, w.Trouble.Args)
+			why = short(text.Strings(a.lang, w.Trouble.Code, w.Trouble.Args))
 		}
 		var gpus []string
 		for _, g := range w.GPUs {
 			gpus = append(gpus, string(g))
 		}
-		t.row(name, phase, a.since(w.ChangedAt), strings.Join(gpus, " "), w.Project.Dir)
+		t.row(name, a.phase(w.Phase), a.since(w.ChangedAt), strings.Join(gpus, " "), w.Project.Dir, why)
 	}
 	t.write()
 }

@@ -33,7 +33,7 @@ type progress struct {
 	steps map[string]*step
 	order []string // of the running steps
 	drawn int      // rows of the live region on the screen
-	last  *step    // that failed or last spoke
+	broke *step    // the one that failed
 	done  chan struct{}
 	wait  sync.WaitGroup
 	now   func() time.Time
@@ -117,7 +117,6 @@ func short(name string) string {
 }
 
 func (p *progress) line(s *step, line string) {
-	p.last = s
 	s.tail = append(s.tail, line)
 	if len(s.tail) > tailLines {
 		s.tail = s.tail[1:]
@@ -150,7 +149,7 @@ func (p *progress) turn(id string, s *step, state masu.ProgressState) {
 	}
 	switch {
 	case state == masu.StepFailed:
-		p.last = s
+		p.broke = s
 		p.mark("✗", "\x1b[31m", s.name)
 	case p.quiet:
 	case state == masu.StepCached:
@@ -215,9 +214,9 @@ func (p *progress) end(failed bool) {
 	defer p.mu.Unlock()
 	p.erase()
 	p.live = false
-	if failed && p.last != nil && len(p.last.tail) > 0 && !p.streamed() {
-		fmt.Fprintln(p.a.err, p.a.say("step_tail", p.last.name))
-		for _, line := range p.last.tail {
+	if failed && p.broke != nil && len(p.broke.tail) > 0 && !p.streamed() {
+		fmt.Fprintln(p.a.err, p.a.say("step_tail", p.broke.name))
+		for _, line := range p.broke.tail {
 			fmt.Fprintln(p.a.err, "  | "+line)
 		}
 	}

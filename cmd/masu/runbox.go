@@ -43,7 +43,7 @@ func (a *app) runCommand() *cobra.Command {
 				r.Exec = e
 				p := a.progress(quiet || e.TTY) // a raw terminal belongs to the program
 				code, err := s.Run(ctx, r, p.tell)
-				p.end(err != nil)
+				p.end(err != nil && ctx.Err() == nil)
 				return code, err
 			})
 		})
