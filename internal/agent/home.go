@@ -41,14 +41,14 @@ func (i image) home(spec masu.AgentSpec) error {
 	}
 	return asMember(u, func() error {
 		if fresh {
-			i.say2(copyNew(i.at("/etc/skel"), i.at(u.Home)))
+			i.report(copyNew(i.at("/etc/skel"), i.at(u.Home)))
 		}
 		return i.guideFiles(spec)
 	})
 }
 
-// say2 is say for what may have gone well.
-func (i image) say2(err error) {
+// report tells what went wrong, if anything did.
+func (i image) report(err error) {
 	if err != nil {
 		i.say(err)
 	}
@@ -146,7 +146,7 @@ func (i image) guideFiles(spec masu.AgentSpec) error {
 			i.say(fmt.Errorf("~/%s: %w", f.path, err))
 		}
 	}
-	i.say2(k.store())
+	i.report(k.store())
 	return nil
 }
 
