@@ -40,7 +40,7 @@ func Eject(c EjectConfig) ([]masu.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &context{} // without cache mounts: not every builder has them
+	b := &draft{} // without cache mounts: not every builder has them
 	b.step("# The account's name and numbers come from docker_build.sh or compose_up.sh.")
 	if err := b.foundation(Config{Environment: e, Host: c.Host, Site: c.Site, CAs: c.CAs}, p); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func Eject(c EjectConfig) ([]masu.File, error) {
 	return append([]masu.File{{Path: "Dockerfile", Text: b.steps.String()}}, b.files...), nil
 }
 
-func (c *context) copy(from, to string) error {
+func (c *draft) copy(from, to string) error {
 	text, err := ejected.ReadFile("eject/" + from)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (c *context) copy(from, to string) error {
 }
 
 // account ends the Dockerfile with the account that works in the container.
-func (c *context) account(variables map[string]string) {
+func (c *draft) account(variables map[string]string) {
 	c.step("\nARG USER_NAME=user\nARG USER_UID=1000\nARG USER_GID=1000")
 	c.step("COPY scripts /opt/recipe/scripts")
 	c.run(false, false, `sh /opt/recipe/setup/account.sh "$USER_NAME" "$USER_UID" "$USER_GID"`)
@@ -161,7 +161,7 @@ IMAGE_TAG=latest
 CONTAINER_NAME=%[1]s
 # The folder that is ~/work in the container.
 WORK_DIR=.
-# A free port of each span is taken. 127.0.0.1: from this machine and through
+# The scripts take the first free port of each span. 127.0.0.1: from this machine and through
 # ssh only. With 0.0.0.0 others reach it too: set a password first.
 BIND_ADDRESS=127.0.0.1
 JUPYTER_PORTS=8888-8898
@@ -189,8 +189,8 @@ func composeFile(p masu.Project) string {
     tty: true
     shm_size: ${SHM_SIZE}
     ports:
-      - ${BIND_ADDRESS}:${JUPYTER_PORTS}:8888
-      - ${BIND_ADDRESS}:${TENSORBOARD_PORTS}:6006
+      - ${BIND_ADDRESS}:${PORT_JUPYTER:-8888}:8888
+      - ${BIND_ADDRESS}:${PORT_TENSORBOARD:-6006}:6006
     volumes:
       - ${WORK_DIR}:/home/${USER_NAME:-user}/work
       - home:/home/${USER_NAME:-user}

@@ -17,22 +17,22 @@ import (
 //go:embed setup
 var setup embed.FS
 
-// context collects the files of a build context.
-type context struct {
+// draft collects the files of a build context.
+type draft struct {
 	files  []masu.File
 	steps  strings.Builder // of the Dockerfile
 	mounts bool            // the builder has cache mounts
 	cache  string          // tells apart the caches of distributions
 }
 
-func (c *context) file(name, text string) {
+func (c *draft) file(name, text string) {
 	c.files = append(c.files, masu.File{Path: name, Text: text})
 }
 
-func (c *context) step(format string, args ...any) { fmt.Fprintf(&c.steps, format+"\n", args...) }
+func (c *draft) step(format string, args ...any) { fmt.Fprintf(&c.steps, format+"\n", args...) }
 
 // run writes a RUN line. Apt and pip say which downloads it may share with other builds.
-func (c *context) run(apt, pip bool, format string, args ...any) {
+func (c *draft) run(apt, pip bool, format string, args ...any) {
 	var b strings.Builder
 	b.WriteString("RUN ")
 	if c.mounts && apt {
@@ -48,7 +48,7 @@ func (c *context) run(apt, pip bool, format string, args ...any) {
 // render writes the build context. Its Dockerfile keeps to what the builder of
 // Docker 20.10 knows without fetching another one.
 func render(cfg Config, p picked, order []masu.Layer) ([]masu.File, error) {
-	c := &context{mounts: true, cache: cacheName(p)}
+	c := &draft{mounts: true, cache: cacheName(p)}
 	c.step("# Made by masu. `masu eject` writes files that stand without it.")
 	if err := c.foundation(cfg, p); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func cacheName(p picked) string {
 
 // foundation is what comes before the member's own packages: it is the same
 // for all environments with this base, Python and torch, so the engine has it once.
-func (c *context) foundation(cfg Config, p picked) error {
+func (c *draft) foundation(cfg Config, p picked) error {
 	c.step("FROM %s", p.base)
 	c.step("ENV %s", strings.Join(variables(cfg, p), " \\\n    "))
 	if err := c.setup(p); err != nil {
@@ -128,7 +128,7 @@ func variables(cfg Config, p picked) []string {
 }
 
 // setup adds the scripts, and the lists that differ between recipes.
-func (c *context) setup(p picked) error {
+func (c *draft) setup(p picked) error {
 	debian := !p.host.PipIndex
 	for _, name := range []string{"apt.sh", "dpkg.cfg", "jupyter-debian.sh", "layer.sh", "page_config.json", "python.sh", "system.sh", "system.txt"} {
 		if name == "jupyter-debian.sh" && !debian {
@@ -170,7 +170,7 @@ func (p python) packages() []string {
 // site adds what the lab's network needs, and tells whether that is a file of
 // its own. Proxies are no part of it: they are build arguments, because their
 // addresses may hold a password.
-func (c *context) site(cfg Config) bool {
+func (c *draft) site(cfg Config) bool {
 	conf := "[global]\n# Packages go beside the distribution's, into /usr/local or ~/.local.\nbreak-system-packages = true\n" +
 		"disable-pip-version-check = true\nroot-user-action = ignore\n"
 	if index := cfg.Site.PipIndex; index != "" {
@@ -190,7 +190,7 @@ func (c *context) site(cfg Config) bool {
 }
 
 // wheels installs torch and TensorFlow, and keeps for later layers what they may not change.
-func (c *context) wheels(cfg Config, p picked) {
+func (c *draft) wheels(cfg Config, p picked) {
 	if !p.host.PipIndex {
 		return
 	}
@@ -214,7 +214,7 @@ func (c *context) wheels(cfg Config, p picked) {
 }
 
 // layer adds packages. An empty list is an empty file, so that every layer has the same instructions.
-func (c *context) layer(aptName string, apt []string, pipName string, pip []string) {
+func (c *draft) layer(aptName string, apt []string, pipName string, pip []string) {
 	c.file(aptName, lines(apt))
 	c.file(pipName, lines(pip))
 	c.step("COPY %s %s /opt/recipe/", aptName, pipName)
@@ -222,7 +222,7 @@ func (c *context) layer(aptName string, apt []string, pipName string, pip []stri
 }
 
 // commands runs the member's own, each from a file.
-func (c *context) commands(p picked) {
+func (c *draft) commands(p picked) {
 	for i, s := range p.env.Run {
 		name := fmt.Sprintf("run-%d.sh", i+1)
 		c.file(name, strings.TrimRight(s, "\n")+"\n")
