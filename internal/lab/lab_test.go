@@ -216,6 +216,7 @@ func TestWhyItEnded(t *testing.T) {
 		{"out_of_memory", masu.Failed, func(w *world, id masu.WorkspaceID) { w.runtime.Die(id, 137, true) }},
 		{"box_died", masu.Failed, func(w *world, id masu.WorkspaceID) { w.runtime.Die(id, 3, false) }},
 		{"box_ended", masu.Stopped, func(w *world, id masu.WorkspaceID) { w.runtime.Die(id, 0, false) }},
+		{"box_ended", masu.Stopped, func(w *world, id masu.WorkspaceID) { w.runtime.Die(id, 137, false) }},
 		{"engine_restarted", masu.Stopped, func(w *world, id masu.WorkspaceID) {
 			w.runtime.Unreachable(true)
 			w.runtime.Die(id, 137, false)

@@ -158,6 +158,10 @@ func (l *Lab) goOn(ctx context.Context, w masu.Workspace) error {
 	return nil
 }
 
+// killed is the exit code of a box that was ended by force. Nothing inside a
+// box can end its agent so: it was somebody at the engine.
+const killed = 128 + 9
+
 // died says why a box that should run does not.
 func (l *Lab) died(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
 	phase, why := masu.Stopped, masu.E(masu.Conflict, "box_ended")
@@ -168,7 +172,7 @@ func (l *Lab) died(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has,
 		phase, why = masu.Failed, masu.E(masu.Full, "out_of_memory")
 	case wasAway:
 		why = masu.E(masu.Conflict, "engine_restarted")
-	case b.ExitCode != 0:
+	case b.ExitCode != 0 && b.ExitCode != killed:
 		phase, why = masu.Failed, masu.E(masu.Conflict, "box_died", b.ExitCode)
 	}
 	if err := l.cfg.Runtime.Stop(ctx, w.ID, stopGrace); err != nil { // unstages
