@@ -9,13 +9,15 @@ import (
 	"github.com/masu-lab/masu/internal/project"
 )
 
+type readable interface {
+	fs.FS
+	fs.StatFS
+	fs.ReadDirFS
+}
+
 // plainFolder is a masu.Folder of files that everybody may read.
 type plainFolder struct {
-	interface {
-		fs.FS
-		fs.StatFS
-		fs.ReadDirFS
-	}
+	readable
 	dir string
 }
 
@@ -28,11 +30,7 @@ func TestGuideExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, ok := os.DirFS(dir).(interface {
-		fs.FS
-		fs.StatFS
-		fs.ReadDirFS
-	})
+	files, ok := os.DirFS(dir).(readable)
 	if !ok {
 		t.Fatal("os.DirFS lacks something")
 	}
