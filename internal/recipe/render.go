@@ -45,6 +45,15 @@ func (c *draft) run(apt, pip bool, format string, args ...any) {
 	c.steps.WriteString(b.String() + fmt.Sprintf(format, args...) + "\n")
 }
 
+// pip installs what masu has chosen. Without a cache mount its downloads would stay in the image.
+func (c *draft) pip(args string) {
+	option := "--no-cache-dir "
+	if c.mounts {
+		option = ""
+	}
+	c.run(false, true, "python3 -m pip install %s%s", option, args)
+}
+
 // render writes the build context. Its Dockerfile keeps to what the builder of
 // Docker 20.10 knows without fetching another one.
 func render(cfg Config, p picked, order []masu.Layer) ([]masu.File, error) {
@@ -89,7 +98,7 @@ func (c *draft) foundation(cfg Config, p picked) error {
 	if !p.host.PipIndex {
 		c.run(true, false, "sh /opt/recipe/setup/jupyter-debian.sh")
 	} else {
-		c.run(false, true, "python3 -m pip install -r /opt/recipe/setup/jupyter.txt")
+		c.pip("-r /opt/recipe/setup/jupyter.txt")
 	}
 	c.wheels(cfg, p)
 	return nil
@@ -201,13 +210,13 @@ func (c *draft) wheels(cfg Config, p picked) {
 		keep += list
 		c.file("torch.txt", list)
 		c.step("COPY torch.txt /opt/recipe/")
-		c.run(false, true, "python3 -m pip install %s -r /opt/recipe/torch.txt", t.index(*w, cfg.Site))
+		c.pip(t.index(*w, cfg.Site) + " -r /opt/recipe/torch.txt")
 	}
 	if w := p.tf; w != nil {
 		keep += "tensorflow==" + w.version + "\n"
 		c.file("tensorflow.txt", w.requirement()+"\n")
 		c.step("COPY tensorflow.txt /opt/recipe/")
-		c.run(false, true, "python3 -m pip install -r /opt/recipe/tensorflow.txt")
+		c.pip("-r /opt/recipe/tensorflow.txt")
 	}
 	c.file("keep.txt", keep)
 	c.step("COPY keep.txt /opt/recipe/")
