@@ -16,6 +16,8 @@ need shellcheck shellcheck
 need curl curl ca-certificates
 need docker-registry docker-registry
 need dockerd docker.io iptables
+need docker-compose docker-compose
+need ip iproute2
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
 if [ -n "${missing:-}" ]; then
 	echo "setup: installing$missing"

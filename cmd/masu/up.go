@@ -145,6 +145,9 @@ func (a *app) welcome(ctx context.Context, s service, w masu.Workspace, o upOpti
 		return err
 	}
 	a.notes(hello.Notes)
+	if hello.Version != version {
+		a.note("version_differs", hello.Version, version)
+	}
 	a.address(link, hello)
 	if !o.noOpen {
 		a.browse(ctx, link.URL)

@@ -22,6 +22,7 @@ import (
 	"github.com/masu-lab/masu/internal/lab"
 	"github.com/masu-lab/masu/internal/project"
 	"github.com/masu-lab/masu/internal/sqlite"
+	"github.com/masu-lab/masu/internal/text"
 	"github.com/masu-lab/masu/internal/web"
 )
 
@@ -118,7 +119,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := docker.New(ctx, docker.Config{Address: o.engine, Lab: id, Agent: agent, Host: machine, RunDir: runDir, Site: o.site, Log: log})
+	runtime, err := docker.New(ctx, docker.Config{Address: o.engine, Lab: id, Agent: agent, Host: machine, RunDir: runDir, Site: o.site, Say: text.Say, Log: log})
 	if err != nil {
 		return nil, err
 	}

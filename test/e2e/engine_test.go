@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ type engine struct {
 	dir, addr   string
 	liveRestore bool
 	cmd         *exec.Cmd
+	containerd  *exec.Cmd // a service of its own, as on a real host: it outlives the engine
 }
 
 func newEngine(t *testing.T, liveRestore bool) *engine {
@@ -37,8 +39,30 @@ func newEngine(t *testing.T, liveRestore bool) *engine {
 		t.Fatalf("ip netns add: %v: %s", err, out)
 	}
 	_ = exec.Command("ip", "-n", filepath.Base(dir), "link", "set", "lo", "up").Run()
+	e.startContainerd()
 	e.start()
 	return e
+}
+
+func (e *engine) startContainerd() {
+	e.t.Helper()
+	conf := filepath.Join(e.dir, "containerd.toml")
+	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
+		filepath.Join(e.dir, "cd-root"), filepath.Join(e.dir, "cd-state"), filepath.Join(e.dir, "cd.sock"))
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		e.t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(e.dir, "containerd.log"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer log.Close()
+	e.containerd = exec.Command("nsenter", "--net=/run/netns/"+filepath.Base(e.dir), "containerd", "--config", conf)
+	e.containerd.Stdout, e.containerd.Stderr = log, log
+	e.containerd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := e.containerd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
 }
 
 func (e *engine) start() {
@@ -50,7 +74,7 @@ func (e *engine) start() {
 	defer log.Close()
 	e.cmd = exec.Command("nsenter", "--net=/run/netns/"+filepath.Base(e.dir), "dockerd",
 		"--config-file", filepath.Join(e.dir, "daemon.json"), "--data-root", filepath.Join(e.dir, "data"),
-		"--exec-root", filepath.Join(e.dir, "exec"), "-p", filepath.Join(e.dir, "pid"), "-H", e.addr)
+		"--exec-root", filepath.Join(e.dir, "exec"), "--containerd", filepath.Join(e.dir, "cd.sock"), "-p", filepath.Join(e.dir, "pid"), "-H", e.addr)
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := e.cmd.Start(); err != nil {
@@ -79,11 +103,8 @@ func (e *engine) remove() {
 	}
 	_ = e.cmd.Process.Signal(syscall.SIGTERM)
 	_ = e.cmd.Wait()
-	if b, err := os.ReadFile(filepath.Join(e.dir, "exec", "containerd", "containerd.pid")); err == nil {
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGTERM)
-		}
-	}
+	_ = e.containerd.Process.Signal(syscall.SIGTERM)
+	_ = e.containerd.Wait()
 	_ = exec.Command("ip", "netns", "del", filepath.Base(e.dir)).Run()
 	_ = exec.Command("sh", "-c", "grep -o '"+e.dir+"[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l").Run()
 	_ = os.RemoveAll(e.dir)
