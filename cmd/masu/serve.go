@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -136,7 +137,17 @@ func openState(dir, socket string) (*os.File, error) {
 		f.Close()
 		return nil, masu.E(masu.Conflict, "serve_runs", socket).Because(err)
 	}
+	// For people who want to end the daemon; the lock itself is the kernel's.
+	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+		f.Close()
+		return nil, masu.E(masu.Full, "state_full", dir).Because(err)
+	}
 	return f, nil
+}
+
+func writePID(f *os.File) error {
+	_, err := fmt.Fprintln(f, os.Getpid())
+	return err
 }
 
 // listenPages opens the pages' port.
@@ -145,7 +156,10 @@ func listenPages(ctx context.Context, address string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, masu.E(masu.Conflict, "port_taken", address).Because(err)
 	}
-	if errors.Is(err, fs.ErrPermission) || err != nil {
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, masu.E(masu.Denied, "port_denied_here", address).Because(err)
+	}
+	if err != nil {
 		return nil, masu.E(masu.Invalid, "listen_wrong", address).Because(err)
 	}
 	return l, nil

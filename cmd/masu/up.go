@@ -146,7 +146,7 @@ func (a *app) welcome(ctx context.Context, s service, w masu.Workspace, o upOpti
 	}
 	a.notes(hello.Notes)
 	if hello.Version != version {
-		a.note("version_differs", hello.Version, version)
+		a.note("version_differs", hello.Version, version, filepath.Join(a.stateDir(), "lock"))
 	}
 	a.address(link, hello)
 	if !o.noOpen {
@@ -161,7 +161,11 @@ func (a *app) address(link masu.OpenLink, hello masu.Hello) {
 	a.print("  " + link.URL)
 	fmt.Fprintln(a.err)
 	a.note("link_once", link.Expires.Local().Format("15:04:05"))
-	if port, local := loopbackPort(hello.Pages); local {
+	port, local := loopbackPort(hello.Pages)
+	if !local && strings.HasPrefix(hello.Pages, "http://") {
+		a.note("note_plain_http")
+	}
+	if local {
 		a.note("link_laptop", fmt.Sprintf("ssh -L %[1]s:localhost:%[1]s %[2]s@%[3]s", port, hello.Actor.Name, hello.HostName))
 	}
 }
