@@ -8,6 +8,21 @@ import (
 	"github.com/masu-lab/masu/internal/sched"
 )
 
+// possible refuses a want that this host can never meet, before anything is built for it.
+func (l *Lab) possible(ctx context.Context, want masu.Want) error {
+	if want.None() {
+		return nil
+	}
+	all, err := l.cfg.Inventory.GPUs(ctx)
+	if err != nil {
+		return err
+	}
+	if _, ok := sched.Pick(all, want); !ok {
+		return masu.E(masu.Invalid, "gpus_impossible", len(all))
+	}
+	return nil
+}
+
 // grant lends the GPUs that a workspace wants, and waits until they are free.
 func (l *Lab) grant(ctx context.Context, w masu.Workspace, says *journal) ([]masu.GPUID, error) {
 	want := w.Project.Want
@@ -15,12 +30,12 @@ func (l *Lab) grant(ctx context.Context, w masu.Workspace, says *journal) ([]mas
 		return nil, nil
 	}
 	for {
+		if err := l.possible(ctx, want); err != nil {
+			return nil, err // a card may have been lost meanwhile
+		}
 		all, err := l.cfg.Inventory.GPUs(ctx)
 		if err != nil {
 			return nil, err
-		}
-		if _, ok := sched.Pick(all, want); !ok {
-			return nil, masu.E(masu.Invalid, "gpus_impossible", len(all))
 		}
 		freed := l.whenFreed()
 		gpus, err := l.tryGrant(ctx, w.ID, w.Owner, all, want)

@@ -100,8 +100,8 @@ func (l *Lab) endRun(ctx context.Context, id masu.WorkspaceID) {
 }
 
 func (l *Lab) runGPUs(ctx context.Context, id masu.WorkspaceID, holder masu.Username, want masu.Want) ([]masu.GPUID, error) {
-	if want.None() {
-		return nil, nil
+	if err := l.possible(ctx, want); err != nil || want.None() {
+		return nil, err
 	}
 	all, err := l.cfg.Inventory.GPUs(ctx)
 	if err != nil {

@@ -221,6 +221,9 @@ func (l *Lab) stopOperation(ctx context.Context, id masu.WorkspaceID) error {
 
 // bringUp takes a workspace from its wish to a running box.
 func (l *Lab) bringUp(ctx context.Context, a masu.Actor, w masu.Workspace, noCache bool, says *journal) error {
+	if err := l.possible(ctx, w.Project.Want); err != nil {
+		return err
+	}
 	owner, err := l.cfg.Accounts.ByName(w.Owner)
 	if err != nil {
 		return err
