@@ -13,7 +13,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 .PHONY: up build test check unit engine e2e bench setup clean
 
 up: build
-	@$(SUDO) ./$(BIN) up --yes
+	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
 
 build:
 	@CGO_ENABLED=0 go build $(GOFLAGS_STATIC) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/masu

@@ -13,18 +13,26 @@ func (a *app) execCommand() *cobra.Command {
 	var dir string
 	var env []string
 	var root bool
-	c := a.command("exec", "exec NAME COMMAND [ARG]...", groupWork, a.args(2, -1), func(ctx context.Context, args []string) error {
-		argv := args[1:]
-		if argv[0] == "--" {
-			argv = argv[1:]
+	var c *cobra.Command
+	c = a.command("exec", "exec NAME COMMAND [ARG]...", groupWork, a.args(1, -1), func(ctx context.Context, args []string) error {
+		var names []string
+		if c.ArgsLenAtDash() != 0 { // "exec -- COMMAND" means the workspace of this folder
+			names, args = args[:1], args[1:]
 		}
-		if len(argv) == 0 {
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
+		if len(args) == 0 {
 			return masu.E(masu.Invalid, "args_few", "masu exec", "masu exec NAME COMMAND [ARG]...")
 		}
 		return a.with(ctx, func(s service) error {
-			e := masu.Exec{Argv: argv, Dir: dir, Env: env, Root: root}
+			name, err := a.which(ctx, s, names)
+			if err != nil {
+				return err
+			}
+			e := masu.Exec{Argv: args, Dir: dir, Env: env, Root: root}
 			return a.passThrough(ctx, e, o, func(ctx context.Context, e masu.Exec) (int, error) {
-				return s.Exec(ctx, args[0], e)
+				return s.Exec(ctx, name, e)
 			})
 		})
 	})

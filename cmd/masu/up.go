@@ -145,7 +145,7 @@ func (a *app) welcome(ctx context.Context, s service, w masu.Workspace, o upOpti
 		return err
 	}
 	a.notes(hello.Notes)
-	if hello.Version != version {
+	if hello.Version != version && (hello.Personal || os.Geteuid() == 0) { // others cannot do anything about it
 		a.note("version_differs", hello.Version, version, filepath.Join(a.stateDir(), "lock"))
 	}
 	a.address(link, hello)
