@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/masu-lab/masu"
@@ -97,9 +98,16 @@ func (a *app) secret(ctx context.Context, prompt string) (string, error) {
 		line []byte
 		err  error
 	}
+	// The read outlives a cancelled wait, because a terminal's cannot be
+	// interrupted; so it has a descriptor of its own, whose number nobody else gets.
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
 	got := make(chan answer, 1)
-	go func() { // outlives a cancelled wait: a terminal's read cannot be interrupted
-		line, err := term.ReadPassword(fd)
+	go func() {
+		defer unix.Close(own)
+		line, err := term.ReadPassword(own)
 		got <- answer{line, err}
 	}()
 	select {
