@@ -2,6 +2,10 @@
 // of a box: one reverse proxy for HTTP and WebSocket that asks, for every
 // request, who is allowed where. Apps believe what it lets through, so the
 // checks here are the only ones there are.
+//
+// It speaks HTTP/1.1 to the apps itself, on kept connections, instead of using
+// http.Transport: one goroutine carries a request to the app and its answer
+// back, and the kernel moves large bodies from socket to socket.
 package proxy
 
 import (
@@ -10,12 +14,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/masu-lab/masu"
 )
@@ -26,14 +26,16 @@ type Target struct {
 	Key    string // of the app: requests with an equal key may share connections
 	Origin string // the app's exact origin: "http://thesis--alice.localhost:8888"
 	User   masu.Username
-	Done   <-chan struct{} // closed when the session has ended; live connections end with it
+	Done   <-chan struct{} // closed when the session has ended; what it still has going ends with it; nil means never
 }
 
 // Config is what a Proxy needs.
 type Config struct {
 	// Authorize is asked exactly once for every request, WebSockets too.
 	Authorize func(*http.Request) (Target, error)
-	// Refuse answers a request that does not go through.
+	// Refuse answers a request that does not go through. Its error is a
+	// *masu.Error: Invalid "path_wrong", Denied "cross_origin", Unreachable
+	// "app_unreachable", or what Authorize and Dial have said.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 	// Cookies are prefixes of names that never reach a box and that no box may set.
 	Cookies []string
@@ -42,191 +44,87 @@ type Config struct {
 
 // Proxy is the handler.
 type Proxy struct {
-	cfg     Config
-	reverse *httputil.ReverseProxy
-	buffers bufferPool
+	cfg    Config
+	pool   pool
+	blocks sync.Pool // of *[blockSize]byte, for bytes on their way
 }
-
-type targetKey struct{}
 
 // New checks the configuration.
 func New(c Config) (*Proxy, error) {
 	if c.Authorize == nil || c.Refuse == nil || c.Log == nil {
 		return nil, errors.New("proxy: a part of Config is missing")
 	}
-	p := &Proxy{cfg: c}
-	p.reverse = &httputil.ReverseProxy{
-		Rewrite: p.rewrite, // never Director: it lets a client delete what we add
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return ctx.Value(targetKey{}).(Target).Dial(ctx)
-			},
-			DisableCompression:     true, // what the app sends is what the browser gets
-			MaxIdleConnsPerHost:    64,
-			IdleConnTimeout:        90 * time.Second,
-			MaxResponseHeaderBytes: 1 << 20,
-			ReadBufferSize:         32 << 10,
-			WriteBufferSize:        32 << 10,
-		},
-		FlushInterval:  -1,
-		ModifyResponse: p.clean,
-		ErrorHandler:   p.failed,
-		ErrorLog:       slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
-		BufferPool:     &p.buffers,
-	}
-	return p, nil
+	return &Proxy{cfg: c, pool: pool{idle: map[string][]*upstream{}},
+		blocks: sync.Pool{New: func() any { return new([blockSize]byte) }}}, nil
 }
 
 // ServeHTTP lets a request through, or refuses it before anything is dialled.
+// An answer that breaks off half-way breaks off for the browser too.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.ContainsFunc(r.URL.Path, func(c rune) bool { return c < 0x20 || c == 0x7f }) {
-		p.cfg.Refuse(w, r, masu.E(masu.Invalid, "path_control"))
-		return
+	err := plainPath(r)
+	var t Target
+	if err == nil {
+		t, err = p.cfg.Authorize(r)
 	}
-	t, err := p.cfg.Authorize(r)
 	if err == nil {
 		err = sameOrigin(r, t.Origin)
 	}
+	switch {
+	case err != nil:
+	case isWebSocket(r):
+		err = p.upgrade(w, r, t)
+	default:
+		err = p.exchange(w, r, t)
+	}
 	if err != nil {
-		p.cfg.Refuse(w, r, err)
-		return
+		p.refuse(w, r, err)
 	}
-	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), targetKey{}, t))
-	defer cancel()
-	if t.Done != nil {
-		gone := make(chan struct{})
-		defer close(gone)
-		go func() {
-			select {
-			case <-t.Done:
-				cancel()
-				// A request in flight ends with its context; so does an upgraded connection.
-			case <-gone:
-			}
-		}()
-	}
-	p.reverse.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// sameOrigin holds unsafe requests and WebSocket handshakes to the app's own
-// origin. An absent Origin is refused too: a browser sends it, and who is no
-// browser has no business with a browser's cookie. (Fetch metadata cannot
-// stand in: browsers send none over plain HTTP to a host name.)
+// errCut says that an answer broke off after its first byte was sent, or that
+// nobody waits for it any more: nothing can be told.
+var errCut = errors.New("proxy: cut")
+
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errCut) || r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the server closes the connection and says nothing
+	}
+	if _, ok := errors.AsType[*masu.Error](err); !ok {
+		err = masu.E(masu.Unreachable, "app_unreachable").Because(err)
+	}
+	p.cfg.Log.Debug("proxy", "host", r.Host, "error", err)
+	p.cfg.Refuse(w, r, err)
+}
+
+// plainPath refuses addresses with control characters, however they are
+// written, and those that are no path (CONNECT, OPTIONS *).
+func plainPath(r *http.Request) error {
+	if !strings.HasPrefix(r.URL.Path, "/") || strings.ContainsFunc(r.URL.Path, func(c rune) bool { return c < 0x20 || c == 0x7f }) {
+		return masu.E(masu.Invalid, "path_wrong")
+	}
+	return nil
+}
+
+// sameOrigin holds unsafe requests and handshakes to the app's own origin. An
+// absent Origin is refused too: a browser sends it, and who is no browser has
+// no business with a browser's cookie. (Fetch metadata cannot stand in:
+// browsers send none over plain HTTP to a host name.)
 func sameOrigin(r *http.Request, origin string) error {
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
-	if safe && !upgrades(r) {
+	if safe && r.Header["Upgrade"] == nil {
 		return nil
 	}
-	if got := r.Header.Values("Origin"); len(got) != 1 || got[0] != origin {
+	if got := r.Header["Origin"]; len(got) != 1 || got[0] != origin {
 		return masu.E(masu.Denied, "cross_origin")
 	}
 	return nil
 }
 
-func upgrades(r *http.Request) bool {
-	return r.Header.Get("Upgrade") != "" || slices.ContainsFunc(r.Header.Values("Connection"), func(v string) bool {
-		return strings.Contains(strings.ToLower(v), "upgrade")
-	})
+// isWebSocket tells whether a request asks for the only upgrade that is
+// passed on. Another one (h2c) would be a tunnel past every check here; its
+// request is passed on as if it had not asked.
+func isWebSocket(r *http.Request) bool {
+	up := r.Header["Upgrade"]
+	return r.Method == http.MethodGet && r.ContentLength == 0 && len(up) == 1 && strings.EqualFold(up[0], "websocket") &&
+		hasToken(r.Header["Connection"], "upgrade")
 }
-
-// foreign are headers by which a client could claim to be somebody; the app gets ours or none.
-var foreign = []string{"Authorization", "Forwarded", "Proxy-Authorization", "X-Real-Ip", "X-Remote-User", "X-Forwarded-User"}
-
-func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
-	t := r.In.Context().Value(targetKey{}).(Target)
-	r.Out.URL.Scheme, r.Out.URL.Host = "http", "box."+url.PathEscape(t.Key)
-	r.Out.Host = r.In.Host
-	// As it was asked, byte for byte: the app, not masu, gives a query its meaning.
-	r.Out.URL.RawQuery = r.In.URL.RawQuery
-	for name := range r.Out.Header {
-		if strings.HasPrefix(name, "X-Masu-") || strings.HasPrefix(name, "X-Forwarded-") {
-			r.Out.Header.Del(name)
-		}
-	}
-	for _, name := range foreign {
-		r.Out.Header.Del(name)
-	}
-	r.SetXForwarded()
-	p.stripCookies(r.Out.Header)
-}
-
-// stripCookies removes masu's own and leaves the others as they were written.
-func (p *Proxy) stripCookies(h http.Header) {
-	lines := h["Cookie"]
-	if len(lines) == 0 {
-		return
-	}
-	var keep []string
-	for _, line := range lines {
-		var pairs []string
-		for pair := range strings.SplitSeq(line, ";") {
-			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if strings.TrimSpace(pair) != "" && !p.ours(name) {
-				pairs = append(pairs, strings.TrimSpace(pair))
-			}
-		}
-		if len(pairs) > 0 {
-			keep = append(keep, strings.Join(pairs, "; "))
-		}
-	}
-	if len(keep) == 0 {
-		h.Del("Cookie")
-		return
-	}
-	h["Cookie"] = keep
-}
-
-func (p *Proxy) ours(name string) bool {
-	name = strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-"), "__secure-")
-	return slices.ContainsFunc(p.cfg.Cookies, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-}
-
-// clean takes from an app's answer what would reach beyond its own origin.
-func (p *Proxy) clean(r *http.Response) error {
-	r.Header.Del("Service-Worker-Allowed")
-	if set := r.Header["Set-Cookie"]; len(set) > 0 {
-		set = slices.DeleteFunc(slices.Clone(set), func(line string) bool {
-			name, _, _ := strings.Cut(line, "=")
-			return p.ours(name) || reaches(line)
-		})
-		if r.Header["Set-Cookie"] = set; len(set) == 0 {
-			r.Header.Del("Set-Cookie")
-		}
-	}
-	return nil
-}
-
-// reaches tells whether a cookie would be sent to other hosts too.
-func reaches(line string) bool {
-	for attr := range strings.SplitSeq(line, ";") {
-		name, _, _ := strings.Cut(attr, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "domain") {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
-		return // nobody is there to be told
-	}
-	p.cfg.Log.Debug("proxy", "host", r.Host, "error", err)
-	if e, ok := errors.AsType[*masu.Error](err); ok {
-		p.cfg.Refuse(w, r, e)
-		return
-	}
-	p.cfg.Refuse(w, r, masu.E(masu.Unreachable, "app_unreachable").Because(err))
-}
-
-// bufferPool keeps the buffers of bodies in flight.
-type bufferPool struct{ pool sync.Pool }
-
-func (b *bufferPool) Get() []byte {
-	if v, ok := b.pool.Get().(*[]byte); ok {
-		return *v
-	}
-	return make([]byte, 64<<10)
-}
-
-func (b *bufferPool) Put(v []byte) { b.pool.Put(&v) }

@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+	"time"
+)
+
+// exchange carries one request to the app and its answer back.
+func (p *Proxy) exchange(w http.ResponseWriter, r *http.Request, t Target) error {
+	for fresh := false; ; fresh = true {
+		u, err := p.pool.get(r.Context(), t, fresh)
+		if err != nil {
+			return err
+		}
+		err = p.through(w, r, t, u)
+		if errors.Is(err, errAskAgain) && !fresh {
+			continue
+		}
+		return err
+	}
+}
+
+// errAskAgain says that a kept connection broke before the app can have
+// answered, and that asking twice does no harm.
+var errAskAgain = errors.New("proxy: a kept connection was closed")
+
+// through uses one connection for one request. It is kept if both sides have
+// said all that they announced.
+func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *upstream) error {
+	release := watch(r.Context(), t.Done, func() {
+		_ = u.conn.Close()
+		_ = http.NewResponseController(w).SetWriteDeadline(past) // also one that does not read
+	})
+	u.head = p.writeHead(u.head[:0], r, false)
+	_, err := u.conn.Write(u.head)
+	body := &upload{from: r.Body}
+	if err == nil && r.Body != http.NoBody {
+		defer p.send(w, r, u, body)()
+	} else {
+		body.ended.Store(true)
+	}
+	var resp *http.Response
+	if err == nil {
+		resp, err = u.answer(r)
+	}
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		err = errors.New("proxy: the app switches protocols unasked")
+	}
+	if !body.ended.Load() {
+		w.Header().Set("Connection", "close") // what is left of the request is not to be taken for the next one
+	}
+	if err != nil {
+		_ = u.conn.Close()
+		return p.unanswered(r, u, release(), err)
+	}
+	err = p.relay(w, r, u, resp)
+	whole := release() && err == nil
+	if whole && body.ended.Load() && !resp.Close && u.br.Buffered() == 0 {
+		p.pool.put(u)
+	} else {
+		_ = u.conn.Close()
+	}
+	if !whole {
+		return errCut
+	}
+	return nil
+}
+
+// unanswered sorts what went wrong before there was an answer.
+func (p *Proxy) unanswered(r *http.Request, u *upstream, watched bool, err error) error {
+	safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	switch {
+	case !watched:
+		return errCut
+	case u.used && safe && r.Body == http.NoBody && !errors.Is(err, errHeadTooLarge):
+		return errAskAgain
+	}
+	return err
+}
+
+var past = time.Unix(1, 0)
+
+// watch cuts when ctx or done ends, unless release is called before. Release
+// tells whether nothing was cut.
+func watch(ctx context.Context, done <-chan struct{}, cut func()) (release func() bool) {
+	var over atomic.Bool
+	free := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-done:
+		case <-free:
+			return
+		}
+		if over.CompareAndSwap(false, true) {
+			cut()
+		}
+	}()
+	return func() bool {
+		close(free)
+		return over.CompareAndSwap(false, true)
+	}
+}
+
+// upload is the body of a request on its way.
+type upload struct {
+	from  io.Reader
+	ended atomic.Bool // the browser has sent all of it
+}
+
+// Read notes the end as soon as it is seen, before the app can answer to it.
+func (u *upload) Read(b []byte) (int, error) {
+	n, err := u.from.Read(b)
+	if errors.Is(err, io.EOF) {
+		u.ended.Store(true)
+	}
+	return n, err
+}
+
+// send sends the body of a request while the answer may already come. The
+// returned function ends it, also where the browser would go on.
+func (p *Proxy) send(w http.ResponseWriter, r *http.Request, u *upstream, body *upload) (end func()) {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // HTTP/2 always is
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		if err := p.copyBody(u, r, body); err != nil {
+			_ = u.conn.Close() // half a body must not look like a whole one
+		}
+	}()
+	return func() {
+		if !body.ended.Load() {
+			_ = control.SetReadDeadline(past)
+		}
+		<-sent
+	}
+}
+
+func (p *Proxy) copyBody(u *upstream, r *http.Request, body *upload) error {
+	block := p.blocks.Get().(*[blockSize]byte)
+	defer p.blocks.Put(block)
+	if r.ContentLength > 0 {
+		_, err := io.CopyBuffer(onlyWriter{u.conn}, body, block[:])
+		return err
+	}
+	chunks := httputil.NewChunkedWriter(u.conn)
+	if _, err := io.CopyBuffer(onlyWriter{chunks}, body, block[:]); err != nil {
+		return err
+	}
+	if err := chunks.Close(); err != nil {
+		return err
+	}
+	trailer := make([]byte, 0, 64)
+	for name, values := range r.Trailer {
+		for _, v := range values {
+			if !isForeign(name) && !hop[name] && name != "Cookie" {
+				trailer = line(trailer, name, v)
+			}
+		}
+	}
+	_, err := u.conn.Write(append(trailer, "\r\n"...))
+	return err
+}
+
+// onlyWriter hides what else a writer can, so that the pooled buffer is used.
+type onlyWriter struct{ io.Writer }
