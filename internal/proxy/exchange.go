@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -12,21 +13,24 @@ import (
 
 // exchange carries one request to the app and its answer back.
 func (p *Proxy) exchange(w http.ResponseWriter, r *http.Request, t Target) error {
-	for fresh := false; ; fresh = true {
-		u, err := p.pool.get(r.Context(), t, fresh)
+	how := onQuiet
+	if r.Body == http.NoBody && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
+		how = twice
+	}
+	for {
+		u, err := p.pool.get(r.Context(), t, how)
 		if err != nil {
 			return err
 		}
 		err = p.through(w, r, t, u)
-		if errors.Is(err, errAskAgain) && !fresh {
-			continue
+		if how != twice || !errors.Is(err, errAskAgain) {
+			return err
 		}
-		return err
+		how = onNew
 	}
 }
 
-// errAskAgain says that a kept connection broke before the app can have
-// answered, and that asking twice does no harm.
+// errAskAgain says that a kept connection broke before there was an answer.
 var errAskAgain = errors.New("proxy: a kept connection was closed")
 
 // through uses one connection for one request. It is kept if both sides have
@@ -56,7 +60,7 @@ func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *ups
 	}
 	if err != nil {
 		_ = u.conn.Close()
-		return p.unanswered(r, u, release(), err)
+		return unanswered(u, release(), err)
 	}
 	err = p.relay(w, r, u, resp)
 	whole := release() && err == nil
@@ -72,13 +76,12 @@ func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *ups
 }
 
 // unanswered sorts what went wrong before there was an answer.
-func (p *Proxy) unanswered(r *http.Request, u *upstream, watched bool, err error) error {
-	safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+func unanswered(u *upstream, watched bool, err error) error {
 	switch {
 	case !watched:
 		return errCut
-	case u.used && safe && r.Body == http.NoBody && !errors.Is(err, errHeadTooLarge):
-		return errAskAgain
+	case u.used && !errors.Is(err, errHeadTooLarge):
+		return fmt.Errorf("%w: %w", errAskAgain, err)
 	}
 	return err
 }

@@ -93,6 +93,15 @@ func (u *upstream) quiet() bool {
 	return err == nil && quiet
 }
 
+// once tells which connection a request may have.
+type once int
+
+const (
+	onQuiet once = iota // a kept one that still stands
+	twice               // any kept one: the request can be asked twice
+	onNew
+)
+
 // pool keeps idle connections, the last used first.
 type pool struct {
 	mu       sync.Mutex
@@ -100,14 +109,15 @@ type pool struct {
 	sweeping bool
 }
 
-// get gives a kept connection that still stands, or a new one.
-func (p *pool) get(ctx context.Context, t Target, fresh bool) (*upstream, error) {
-	for !fresh {
+// get gives a kept connection, or a new one. A request that cannot be asked
+// twice gets no kept connection that the app has closed meanwhile.
+func (p *pool) get(ctx context.Context, t Target, how once) (*upstream, error) {
+	for how != onNew {
 		u := p.take(t.Key)
 		if u == nil {
 			break
 		}
-		if u.quiet() {
+		if how == twice || u.quiet() {
 			return u, nil
 		}
 		_ = u.conn.Close() // the app has hung up
