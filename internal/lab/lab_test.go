@@ -23,6 +23,7 @@ type world struct {
 	runtime *masutest.FakeRuntime
 	gpus    []masu.GPU
 	project func(dir string) masu.Project // what a folder asks for
+	lab     *Lab                          // the newest
 }
 
 func newWorld(t *testing.T) *world {
@@ -55,6 +56,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.lab = l
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = l.Run(ctx) }()
@@ -219,6 +221,11 @@ func TestWhyItEnded(t *testing.T) {
 		{"box_ended", masu.Stopped, func(w *world, id masu.WorkspaceID) { w.runtime.Die(id, 137, false) }},
 		{"engine_restarted", masu.Stopped, func(w *world, id masu.WorkspaceID) {
 			w.runtime.Unreachable(true)
+			for s := w.lab.As(actor("alice")); ; time.Sleep(time.Millisecond) { // until it is noticed, as it is in the seconds that a restart takes
+				if h, err := s.Whoami(w.t.Context()); err != nil || len(h.Notes) > 0 {
+					break
+				}
+			}
 			w.runtime.Die(id, 137, false)
 			w.runtime.Unreachable(false)
 		}},

@@ -43,7 +43,7 @@ func (l *Lab) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 	}
 	for _, w := range all {
 		b, has := found[w.ID]
-		if err := l.settle(ctx, w, b, has, wasAway); err != nil && ctx.Err() == nil {
+		if err := l.settle(ctx, wg, w, b, has, wasAway); err != nil && ctx.Err() == nil {
 			l.log.Error("reconcile", "workspace", w.Label, "error", err)
 		}
 	}
@@ -109,22 +109,40 @@ func (l *Lab) readopt(ctx context.Context, b masu.BoxStatus) error {
 	})
 }
 
-// settle brings one workspace in step with its box. While an operation works
-// on it, that alone decides.
-func (l *Lab) settle(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
-	if _, busy := l.operation(w.ID); busy {
+// settle brings one workspace in step with its box. While an operation has it,
+// that alone decides. What was seen may be old by now: before anything is done
+// about a difference the workspace is claimed and both are looked at again.
+func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
+	if inStep(w.Phase, alive(b, has)) {
 		return nil
 	}
-	alive := has && (b.State == masu.BoxRunning || b.State == masu.BoxPaused)
+	op := l.claim(w.ID)
+	if op == nil {
+		return nil
+	}
+	release := true
+	defer func() {
+		if release {
+			l.release(w.ID, op)
+		}
+	}()
+	w, b, has, err := l.look(ctx, w.ID)
+	if err != nil || inStep(w.Phase, alive(b, has)) {
+		return err
+	}
 	switch w.Phase {
 	case masu.Running:
-		if alive {
-			return nil
-		}
 		return l.died(ctx, w, b, has, wasAway)
 	case masu.Starting:
-		if alive {
-			return l.goOn(ctx, w)
+		if alive(b, has) { // a dead daemon's start: the box is there, its apps may be
+			release = false
+			l.mu.Lock()
+			l.journals[w.ID] = op.says
+			l.mu.Unlock()
+			wg.Go(func() {
+				l.operate(ctx, w.ID, op, func(ctx context.Context, says *journal) error { return l.goOn(ctx, w, says) })
+			})
+			return nil
 		}
 		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
 	case masu.Building, masu.Waiting:
@@ -133,29 +151,45 @@ func (l *Lab) settle(ctx context.Context, w masu.Workspace, b masu.BoxStatus, ha
 		_, err := l.halt(ctx, w.ID, w.Trouble)
 		return err
 	case masu.Stopped, masu.Failed:
-		if alive {
-			return l.cfg.Runtime.Stop(ctx, w.ID, stopGrace)
-		}
+		return l.cfg.Runtime.Stop(ctx, w.ID, stopGrace)
 	}
 	return nil
 }
 
-// goOn takes up a start where a dead daemon left it: the box is there, its apps may be.
-func (l *Lab) goOn(ctx context.Context, w masu.Workspace) error {
-	op := &operation{done: make(chan struct{}), says: newJournal()}
-	opCtx, cancel := context.WithCancelCause(ctx)
-	op.cancel = cancel
-	l.mu.Lock()
-	l.ops[w.ID], l.journals[w.ID] = op, op.says
-	l.mu.Unlock()
-	go l.finish(opCtx, w.ID, op, func() error {
-		if err := l.becomeReady(opCtx, w, op.says); err != nil {
-			return err
+func alive(b masu.BoxStatus, has bool) bool {
+	return has && (b.State == masu.BoxRunning || b.State == masu.BoxPaused)
+}
+
+// inStep tells whether a phase and its box need nothing done.
+func inStep(p masu.Phase, alive bool) bool {
+	return p == masu.Running && alive || (p == masu.Stopped || p == masu.Failed) && !alive || p == ""
+}
+
+// look reads one workspace and its box as they are now. A workspace that is gone has no phase.
+func (l *Lab) look(ctx context.Context, id masu.WorkspaceID) (w masu.Workspace, b masu.BoxStatus, has bool, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err })
+	if masu.KindOf(err) == masu.NotFound && err != nil {
+		return masu.Workspace{}, b, false, nil
+	}
+	if err != nil {
+		return w, b, false, err
+	}
+	boxes, err := l.cfg.Runtime.Boxes(ctx)
+	for _, x := range boxes {
+		if x.ID == id {
+			return w, x, true, err
 		}
-		_, err := l.update(opCtx, w.ID, func(w *masu.Workspace) { w.Phase = masu.Running })
+	}
+	return w, b, false, err
+}
+
+// goOn takes up a start where a dead daemon left it.
+func (l *Lab) goOn(ctx context.Context, w masu.Workspace, says *journal) error {
+	if err := l.becomeReady(ctx, w, says); err != nil {
 		return err
-	}())
-	return nil
+	}
+	_, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase = masu.Running })
+	return err
 }
 
 // killed is the exit code of a box that was ended by force. Nothing inside a

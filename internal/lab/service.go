@@ -136,11 +136,13 @@ func (s *service) Stop(ctx context.Context, name string) (w masu.Workspace, err 
 		return w, err
 	}
 	defer func() { s.l.record(ctx, s.actor, "stop", w.Label, err) }()
-	if err := s.l.stopOperation(ctx, w.ID); err != nil {
+	op, err := s.l.takeOver(ctx, w.ID)
+	if err != nil {
 		return w, err
 	}
-	if w.Phase == masu.Stopped {
-		return w, nil
+	defer s.l.release(w.ID, op)
+	if w, err = s.find(ctx, string(w.ID)); err != nil || w.Phase == masu.Stopped {
+		return w, err
 	}
 	return s.l.halt(ctx, w.ID, nil)
 }
@@ -168,9 +170,11 @@ func (s *service) Remove(ctx context.Context, name string) (err error) {
 		return err
 	}
 	defer func() { s.l.record(ctx, s.actor, "rm", w.Label, err) }()
-	if err := s.l.stopOperation(ctx, w.ID); err != nil {
+	op, err := s.l.takeOver(ctx, w.ID)
+	if err != nil {
 		return err
 	}
+	defer s.l.release(w.ID, op)
 	if err := s.l.cfg.Runtime.Remove(ctx, w.ID); err != nil {
 		return err
 	}

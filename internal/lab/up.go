@@ -11,12 +11,16 @@ import (
 
 // operation is the one thing that happens to a workspace at a time.
 type operation struct {
+	ctx    context.Context // ended by cancel
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 	says   *journal
 }
 
-var errStopped = errors.New("stopped by its owner")
+var (
+	errStopped = errors.New("stopped by its owner")
+	errBusy    = errors.New("another operation has the workspace")
+)
 
 // Up records the wish, and lets Run see to it.
 func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, err error) {
@@ -28,16 +32,22 @@ func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, e
 	if r.Want != nil {
 		p.Want = *r.Want
 	}
-	w, same, err := s.wish(ctx, p, r)
-	if err != nil || same {
-		return w, err
+	for {
+		var op *operation
+		w, op, err = s.wish(ctx, p, r)
+		switch {
+		case errors.Is(err, errBusy): // with another wish, which this one replaces
+			if err := s.l.stopOperation(ctx, w.ID); err != nil {
+				return w, err
+			}
+		case err != nil || op == nil:
+			return w, err
+		default:
+			return w, s.l.begin(ctx, w.ID, op, func(ctx context.Context, says *journal) error {
+				return s.l.bringUp(ctx, w, r.NoCache, says)
+			})
+		}
 	}
-	if err := s.l.stopOperation(ctx, w.ID); err != nil {
-		return w, err
-	}
-	return w, s.l.begin(ctx, w, func(ctx context.Context, says *journal) error {
-		return s.l.bringUp(ctx, s.actor, w, r.NoCache, says)
-	})
 }
 
 // project reads the folder that is asked for, or the one that the named workspace has.
@@ -76,30 +86,36 @@ func (s *service) read(dir, preset string) (masu.Project, error) {
 	return p, nil
 }
 
-// wish writes down what the member wants. Same tells that nothing needs to be done.
-func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest) (w masu.Workspace, same bool, err error) {
+// wish writes down what the member wants and claims the workspace for it, in
+// one step: nobody may find the wish without somebody who sees to it. No
+// operation means that nothing needs to be done.
+func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest) (w masu.Workspace, op *operation, err error) {
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.Workspaces()
 		if err != nil {
 			return err
 		}
-		w, err = s.workspaceFor(all, p, r)
-		if err != nil {
+		if w, err = s.workspaceFor(all, p, r); err != nil {
 			return err
 		}
 		_, busy := s.l.operation(w.ID)
 		equal := equalWish(w.Project, p)
 		switch {
-		case w.Phase == masu.Running && equal && !r.Restart && !r.NoCache, busy && equal && !w.Phase.Settled() && w.Phase != masu.Stopping:
-			same = true
+		case busy && equal && !r.Restart:
+			return nil
+		case busy:
+			return errBusy
+		case w.Phase == masu.Running && equal && !r.Restart && !r.NoCache:
 			return nil
 		case w.Phase == masu.Running && !r.Restart:
-			same = true
 			w.Project.Notes = append(w.Project.Notes, masu.Note{Code: "restart_needed", Args: []string{w.Name}})
 			return nil
 		}
-		if free := s.l.cfg.Policy.WorkspacesPerMember; w.CreatedAt.IsZero() && free > 0 && count(all, s.actor.Name) >= free {
-			return masu.E(masu.Full, "workspaces_full", free)
+		if most := s.l.cfg.Policy.WorkspacesPerMember; w.CreatedAt.IsZero() && most > 0 && count(all, s.actor.Name) >= most {
+			return masu.E(masu.Full, "workspaces_full", most)
+		}
+		if op = s.l.claim(w.ID); op == nil {
+			return errBusy
 		}
 		now := time.Now()
 		if w.CreatedAt.IsZero() {
@@ -108,10 +124,14 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest) (w
 		w.Project, w.Phase, w.Trouble, w.ChangedAt, w.Apps = p, masu.Building, nil, now, nil
 		return tx.PutWorkspace(w)
 	})
-	if err == nil && !same {
+	if err != nil && op != nil {
+		s.l.release(w.ID, op)
+		op = nil
+	}
+	if op != nil {
 		s.l.hub.send(w)
 	}
-	return w, same, err
+	return w, op, err
 }
 
 func equalWish(a, b masu.Project) bool {
@@ -128,34 +148,44 @@ func count(all []masu.Workspace, owner masu.Username) (n int) {
 	return n
 }
 
-// begin starts the operation on a workspace that has none.
-func (l *Lab) begin(ctx context.Context, w masu.Workspace, do func(context.Context, *journal) error) error {
+// claim takes a workspace for one operation; nil if another one has it.
+func (l *Lab) claim(id masu.WorkspaceID) *operation {
 	op := &operation{done: make(chan struct{}), says: newJournal()}
-	opCtx, cancel := context.WithCancelCause(context.Background()) // replaced by Run's below: cancel must exist before it is taken
-	op.cancel = cancel
+	// Run's context comes later; that of the claim is what Stop cancels.
+	op.ctx, op.cancel = context.WithCancelCause(context.Background())
 	l.mu.Lock()
-	if _, busy := l.ops[w.ID]; busy {
-		l.mu.Unlock()
-		cancel(nil)
-		return nil // somebody was quicker with the same wish
+	defer l.mu.Unlock()
+	if _, busy := l.ops[id]; busy {
+		return nil
 	}
-	l.ops[w.ID], l.journals[w.ID] = op, op.says
+	l.ops[id] = op
+	return op
+}
+
+// begin hands a claimed operation to Run.
+func (l *Lab) begin(ctx context.Context, id masu.WorkspaceID, op *operation, do func(context.Context, *journal) error) error {
+	l.mu.Lock()
+	l.journals[id] = op.says
 	l.mu.Unlock()
-	err := l.spawn(ctx, func(run context.Context) {
-		run, stop := context.WithCancelCause(run)
-		defer stop(nil)
-		defer context.AfterFunc(opCtx, func() { stop(context.Cause(opCtx)) })()
-		l.finish(run, w.ID, op, do(run, op.says))
-	})
+	err := l.spawn(ctx, func(run context.Context) { l.operate(run, id, op, do) })
 	if err != nil {
-		l.release(w.ID, op)
+		l.release(id, op)
 	}
 	return err
+}
+
+// operate does a claimed operation until it is done, is stopped, or the daemon ends.
+func (l *Lab) operate(run context.Context, id masu.WorkspaceID, op *operation, do func(context.Context, *journal) error) {
+	ctx, stop := context.WithCancelCause(run)
+	defer stop(nil)
+	defer context.AfterFunc(op.ctx, func() { stop(context.Cause(op.ctx)) })()
+	l.finish(ctx, id, op, do(ctx, op.says))
 }
 
 // finish writes down how an operation ended. One that was ended by the daemon's
 // own end leaves everything as it is: the next daemon goes on from there.
 func (l *Lab) finish(ctx context.Context, id masu.WorkspaceID, op *operation, err error) {
+	defer l.nudge() // what happened to the box meanwhile was left to the operation
 	defer l.release(id, op)
 	if err == nil || ctx.Err() != nil {
 		return
@@ -193,7 +223,6 @@ func (l *Lab) release(id masu.WorkspaceID, op *operation) {
 	op.cancel(nil)
 	op.says.close()
 	close(op.done)
-	l.nudge()
 }
 
 func (l *Lab) operation(id masu.WorkspaceID) (*operation, bool) {
@@ -219,8 +248,20 @@ func (l *Lab) stopOperation(ctx context.Context, id masu.WorkspaceID) error {
 	}
 }
 
+// takeOver stops what happens to a workspace and claims it.
+func (l *Lab) takeOver(ctx context.Context, id masu.WorkspaceID) (*operation, error) {
+	for {
+		if err := l.stopOperation(ctx, id); err != nil {
+			return nil, err
+		}
+		if op := l.claim(id); op != nil {
+			return op, nil
+		}
+	}
+}
+
 // bringUp takes a workspace from its wish to a running box.
-func (l *Lab) bringUp(ctx context.Context, a masu.Actor, w masu.Workspace, noCache bool, says *journal) error {
+func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says *journal) error {
 	if err := l.possible(ctx, w.Project.Want); err != nil {
 		return err
 	}

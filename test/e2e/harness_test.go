@@ -200,7 +200,7 @@ func (l *lab) member(name string) *user.User {
 		_ = exec.Command("userdel", "-r", "-f", name).Run()
 	}
 	home := filepath.Join("/home", name)
-	if out, err := exec.Command("useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", "--key", "UID_MIN=30100", "--key", "UID_MAX=30999", name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", "--key", "UID_MIN=31100", "--key", "UID_MAX=31999", name).CombinedOutput(); err != nil {
 		l.t.Fatalf("useradd %s: %v: %s", name, err, out)
 	}
 	l.t.Cleanup(func() { _ = exec.Command("userdel", "-r", "-f", name).Run() })
