@@ -42,9 +42,11 @@ func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Voi
 // holds waits until a JavaScript expression is true on the page, also across navigations.
 func holds(t *testing.T, ctx context.Context, what, expression string) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for {
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		try, cancel := context.WithTimeout(ctx, 5*time.Second) // an answer can be lost while the page changes
+		ok, err := chromedp.Run(try, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		cancel()
 		if err == nil && ok {
 			return
 		}
@@ -99,7 +101,7 @@ func openApp(t *testing.T, ctx context.Context, app string) {
 	t.Helper()
 	button := `document.querySelector('[data-open="` + app + `"]')`
 	holds(t, ctx, "the app can be opened", button)
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(b => { b.removeAttribute("target"); b.click(); return true })(`+button+`)`)); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(b => { b.removeAttribute("target"); setTimeout(() => b.click()); return true })(`+button+`)`)); err != nil {
 		t.Fatal(err)
 	}
 }
