@@ -42,3 +42,6 @@ if ! docker image inspect masu-test/base >/dev/null 2>&1; then
 	mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io trixie "$tmp/base.tar"
 	docker import -c 'CMD ["bash"]' "$tmp/base.tar" masu-test/base >/dev/null
 fi
+
+# Networks of labs that tests left behind: an engine has room for some thirty.
+docker network prune -f --filter label=masu.lab >/dev/null

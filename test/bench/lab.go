@@ -59,6 +59,7 @@ func (b *bench) close() {
 	_ = b.daemon.Process.Signal(syscall.SIGTERM)
 	_ = b.daemon.Wait()
 	_ = os.RemoveAll(b.dir)
+	_ = exec.Command("docker", "network", "prune", "-f", "--filter", "label=masu.lab").Run()
 }
 
 // masu runs the command line in a folder and gives what it printed.

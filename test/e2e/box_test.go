@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("run %v: exit code %d, want %d: %s", c.argv, r.code, c.code, r.errOut)
 		}
 	}
-	if left := docker(t, "ps", "-a", "-q", "--filter", "label=masu.owner=e2ealice"); left != "" {
+	if left := docker(t, "ps", "-a", "-q", "--filter", "label=masu.owner=e2ealice", "--filter", "label=masu.run=true"); left != "" {
 		t.Errorf("boxes of ended runs are left: %s", left)
 	}
 }

@@ -107,6 +107,8 @@ func (l *lab) tearDown() {
 	_ = l.daemon.Wait()
 	_ = l.log.Close()
 	_ = os.RemoveAll(l.dir)
+	// An engine has room for some thirty networks; a lab's comes back by itself when it is needed.
+	_ = exec.Command("docker", "network", "prune", "-f", "--filter", "label=masu.lab").Run()
 }
 
 // result is how a command ended.
