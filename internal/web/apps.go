@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,32 +15,23 @@ import (
 // reserved is the part of an app's origin that is masu's.
 const reserved = "/_masu/"
 
-// whileSignedIn gives a context that ends with the session, the request, or a stream's life.
-func (s *Server) whileSignedIn(r *http.Request, v *visit) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(r.Context(), streamLife)
-	done := s.live.done(v.session.Hash)
-	go func() {
-		select {
-		case <-done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
-}
-
-// open sends a signed-in browser into a workspace's own origin, by a one-time code.
+// open sends a signed-in browser into a workspace's own origin, by a one-time
+// code. Where nothing runs, it goes to the workspace's page, and from there on.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	ws, err := s.named(r.Context(), v, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
 	app := r.PathValue("app")
 	if app == "" {
-		app = "jupyter"
+		app = jupyter
 	}
+	if !masu.ValidAppName(app) {
+		return masu.E(masu.NotFound, "no_app", app)
+	}
+	next := r.FormValue("next")
 	if ws.Phase != masu.Running {
-		http.Redirect(w, r, "/w/"+url.PathEscape(ws.Name), http.StatusSeeOther)
+		http.Redirect(w, r, pageThen(ws, app, next), http.StatusSeeOther)
 		return nil
 	}
 	if _, ok := ws.App(app); !ok {
@@ -51,50 +41,67 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	next := "/"
-	if app == "jupyter" {
+	if next == "" && app == jupyter {
 		next = "/lab"
 	}
-	code, err := s.cfg.Gate.EnterLink(r.Context(), v.session, ws.ID, next)
+	code, err := s.cfg.Gate.EnterLink(r.Context(), v.session, ws.ID, safeNext(next))
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Referrer-Policy", "no-referrer")
 	http.Redirect(w, r, origin+reserved+"enter?code="+url.QueryEscape(code), http.StatusSeeOther)
 	return nil
 }
 
-// appRoutes serves workspaces' origins: masu's own corner, and the app itself.
-func (s *Server) appRoutes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+reserved+"enter", s.enterApp)
-	mux.HandleFunc(reserved, func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, masu.E(masu.NotFound, "no_page")) })
-	mux.Handle("GET "+reserved+"static/", http.StripPrefix(strings.TrimSuffix(reserved, "/"), s.looks))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The mux would clean other paths by a redirect; they are the app's to understand.
-		if strings.HasPrefix(r.URL.Path, reserved) {
-			mux.ServeHTTP(w, r)
-			return
+// named finds a workspace of the member by its name, or by the label that its
+// own origin has: that of another member must not lead to one's own.
+func (s *Server) named(ctx context.Context, v *visit, name string) (masu.Workspace, error) {
+	if !strings.Contains(name, "--") {
+		return v.service.Workspace(ctx, name)
+	}
+	list, err := v.service.Workspaces(ctx, false)
+	for _, ws := range list {
+		if ws.Label == name {
+			return ws, nil
 		}
-		s.proxy.ServeHTTP(w, r)
-	})
+	}
+	if err == nil {
+		err = masu.E(masu.NotFound, "no_workspace", name)
+	}
+	return masu.Workspace{}, err
 }
 
-// cookieFor names the cookie of an app's origin. Where apps share a host name
-// and differ by port, browsers send all of them to each: so each has its own.
-func cookieFor(p place, r *http.Request) string {
+// pageThen is the page of a workspace that does not run, for a browser that wants to open an app of it.
+func pageThen(ws masu.Workspace, app, next string) string {
+	q := url.Values{"go": {app}}
+	if next != "" {
+		q.Set("next", safeNext(next))
+	}
+	return "/w/" + url.PathEscape(ws.Name) + "?" + q.Encode()
+}
+
+// appCookieName names the cookie of an app's origin. Where apps share a host
+// name and differ by port, browsers send all of them to each: so each has its own.
+func (s *Server) appCookieName(r *http.Request) string {
 	if _, byPort := r.Context().Value(placeKey{}).(place); byPort {
-		_, port, _ := net.SplitHostPort(r.Host)
-		return appCookie + "_" + port
+		if _, port, err := net.SplitHostPort(r.Host); err == nil {
+			return appCookie + "_" + port
+		}
 	}
 	return appCookie
 }
 
 // enterApp follows the one-time code that open made.
 func (s *Server) enterApp(w http.ResponseWriter, r *http.Request) {
-	at, _, _ := s.cfg.Origins.placeOf(r)
-	_, link, err := s.cfg.Gate.ByLink(r.Context(), r.FormValue("code"))
+	secure(w.Header())
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if ahead(r) {
+		briefly(w, masu.E(masu.Denied, "link_ahead"))
+		return
+	}
+	_, link, err := s.cfg.Gate.ByLink(r.Context(), r.URL.Query().Get("code"))
 	if err != nil || link.For == "" {
-		s.toPages(w, r, at)
+		s.toPages(w, r, "")
 		return
 	}
 	secret, err := s.cfg.Gate.SignIn(r.Context(), masu.Session{User: link.User, For: link.For, Parent: link.Parent})
@@ -102,30 +109,19 @@ func (s *Server) enterApp(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	http.SetCookie(w, s.cookie(cookieFor(at, r), secret, week))
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
+	http.SetCookie(w, s.cookie(s.appCookieName(r), secret, week))
 	http.Redirect(w, r, safeNext(link.Next), http.StatusSeeOther)
 }
 
-// toPages sends a browser that may not enter to where it can sign in.
-func (s *Server) toPages(w http.ResponseWriter, r *http.Request, at place) {
-	w.Header().Set("Cache-Control", "no-store")
-	name, _, _ := strings.Cut(at.label, "--")
-	http.Redirect(w, r, s.pagesFor(r)+"/open/"+url.PathEscape(name)+"/"+at.app, http.StatusSeeOther)
-}
-
-// pagesFor is the pages' origin for a browser that is at an app's.
-func (s *Server) pagesFor(r *http.Request) string {
-	if _, byPort := r.Context().Value(placeKey{}).(place); byPort {
-		address, _, _ := net.SplitHostPort(r.Host)
-		for _, h := range s.cfg.Origins.hosts {
-			if mine, _, err := net.SplitHostPort(h); err == nil && mine == address {
-				return s.cfg.Origins.scheme + "://" + h
-			}
-		}
+// toPages sends a browser that may not enter to where it can sign in, and then come back.
+func (s *Server) toPages(w http.ResponseWriter, r *http.Request, next string) {
+	at, _, _ := s.cfg.Origins.placeOf(r)
+	to := s.cfg.Origins.pagesFor(r) + "/open/" + url.PathEscape(at.label) + "/" + at.app
+	if next = safeNext(next); next != "/" {
+		to += "?next=" + url.QueryEscape(next)
 	}
-	return s.cfg.Origins.Pages()
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 // authorize says, for every request to an app, who may go where. It is the
@@ -135,16 +131,35 @@ func (s *Server) authorize(r *http.Request) (proxy.Target, error) {
 	if !ok {
 		return proxy.Target{}, masu.E(masu.NotFound, "host_unknown")
 	}
-	c, err := r.Cookie(cookieFor(at, r))
+	c, err := r.Cookie(s.cookieName(s.appCookieName(r)))
 	if err != nil {
 		return proxy.Target{}, masu.E(masu.Denied, "signin_needed")
 	}
-	u, session, err := s.cfg.Gate.BySession(r.Context(), c.Value)
+	key := s.seen.key(c.Value, at)
+	t, ok := s.seen.get(key)
+	if !ok {
+		if t, err = s.target(r.Context(), c.Value, at); err != nil {
+			return t, err
+		}
+		s.seen.put(key, t)
+	}
+	t.Origin = origin
+	return t, nil
+}
+
+// target finds what a cookie opens: one workspace, of the member that it belongs to.
+func (s *Server) target(ctx context.Context, secret string, at place) (proxy.Target, error) {
+	u, session, err := s.cfg.Gate.BySession(ctx, secret)
 	if err != nil || session.For == "" {
 		return proxy.Target{}, masu.E(masu.Denied, "signin_needed")
 	}
+	root := session.Parent // what a sign-out ends
+	if root == "" {
+		root = session.Hash
+	}
+	done := s.live.done(root)
 	service := s.cfg.As(masu.Actor{User: u, Door: masu.DoorWeb})
-	ws, err := service.Workspace(r.Context(), string(session.For))
+	ws, err := service.Workspace(ctx, string(session.For))
 	if err != nil || ws.Label != at.label {
 		return proxy.Target{}, masu.E(masu.NotFound, "no_workspace", at.label) // another workspace's cookie opens nothing here
 	}
@@ -156,25 +171,17 @@ func (s *Server) authorize(r *http.Request) (proxy.Target, error) {
 		return proxy.Target{}, masu.E(masu.NotFound, "no_app", at.app)
 	}
 	return proxy.Target{
-		Dial:   func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
-		Key:    string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
-		Origin: origin, User: u.Name, Done: s.live.done(sessionRoot(session)),
+		Dial: func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
+		Key:  string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
+		User: u.Name, Done: done,
 	}, nil
 }
 
-// sessionRoot is the session that a sign-out ends.
-func sessionRoot(s masu.Session) string {
-	if s.Parent != "" {
-		return s.Parent
-	}
-	return s.Hash
-}
-
-// waitView is shown at an app's origin while there is nothing behind it.
+// waitView is shown at an app's origin while the app does not answer.
 type waitView struct {
 	base
-	Name, Path string
-	Phase      masu.Phase
+	Name, App string
+	Path      string // the workspace's page
 }
 
 // refuseApp answers what the proxy lets not through. A browser that opened a
@@ -182,25 +189,36 @@ type waitView struct {
 func (s *Server) refuseApp(w http.ResponseWriter, r *http.Request, err error) {
 	navigates := r.Method == http.MethodGet && r.Header.Get("Upgrade") == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 	if !navigates {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.WriteHeader(status(err))
-		_, _ = io.WriteString(w, "masu: "+masu.CodeOf(err)+"\n")
+		s.log(r, err)
+		briefly(w, err)
 		return
 	}
-	at, _, _ := s.cfg.Origins.placeOf(r)
-	switch masu.CodeOf(err) {
-	case "signin_needed", "no_workspace":
-		s.toPages(w, r, at)
-	case "not_running", "app_unreachable", "box_not_running":
-		name, _, _ := strings.Cut(at.label, "--")
+	switch code := masu.CodeOf(err); {
+	case code == "signin_needed", code == "no_workspace", code == "not_running":
+		s.toPages(w, r, r.URL.RequestURI())
+	case masu.KindOf(err) == masu.Unreachable, masu.KindOf(err) == masu.Conflict, code == "no_box":
 		secure(w.Header())
 		w.Header().Set("Refresh", "3")
-		view := &waitView{Name: name, Path: s.pagesFor(r) + "/w/" + url.PathEscape(name)}
-		if serr := s.show(w, r, http.StatusServiceUnavailable, "wait", view); serr != nil {
-			s.refuse(w, r, serr)
+		at, _, _ := s.cfg.Origins.placeOf(r)
+		name, _, _ := strings.Cut(at.label, "--")
+		view := &waitView{Name: name, App: appTitle(at.app), Path: s.cfg.Origins.pagesFor(r) + "/w/" + url.PathEscape(name)}
+		if err := s.show(w, r, nil, status(err), view); err != nil {
+			s.refuse(w, r, err)
 		}
 	default:
 		s.refuse(w, r, err)
 	}
+}
+
+// appTitle is what people call an app.
+func appTitle(name string) string {
+	switch name {
+	case jupyter:
+		return "Jupyter"
+	case "tensorboard":
+		return "TensorBoard"
+	case "code":
+		return "VS Code"
+	}
+	return name
 }

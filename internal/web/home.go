@@ -13,11 +13,16 @@ import (
 	"github.com/masu-lab/masu/internal/text"
 )
 
-// homeView is the first page: one big Start, my workspaces, the server's GPUs.
+// presets are the environments that can be chosen for a folder that says nothing.
+var presets = [...]string{"pytorch", "tensorflow", "python"}
+
+// homeView is the first page: one big Start, my workspaces, this server.
 type homeView struct {
 	base
 	Folder  string // what the big Start starts
+	Preset  string
 	Presets []string
+	Problem *problem // why it did not
 	Cards   []card
 	GPUs    []gpuView
 	CPUs    int
@@ -27,8 +32,8 @@ type homeView struct {
 
 // card is a workspace as a list shows it.
 type card struct {
-	Name, Path string // Path: of its page
 	ID         masu.WorkspaceID
+	Name, Path string // Path: of its page
 	Phase      masu.Phase
 	Since      time.Time
 	Folder     string
@@ -40,9 +45,10 @@ type card struct {
 	Startable  bool
 }
 
+// appLink opens an app of a running workspace.
 type appLink struct {
 	Name, Title, Path string
-	Main, Ready       bool
+	Main              bool
 }
 
 // gpuView is a GPU of the board.
@@ -54,12 +60,12 @@ type gpuView struct {
 }
 
 func newCard(lang masu.Lang, w masu.Workspace) card {
-	c := card{Name: w.Name, Path: "/w/" + url.PathEscape(w.Name), ID: w.ID, Phase: w.Phase, Since: w.ChangedAt, Folder: w.Project.Dir,
+	c := card{ID: w.ID, Name: w.Name, Path: "/w/" + url.PathEscape(w.Name), Phase: w.Phase, Since: w.ChangedAt, Folder: w.Project.Dir,
 		Running: w.Phase == masu.Running, Startable: w.Phase == masu.Stopped || w.Phase == masu.Failed, Busy: !w.Phase.Settled()}
 	if n := len(w.GPUs); n > 0 {
 		c.GPU = text.Say(lang, "web.gpus", n)
 	}
-	if w.Trouble != nil && (w.Phase == masu.Failed || w.Phase == masu.Stopped) {
+	if w.Trouble != nil && c.Startable {
 		c.Problem = newProblem(lang, w.Trouble.Err())
 	}
 	if c.Running {
@@ -72,31 +78,26 @@ func newCard(lang masu.Lang, w masu.Workspace) card {
 func appLinks(lang masu.Lang, w masu.Workspace) []appLink {
 	var links []appLink
 	for _, a := range w.Apps {
-		l := appLink{Name: a.Name, Title: a.Name, Path: "/open/" + url.PathEscape(w.Name) + "/" + a.Name, Ready: a.Ready}
+		l := appLink{Name: a.Name, Title: appTitle(a.Name), Path: "/open/" + url.PathEscape(w.Name) + "/" + a.Name, Main: a.Name == jupyter}
 		switch {
-		case a.Name == "jupyter":
-			l.Title, l.Main = text.Say(lang, "web.open_jupyter"), true
-		case a.Name == "tensorboard":
-			l.Title = "TensorBoard"
-		case a.Name == "code":
-			l.Title = "VS Code"
-		default:
+		case l.Main:
+			l.Title = text.Say(lang, "web.open_jupyter")
+			links = slices.Insert(links, 0, l)
+			continue
+		case l.Title == a.Name:
 			l.Title = text.Say(lang, "web.open_port", a.Port)
 		}
 		links = append(links, l)
 	}
-	slices.SortStableFunc(links, func(a, b appLink) int { return cmp.Compare(rank(a), rank(b)) })
 	return links
 }
 
-func rank(a appLink) int {
-	if a.Main {
-		return 0
-	}
-	return 1
+func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.showHome(w, r, v, http.StatusOK, homeView{Folder: "~/work"})
 }
 
-func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
+// showHome shows the first page, with what was filled in and what came of it.
+func (s *Server) showHome(w http.ResponseWriter, r *http.Request, v *visit, code int, filled homeView) error {
 	hello, err := v.service.Whoami(r.Context())
 	if err != nil {
 		return err
@@ -105,12 +106,13 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, "home", newHome(s.lang(r, v), hello, list))
+	return s.show(w, r, v, code, newHome(s.lang(r, v), hello, list, filled))
 }
 
 // newHome builds the page from what is known.
-func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace) *homeView {
-	h := &homeView{Folder: path.Join(hello.Actor.Home, "work"), Presets: []string{"python", "pytorch", "tensorflow"}, CPUs: hello.Host.CPUs, Memory: hello.Host.Memory.String()}
+func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace, filled homeView) *homeView {
+	h := &filled
+	h.Presets, h.CPUs, h.Memory = presets[:], hello.Host.CPUs, hello.Host.Memory.String()
 	mine := map[masu.GPUID]string{}
 	for _, w := range list {
 		h.Cards = append(h.Cards, newCard(lang, w))
@@ -145,16 +147,36 @@ func order(p masu.Phase) int {
 
 // start begins a new workspace, or the one that the folder has already.
 func (s *Server) start(w http.ResponseWriter, r *http.Request, v *visit) error {
-	dir := strings.TrimSpace(r.PostFormValue("folder"))
-	if dir == "" || dir == "~" {
-		dir = path.Join(v.actor.Home, "work")
-	} else if rest, ok := strings.CutPrefix(dir, "~/"); ok {
-		dir = path.Join(v.actor.Home, rest)
+	filled := homeView{Folder: strings.TrimSpace(r.PostForm.Get("folder")), Preset: r.PostForm.Get("preset")}
+	if filled.Preset != "" && !slices.Contains(presets[:], filled.Preset) {
+		return masu.E(masu.Invalid, "form_wrong")
 	}
-	ws, err := v.service.Up(r.Context(), masu.UpRequest{Dir: dir, Preset: r.PostFormValue("preset")})
+	ws, err := v.service.Up(r.Context(), masu.UpRequest{Dir: folder(v.actor.Home, filled.Folder), Preset: filled.Preset})
 	if err != nil {
-		return err
+		s.log(r, err)
+		filled.Problem = newProblem(s.lang(r, v), err)
+		return s.showHome(w, r, v, status(err), filled)
 	}
-	http.Redirect(w, r, "/w/"+url.PathEscape(ws.Name), http.StatusSeeOther)
+	to := "/w/" + url.PathEscape(ws.Name)
+	for _, n := range ws.Project.Notes {
+		if n.Code == "restart_needed" {
+			to += "?changed=1"
+		}
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
+}
+
+// folder is the path that a member means: ~ is the home, and so is where nothing is said.
+func folder(home, said string) string {
+	rest, atHome := strings.CutPrefix(said, "~")
+	switch {
+	case said == "":
+		return path.Join(home, "work")
+	case atHome && (rest == "" || rest[0] == '/'):
+		return path.Join(home, rest)
+	case !path.IsAbs(said):
+		return path.Join(home, said)
+	}
+	return said
 }

@@ -6,14 +6,18 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/proxy"
+	"github.com/masu-lab/masu/internal/text"
 )
 
 // Config is what a Server needs.
@@ -23,20 +27,19 @@ type Config struct {
 	Origins  *Origins
 	Log      *slog.Logger
 	Version  string
-	HostName string
+	HostName string // of this machine, as people call it
 }
 
 // Server serves the pages and the apps.
 type Server struct {
-	cfg     Config
-	pages   http.Handler
-	apps    http.Handler
-	proxy   *proxy.Proxy
-	looks   *looks
-	live    live
-	opened  chan opened // app ports on their way to Run
-	ended   chan struct{}
-	started time.Time
+	cfg    Config
+	pages  http.Handler
+	apps   http.Handler
+	looks  *looks
+	live   live
+	seen   seen
+	opened chan opened // app ports on their way to Run
+	ended  chan struct{}
 }
 
 // opened is a port that an app was given.
@@ -50,21 +53,23 @@ func New(c Config) (*Server, error) {
 	if c.Gate == nil || c.As == nil || c.Origins == nil || c.Log == nil {
 		return nil, errors.New("web: a part of Config is missing")
 	}
-	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}), started: time.Now(), live: live{ends: map[string]chan struct{}{}}}
+	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}),
+		live: live{ends: map[string]chan struct{}{}}, seen: seen{sights: map[string]sight{}}}
 	var err error
 	if s.looks, err = newLooks(); err != nil {
 		return nil, err
 	}
-	if s.proxy, err = proxy.New(proxy.Config{Authorize: s.authorize, Refuse: s.refuseApp, Cookies: []string{"masu_"}, Log: c.Log}); err != nil {
+	through, err := proxy.New(proxy.Config{Authorize: s.authorize, Refuse: s.refuseApp, Cookies: []string{"masu_"}, Log: c.Log})
+	if err != nil {
 		return nil, err
 	}
 	s.pages = s.protect(s.pageRoutes())
-	s.apps = s.appRoutes()
+	s.apps = s.appRoutes(through)
 	c.Origins.serve = func(l net.Listener, at place) {
 		select {
 		case s.opened <- opened{l, at}:
 		case <-s.ended:
-			l.Close()
+			_ = l.Close() // nobody will serve it
 		}
 	}
 	return s, nil
@@ -73,17 +78,26 @@ func New(c Config) (*Server, error) {
 // Handler serves every origin by its host name.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _, isApp := s.cfg.Origins.placeOf(r)
 		switch {
-		case s.cfg.Origins.pages(r.Host):
+		case isApp:
+			s.apps.ServeHTTP(w, r)
+		case s.cfg.Origins.pages(r):
 			s.pages.ServeHTTP(w, r)
 		default:
-			if _, _, ok := s.cfg.Origins.placeOf(r); !ok {
-				s.refuse(w, r, masu.E(masu.NotFound, "host_unknown")) // a name that was made to point here
-				return
-			}
-			s.apps.ServeHTTP(w, r)
+			s.stranger(w, r)
 		}
 	})
+}
+
+// stranger answers a host name that is not ours: one that was made to point
+// here, or an address that the daemon was not told of.
+func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusMisdirectedRequest)
+	m, fix := text.Error(s.lang(r, nil), masu.E(masu.NotFound, "host_unknown"))
+	_, _ = fmt.Fprintf(w, "%s\n%s\n%s\n", m, fix, s.cfg.Origins.Pages()) // it may have gone already
 }
 
 // Run ends live connections with their sessions and serves the ports of apps, until ctx ends.
@@ -101,98 +115,76 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case o := <-s.opened:
-			srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+			srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 				ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 				BaseContext: func(net.Listener) context.Context { return withPlace(ctx, o.at) }}
-			wg.Go(func() { _ = srv.Serve(o.l) })
-			wg.Go(func() { <-ctx.Done(); _ = srv.Close() })
+			wg.Go(func() { _ = srv.Serve(o.l) })            // ends when it is closed, one line below
+			wg.Go(func() { <-ctx.Done(); _ = srv.Close() }) // its listener is closed either way
 		}
 	}
 }
 
-func (s *Server) pageRoutes() *http.ServeMux {
+// handler is a page or an act of one; v is nil where nobody has signed in.
+type handler func(w http.ResponseWriter, r *http.Request, v *visit) error
+
+func (s *Server) pageRoutes() http.Handler {
 	mux := http.NewServeMux()
-	page := func(pattern string, h func(http.ResponseWriter, *http.Request, *visit) error) {
-		mux.HandleFunc(pattern, s.signedIn(h))
+	route := func(pattern string, h handler) {
+		mux.HandleFunc(pattern, s.withVisit(h))
 	}
-	open := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				s.refuse(w, r, err)
-			}
+	act := func(path string, h handler) { // nothing is ever changed by GET
+		route("POST "+path, h)
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", http.MethodPost)
+			s.refuse(w, r, masu.E(masu.Invalid, "not_by_get"))
 		})
 	}
 	mux.Handle("GET /static/", s.looks)
-	open("GET /signin", s.signinPage)
-	open("POST /signin", s.signin)
-	open("GET /enter", s.enter)
-	open("POST /lang", s.setLang)
-	page("POST /signout", s.signout)
-	page("GET /{$}", s.home)
-	page("POST /start", s.start)
-	page("GET /w/{name}", s.workspace)
-	page("POST /w/{name}/start", s.startAgain)
-	page("POST /w/{name}/stop", s.stop)
-	page("POST /w/{name}/remove", s.remove)
-	page("GET /w/{name}/log", s.buildLog)
-	page("GET /events", s.events)
-	page("GET /open/{name}", s.open)
-	page("GET /open/{name}/{app}", s.open)
-	open("/", func(http.ResponseWriter, *http.Request) error { return masu.E(masu.NotFound, "no_page") })
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, s.looks.path("masu.svg"), http.StatusFound)
+	})
+	route("GET /signin", s.signinPage)
+	act("/signin", s.signin)
+	route("GET /enter", s.enter)
+	act("/lang", s.setLang)
+	act("/signout", members(s.signout))
+	route("GET /{$}", members(s.home))
+	act("/start", members(s.start))
+	route("GET /events", members(s.events))
+	route("GET /w/{name}", members(s.workspace))
+	route("GET /w/{name}/events", members(s.workspaceEvents))
+	route("GET /w/{name}/log", members(s.textLog))
+	act("/w/{name}/start", members(s.startAgain))
+	act("/w/{name}/restart", members(s.restart))
+	act("/w/{name}/stop", members(s.stop))
+	act("/w/{name}/remove", members(s.remove))
+	route("GET /open/{name}", members(s.open))
+	route("GET /open/{name}/{app}", members(s.open))
+	route("/", func(http.ResponseWriter, *http.Request, *visit) error { return masu.E(masu.NotFound, "no_page") })
 	return mux
 }
 
-// protect sets what every page is sent with, and refuses what another origin
-// wishes to be done in a signed-in member's name.
-func (s *Server) protect(next http.Handler) http.Handler {
+// appRoutes serves workspaces' origins: masu's own corner, and the app itself.
+func (s *Server) appRoutes(through http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+reserved+"enter", s.enterApp)
+	mux.Handle("GET "+reserved+"static/", http.StripPrefix(strings.TrimSuffix(reserved, "/"), s.looks))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, masu.E(masu.NotFound, "no_page")) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		secure(w.Header())
-		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
-		if !safe && r.Header.Get("Origin") != s.cfg.Origins.scheme+"://"+r.Host {
-			s.refuse(w, r, masu.E(masu.Denied, "cross_origin"))
+		// The mux would clean other paths by a redirect; they are the app's to understand.
+		if strings.HasPrefix(r.URL.Path, reserved) {
+			mux.ServeHTTP(w, r)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		next.ServeHTTP(w, r)
+		through.ServeHTTP(w, r)
 	})
 }
 
-// secure sets the headers of a page: it runs only what masu sent, is framed by nobody, and tells nobody where it was.
-func secure(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-}
-
-// live knows what hangs on each session.
-type live struct {
-	mu   sync.Mutex
-	ends map[string]chan struct{}
-}
-
-// done gives a channel that is closed when the session ends.
-func (l *live) done(hash string) <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c, ok := l.ends[hash]
-	if !ok {
-		if len(l.ends) > 100_000 {
-			clear(l.ends) // only the sign-out of sessions that long ago loses its haste
-		}
-		c = make(chan struct{})
-		l.ends[hash] = c
-	}
-	return c
-}
-
-func (l *live) end(hash string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c, ok := l.ends[hash]; ok {
-		close(c)
-		delete(l.ends, hash)
-	}
+// briefly tells a script, which reads no pages, why it was refused.
+func briefly(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status(err))
+	_, _ = io.WriteString(w, "masu: "+masu.CodeOf(err)+"\n") // it may have gone already
 }

@@ -15,6 +15,8 @@ const (
 	langCookie    = "masu_lang"
 )
 
+const week = 7 * 24 * 60 * 60 // seconds
+
 // visit is one request of a signed-in member.
 type visit struct {
 	actor   masu.Actor
@@ -22,103 +24,122 @@ type visit struct {
 	service masu.Service
 }
 
-// signedIn lets a request through with its visit, or shows the way to sign in.
-func (s *Server) signedIn(h func(http.ResponseWriter, *http.Request, *visit) error) http.HandlerFunc {
+// visit tells who asks; nil if nobody has signed in.
+func (s *Server) visit(r *http.Request) *visit {
+	c, err := r.Cookie(s.cookieName(sessionCookie))
+	if err != nil {
+		return nil
+	}
+	u, session, err := s.cfg.Gate.BySession(r.Context(), c.Value)
+	if err != nil || session.For != "" { // an app's session opens no page
+		return nil
+	}
+	a := masu.Actor{User: u, Door: masu.DoorWeb}
+	return &visit{actor: a, session: session, service: s.cfg.As(a)}
+}
+
+func (s *Server) withVisit(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v, err := s.visit(r)
-		if err != nil && r.Method == http.MethodGet && r.Header.Get("Accept") != "text/event-stream" {
-			to := "/signin"
-			if r.URL.Path != "/" {
-				to += "?next=" + url.QueryEscape(r.URL.RequestURI())
-			}
-			http.Redirect(w, r, to, http.StatusSeeOther)
-			return
-		}
-		if err == nil {
-			err = h(w, r, v)
-		}
-		if err != nil {
+		if err := h(w, r, s.visit(r)); err != nil {
 			s.refuse(w, r, err)
 		}
 	}
 }
 
-func (s *Server) visit(r *http.Request) (*visit, error) {
-	c, err := r.Cookie(sessionCookie)
-	if err != nil {
-		return nil, masu.E(masu.Denied, "signin_needed")
+// members keeps a page to those who have signed in, and shows others the way.
+func members(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, v *visit) error {
+		if v != nil {
+			return h(w, r, v)
+		}
+		if r.Method != http.MethodGet || wantsEvents(r) {
+			return masu.E(masu.Denied, "signin_needed")
+		}
+		to := "/signin"
+		if r.URL.Path != "/" {
+			to += "?next=" + url.QueryEscape(r.URL.RequestURI())
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
+		return nil
 	}
-	u, session, err := s.cfg.Gate.BySession(r.Context(), c.Value)
-	if err != nil {
-		return nil, err
-	}
-	if session.For != "" {
-		return nil, masu.E(masu.Denied, "signin_needed") // an app's session opens no page
-	}
-	a := masu.Actor{User: u, Door: masu.DoorWeb}
-	return &visit{actor: a, session: session, service: s.cfg.As(a)}, nil
 }
 
+// cookieName is how browsers know a cookie: with TLS, they hold it to this very host.
+func (s *Server) cookieName(name string) string {
+	if s.cfg.Origins.scheme == "https" {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// cookie makes one of ours. It must be Lax, not Strict: who comes back from an
+// app's own origin comes from another site.
 func (s *Server) cookie(name, value string, age int) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.cfg.Origins.scheme == "https", SameSite: http.SameSiteLaxMode, MaxAge: age}
+	return &http.Cookie{Name: s.cookieName(name), Value: value, Path: "/", HttpOnly: true, Secure: s.cfg.Origins.scheme == "https", SameSite: http.SameSiteLaxMode, MaxAge: age}
 }
-
-const week = 7 * 24 * 60 * 60 // seconds
 
 // signinView is the sign-in page.
 type signinView struct {
 	base
 	Name, Next string
 	Problem    *problem
-	Plain      bool // the connection is not encrypted and not local
+	Plain      bool // others on the network could read along
 }
 
-func (s *Server) signinPage(w http.ResponseWriter, r *http.Request) error {
-	return s.show(w, r, http.StatusOK, "signin", &signinView{Next: safeNext(r.FormValue("next")), Plain: s.plain(r)})
+func (s *Server) signinPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	next := safeNext(r.FormValue("next"))
+	if v != nil {
+		http.Redirect(w, r, next, http.StatusSeeOther)
+		return nil
+	}
+	return s.show(w, r, nil, http.StatusOK, &signinView{Next: next, Plain: s.plain(r)})
 }
 
-// plain tells whether others on the network could read along.
 func (s *Server) plain(r *http.Request) bool {
-	host, _, _ := strings.Cut(r.Host, ":")
-	ip, err := netip.ParseAddr(host)
-	return s.cfg.Origins.scheme == "http" && host != "localhost" && !(err == nil && ip.IsLoopback())
+	return s.cfg.Origins.scheme == "http" && !isLocal(hostname(r.Host))
 }
 
-func (s *Server) signin(w http.ResponseWriter, r *http.Request) error {
-	name, next := r.PostFormValue("name"), safeNext(r.PostFormValue("next"))
-	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	u, err := s.cfg.Gate.ByPassword(r.Context(), masu.Username(name), r.PostFormValue("password"), from.Addr())
+func (s *Server) signin(w http.ResponseWriter, r *http.Request, _ *visit) error {
+	name, next := r.PostForm.Get("name"), safeNext(r.PostForm.Get("next"))
+	from, err := netip.ParseAddrPort(r.RemoteAddr) // never a header: those can be made up
+	if err != nil {
+		return err
+	}
+	u, err := s.cfg.Gate.ByPassword(r.Context(), masu.Username(name), r.PostForm.Get("password"), from.Addr())
 	if err != nil {
 		if masu.KindOf(err) == masu.Internal {
 			return err
 		}
-		lang := s.lang(r, nil)
-		return s.show(w, r, status(err), "signin", &signinView{Name: name, Next: next, Plain: s.plain(r), Problem: newProblem(lang, err)})
+		retryAfter(w, err)
+		return s.show(w, r, nil, status(err), &signinView{Name: name, Next: next, Plain: s.plain(r), Problem: newProblem(s.lang(r, nil), err)})
 	}
 	return s.letIn(w, r, u, next)
 }
 
 // enter follows a one-time link. The code leaves the address at once.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request) error {
-	u, link, err := s.cfg.Gate.ByLink(r.Context(), r.FormValue("code"))
-	if err != nil || link.For != "" {
-		// Somebody who is signed in and opens an old link wants to go to the pages.
-		if v, verr := s.visit(r); verr == nil && v != nil {
-			http.Redirect(w, r, "/", http.StatusSeeOther)
-			return nil
-		}
-		lang := s.lang(r, nil)
-		return s.show(w, r, http.StatusForbidden, "signin", &signinView{Next: "/", Plain: s.plain(r), Problem: newProblem(lang, masu.E(masu.Denied, "link_used"))})
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if ahead(r) {
+		return masu.E(masu.Denied, "link_ahead")
 	}
-	return s.letIn(w, r, u, safeNext(link.Next))
+	u, link, err := s.cfg.Gate.ByLink(r.Context(), r.URL.Query().Get("code"))
+	switch {
+	case err == nil && link.For == "" && v != nil && v.actor.Name == u.Name: // open notebooks hang on the session that is there
+		http.Redirect(w, r, safeNext(link.Next), http.StatusSeeOther)
+		return nil
+	case err == nil && link.For == "":
+		return s.letIn(w, r, u, safeNext(link.Next))
+	case v != nil: // who is signed in and opens an old link wants to go to the pages
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return nil
+	}
+	used := masu.E(masu.Denied, "link_used")
+	return s.show(w, r, nil, status(used), &signinView{Next: "/", Plain: s.plain(r), Problem: newProblem(s.lang(r, nil), used)})
 }
 
 // letIn opens a new session, never one that the browser brought.
 func (s *Server) letIn(w http.ResponseWriter, r *http.Request, u masu.User, next string) error {
-	if old, err := r.Cookie(sessionCookie); err == nil {
-		if err := s.cfg.Gate.SignOut(r.Context(), old.Value); err != nil {
-			return err
-		}
+	if err := s.endSession(r); err != nil {
+		return err
 	}
 	secret, err := s.cfg.Gate.SignIn(r.Context(), masu.Session{User: u.Name, Agent: r.UserAgent()[:min(len(r.UserAgent()), 200)]})
 	if err != nil {
@@ -129,52 +150,68 @@ func (s *Server) letIn(w http.ResponseWriter, r *http.Request, u masu.User, next
 	return nil
 }
 
-func (s *Server) signout(w http.ResponseWriter, r *http.Request, _ *visit) error {
-	c, err := r.Cookie(sessionCookie)
-	if err == nil {
-		err = s.cfg.Gate.SignOut(r.Context(), c.Value)
+// endSession ends the session that the browser has, if any, and all that hangs on it.
+func (s *Server) endSession(r *http.Request) error {
+	c, err := r.Cookie(s.cookieName(sessionCookie))
+	if err != nil {
+		return nil
 	}
-	http.SetCookie(w, s.cookie(sessionCookie, "", -1))
-	if err == nil {
-		http.Redirect(w, r, "/signin", http.StatusSeeOther)
+	v := s.visit(r)
+	if err := s.cfg.Gate.SignOut(r.Context(), c.Value); err != nil {
+		return err
 	}
-	return err
+	if v != nil {
+		s.live.end(v.session.Hash) // at once; the gate's own word may take a moment
+	}
+	return nil
 }
 
-// safeNext gives a path of ours, or "/": nothing that a browser could take for another host.
+func (s *Server) signout(w http.ResponseWriter, r *http.Request, _ *visit) error {
+	if err := s.endSession(r); err != nil {
+		return err
+	}
+	http.SetCookie(w, s.cookie(sessionCookie, "", -1))
+	http.Redirect(w, r, "/signin", http.StatusSeeOther)
+	return nil
+}
+
+// setLang remembers the language, in the browser and for the member.
+func (s *Server) setLang(w http.ResponseWriter, r *http.Request, v *visit) error {
+	lang := masu.Lang(r.PostForm.Get("lang"))
+	if lang != masu.Japanese && lang != masu.English {
+		return masu.E(masu.Invalid, "lang_unknown", lang)
+	}
+	http.SetCookie(w, s.cookie(langCookie, string(lang), 52*week))
+	if v != nil {
+		if err := v.service.SetLang(r.Context(), lang); err != nil {
+			return err
+		}
+	}
+	http.Redirect(w, r, safeNext(r.PostForm.Get("next")), http.StatusSeeOther)
+	return nil
+}
+
+// safeNext gives a path of ours, or "/": nothing that a browser, in whatever
+// way it reads an address, could take for another host.
 func safeNext(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || len(next) > 2000 || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" {
 		return "/"
 	}
-	decoded, err := url.PathUnescape(next)
-	if err != nil {
-		return "/"
+	forms := []string{next, u.Path}
+	for _, unescape := range []func(string) (string, error){url.PathUnescape, url.QueryUnescape} {
+		decoded, err := unescape(next)
+		if err != nil {
+			return "/"
+		}
+		forms = append(forms, decoded)
 	}
-	for _, form := range []string{next, decoded, u.Path} {
-		if !strings.HasPrefix(form, "/") || strings.HasPrefix(form, "//") || strings.ContainsAny(form, "\\") ||
+	for _, form := range forms {
+		path, _, _ := strings.Cut(form, "?")
+		if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, `\`) ||
 			strings.ContainsFunc(form, func(c rune) bool { return c < 0x20 || c == 0x7f }) {
 			return "/"
 		}
 	}
-	if strings.Contains(u.Path, "//") {
-		return "/"
-	}
 	return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String()
-}
-
-// setLang remembers the language, in the browser and for the member.
-func (s *Server) setLang(w http.ResponseWriter, r *http.Request) error {
-	lang := masu.Lang(r.PostFormValue("lang"))
-	if lang != masu.Japanese && lang != masu.English {
-		return masu.E(masu.Invalid, "lang_unknown", lang)
-	}
-	http.SetCookie(w, s.cookie(langCookie, string(lang), 365*24*60*60))
-	if v, err := s.visit(r); err == nil {
-		if err := v.service.SetLang(r.Context(), lang); err != nil {
-			return err
-		}
-	}
-	http.Redirect(w, r, safeNext(r.PostFormValue("next")), http.StatusSeeOther)
-	return nil
 }

@@ -1,12 +1,9 @@
 package web
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/text"
@@ -18,7 +15,9 @@ type workspaceView struct {
 	Card        card
 	Environment []fact
 	Notes       []string
-	Server      string // for the line that ssh needs
+	Changed     bool     // its folder asks for something else than what runs
+	Problem     *problem // why it was not removed
+	Next        string   // where to go as soon as it runs; "" to stay
 }
 
 type fact struct{ Name, Value string }
@@ -28,12 +27,37 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return err
 	}
-	lang := s.lang(r, v)
-	view := &workspaceView{Card: newCard(lang, ws), Environment: facts(lang, ws), Server: s.cfg.HostName}
+	next := waitsFor(ws, r)
+	if next != "" && ws.Phase == masu.Running {
+		http.Redirect(w, r, next, http.StatusSeeOther)
+		return nil
+	}
+	view := newWorkspace(s.lang(r, v), ws)
+	view.Next, view.Changed = next, r.FormValue("changed") != "" && ws.Phase == masu.Running
+	return s.show(w, r, v, http.StatusOK, view)
+}
+
+// waitsFor is where a browser that was sent here from an app's own origin wants to go on to.
+func waitsFor(ws masu.Workspace, r *http.Request) string {
+	app := r.FormValue("go")
+	if !masu.ValidAppName(app) {
+		return ""
+	}
+	to := "/open/" + url.PathEscape(ws.Name) + "/" + app
+	if next := r.FormValue("next"); next != "" {
+		to += "?next=" + url.QueryEscape(safeNext(next))
+	}
+	return to
+}
+
+// newWorkspace builds the page from what is known.
+func newWorkspace(lang masu.Lang, ws masu.Workspace) *workspaceView {
+	view := &workspaceView{Card: newCard(lang, ws), Environment: facts(lang, ws)}
+	view.Refresh = view.Card.Busy
 	for _, n := range ws.Project.Notes {
 		view.Notes = append(view.Notes, text.Strings(lang, n.Code, n.Args))
 	}
-	return s.show(w, r, http.StatusOK, "workspace", view)
+	return view
 }
 
 func facts(lang masu.Lang, w masu.Workspace) []fact {
@@ -58,11 +82,29 @@ func facts(lang masu.Lang, w masu.Workspace) []fact {
 }
 
 func (s *Server) startAgain(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ws, err := v.service.Up(r.Context(), masu.UpRequest{Name: r.PathValue("name"), Restart: r.PostFormValue("restart") != ""})
+	return s.upAgain(w, r, v, false)
+}
+
+func (s *Server) restart(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.upAgain(w, r, v, true)
+}
+
+func (s *Server) upAgain(w http.ResponseWriter, r *http.Request, v *visit, restart bool) error {
+	ws, err := v.service.Up(r.Context(), masu.UpRequest{Name: r.PathValue("name"), Restart: restart})
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/w/"+url.PathEscape(ws.Name), http.StatusSeeOther)
+	to := "/w/" + url.PathEscape(ws.Name)
+	if next := r.PostForm.Get("next"); next != "" { // goes on to the app by itself
+		if u, err := url.Parse(safeNext(next)); err == nil && strings.HasPrefix(u.Path, "/open/") {
+			q := url.Values{"go": {u.Path[strings.LastIndexByte(u.Path, '/')+1:]}}
+			if at := u.Query().Get("next"); at != "" {
+				q.Set("next", at)
+			}
+			to += "?" + q.Encode()
+		}
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
@@ -77,112 +119,20 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 // remove wants the workspace's name typed: it deletes a home.
 func (s *Server) remove(w http.ResponseWriter, r *http.Request, v *visit) error {
-	name := r.PathValue("name")
-	if r.PostFormValue("confirm") != name {
-		return masu.E(masu.Invalid, "remove_unconfirmed", name)
-	}
-	if err := v.service.Remove(r.Context(), name); err != nil {
-		return err
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-	return nil
-}
-
-// stream is a response of server-sent events.
-type stream struct {
-	w http.ResponseWriter
-	c *http.ResponseController
-}
-
-func newStream(w http.ResponseWriter) *stream {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	s := &stream{w, http.NewResponseController(w)}
-	_ = s.c.Flush()
-	return s
-}
-
-func (s *stream) send(event string, v any) error {
-	b, err := json.Marshal(v)
+	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", event, b); err != nil {
+	if r.PostForm.Get("confirm") != ws.Name {
+		lang := s.lang(r, v)
+		view := newWorkspace(lang, ws)
+		unsure := masu.E(masu.Invalid, "remove_unconfirmed", ws.Name)
+		view.Problem = newProblem(lang, unsure)
+		return s.show(w, r, v, status(unsure), view)
+	}
+	if err := v.service.Remove(r.Context(), string(ws.ID)); err != nil {
 		return err
 	}
-	return s.c.Flush()
-}
-
-// streamLife bounds a stream: the browser comes again by itself, and is asked again who it is.
-const streamLife = 30 * time.Minute
-
-// events tells the home page about the member's workspaces as they change: the
-// card as it is to be shown, ready made.
-func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ctx, cancel := s.whileSignedIn(r, v)
-	defer cancel()
-	out := newStream(w)
-	lang := s.lang(r, v)
-	for ws, err := range v.service.Changes(ctx) {
-		if err != nil {
-			return nil // the browser comes again
-		}
-		msg := map[string]any{"id": ws.ID, "phase": ws.Phase}
-		if ws.Phase != "" {
-			html, err := s.looks.render(lang, "home", "card", newCard(lang, ws))
-			if err != nil {
-				s.cfg.Log.Error("page", "part", "card", "error", err)
-				return nil
-			}
-			msg["html"] = string(html)
-		}
-		if out.send("workspace", msg) != nil {
-			return nil
-		}
-	}
-	return nil
-}
-
-// logLine is one thing that an operation told.
-type logLine struct {
-	Step  string             `json:"step,omitempty"`
-	Name  string             `json:"name,omitempty"`
-	State masu.ProgressState `json:"state,omitempty"`
-	Line  string             `json:"line,omitempty"`
-	Say   string             `json:"say,omitempty"`
-	Bytes string             `json:"bytes,omitempty"`
-	At    int64              `json:"at"` // milliseconds
-}
-
-// buildLog replays and follows what happens to a workspace, and says at the end how it stands.
-func (s *Server) buildLog(w http.ResponseWriter, r *http.Request, v *visit) error {
-	name := r.PathValue("name")
-	if _, err := v.service.Workspace(r.Context(), name); err != nil {
-		return err
-	}
-	ctx, cancel := s.whileSignedIn(r, v)
-	defer cancel()
-	out := newStream(w)
-	lang := s.lang(r, v)
-	for p, err := range v.service.Watch(ctx, name) {
-		if err != nil {
-			return nil
-		}
-		l := logLine{Step: p.Step, Name: p.Name, State: p.State, Line: p.Line, At: p.At.UnixMilli()}
-		if p.Code != "" {
-			l.Say = text.Strings(lang, p.Code, p.Args)
-		}
-		if p.Total > 0 {
-			l.Bytes = p.Current.String() + " / " + p.Total.String()
-		}
-		if out.send("progress", l) != nil {
-			return nil
-		}
-	}
-	ws, err := v.service.Workspace(r.Context(), name)
-	if err == nil {
-		_ = out.send("end", map[string]any{"phase": ws.Phase})
-	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
 }

@@ -1,114 +1,172 @@
-// What moves on masu's pages. Without this file everything still works by reloading.
+// What moves on masu's pages. Without this file everything works by forms and reloading.
 'use strict';
 
 const root = document.documentElement;
 
-// Theme.
 for (const b of document.querySelectorAll('[data-toggle=theme]')) {
   const dark = () => getComputedStyle(root).colorScheme === 'dark';
+  const tell = () => b.setAttribute('aria-pressed', dark());
   b.hidden = false;
-  b.setAttribute('aria-pressed', dark());
+  tell();
   b.addEventListener('click', () => {
     root.dataset.theme = dark() ? 'light' : 'dark';
-    try { localStorage.setItem('masu-theme', root.dataset.theme); } catch { /* private window */ }
-    b.setAttribute('aria-pressed', dark());
+    try { localStorage.setItem('masu-theme', root.dataset.theme); } catch { /* a private window forgets it */ }
+    tell();
   });
 }
 
-// A form is sent once, and says that it was.
+for (const b of document.querySelectorAll('[data-copy]')) {
+  if (!navigator.clipboard) break; // browsers have none over plain HTTP
+  b.hidden = false;
+  b.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(b.previousElementSibling.textContent);
+    b.classList.add('done');
+    setTimeout(() => b.classList.remove('done'), 1500);
+  });
+}
+
+// A form is sent once, and shows that it was.
 document.addEventListener('submit', (e) => {
-  const b = e.target.querySelector('button:not([type=button])');
   if (e.target.dataset.sent) { e.preventDefault(); return; }
   e.target.dataset.sent = '1';
-  if (b) b.setAttribute('aria-busy', 'true');
+  e.target.querySelector('button')?.setAttribute('aria-busy', 'true');
 });
-addEventListener('pageshow', () => { for (const f of document.forms) delete f.dataset.sent; });
+addEventListener('pageshow', () => {
+  for (const f of document.forms) {
+    delete f.dataset.sent;
+    f.querySelector('[aria-busy]')?.removeAttribute('aria-busy');
+  }
+});
 
-// Home: cards as they change. The server sends them ready made.
+// How long something lasts, in the words of the page.
+const lasted = (ms) => {
+  const say = (form, a, b) => document.body.dataset[form].replace('%[1]d', a).replace('%[2]d', b);
+  const s = Math.max(0, Math.floor(ms / 1000)), m = Math.floor(s / 60), h = Math.floor(m / 60);
+  if (s < 60) return say('seconds', s);
+  if (m < 60) return say('minutes', m);
+  return h < 48 ? say('hours', h, m % 60) : say('days', Math.floor(h / 24));
+};
+setInterval(() => {
+  for (const t of document.querySelectorAll('time[data-since]')) t.textContent = lasted(Date.now() - t.dataset.since);
+}, 5000);
+
+// replace puts what the server has rendered in the place of an element, and the focus back where it was.
+const replace = (old, html) => {
+  const t = document.createElement('template');
+  t.innerHTML = html;
+  const now = t.content.firstElementChild;
+  const at = old.contains(document.activeElement) ? [...old.querySelectorAll('a,button')].indexOf(document.activeElement) : -1;
+  if (old.outerHTML === now.outerHTML) return;
+  old.replaceWith(now);
+  if (at >= 0) now.querySelectorAll('a,button')[at]?.focus();
+};
+
+// follow listens to a stream while the page is seen: a browser opens six
+// connections to a server, and a hidden tab must not hold one.
+const follow = (address, told) => {
+  let events = null;
+  const open = () => {
+    if (events || document.hidden) return;
+    events = new EventSource(address);
+    for (const [name, f] of Object.entries(told)) events.addEventListener(name, (e) => f(JSON.parse(e.data)));
+    events.addEventListener('error', () => {
+      if (events?.readyState === EventSource.CLOSED) location.reload(); // signed out
+    });
+  };
+  const close = () => { events?.close(); events = null; };
+  document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
+  addEventListener('pagehide', close);
+  addEventListener('pageshow', open);
+  open();
+  return close;
+};
+
+// Home: the cards as they change.
 const cards = document.getElementById('cards');
 if (cards) {
-  const events = new EventSource(cards.dataset.events);
-  events.addEventListener('workspace', (e) => {
-    const w = JSON.parse(e.data);
-    const old = document.getElementById('ws-' + w.id);
-    if (!w.html) {
-      if (old) old.remove();
-    } else {
-      const t = document.createElement('template');
-      t.innerHTML = w.html;
-      const card = t.content.firstElementChild;
-      if (!old) cards.prepend(card);
-      else if (old.outerHTML !== card.outerHTML && !old.contains(document.activeElement)) old.replaceWith(card);
-      else if (old.dataset.phase !== w.phase) old.replaceWith(card);
-    }
-    document.getElementById('none').hidden = cards.children.length > 0;
+  const count = () => { document.getElementById('none').hidden = cards.children.length > 0; };
+  follow(cards.dataset.events, {
+    list: (ids) => {
+      for (const c of [...cards.children]) if (!ids.includes(c.id.slice(3))) c.remove();
+      count();
+    },
+    workspace: (w) => {
+      const old = document.getElementById('ws-' + w.id);
+      if (old && w.html) replace(old, w.html);
+      else if (old) old.remove();
+      else if (w.html) cards.insertAdjacentHTML('afterbegin', w.html);
+      count();
+    },
   });
-  addEventListener('pagehide', () => events.close());
 }
 
-// Workspace: the log of its last start, a fold for each step.
-const steps = document.getElementById('steps');
-if (steps) {
-  const folds = new Map();
-  const before = document.getElementById('ws').dataset.phase;
-  let told = false;
+// Workspace: how it stands, and the log of its last start with a fold for each step.
+const workspace = document.getElementById('workspace');
+if (workspace) {
+  const log = document.getElementById('steps');
+  const words = log.dataset;
+  let folds = new Map();
 
-  const clock = (ms) => (ms < 10000 ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)) + ' s';
+  const make = (tag, to, name) => {
+    const e = to.appendChild(document.createElement(tag));
+    if (name) e.className = name;
+    return e;
+  };
 
-  const fold = (id, name, at) => {
+  const fold = (id) => {
     let f = folds.get(id);
     if (f) return f;
-    const d = document.createElement('details');
-    const s = document.createElement('summary');
-    const [mark, title, time] = ['i', 'span', 'span'].map((tag) => s.appendChild(document.createElement(tag)));
-    mark.className = 'mark-' + 'queued'; mark.setAttribute('aria-hidden', 'true');
-    title.textContent = name || id; time.className = 'dim num';
-    const pre = document.createElement('pre');
-    pre.tabIndex = 0;
-    d.append(s, pre);
-    steps.append(d);
-    f = { d, mark, title, time, pre, at: 0, lines: 0, touched: false };
+    const d = make('details', log), s = make('summary', d);
+    f = { d, mark: make('i', s), title: make('span', s, 'name'), word: make('span', s, 'vh'), time: make('span', s, 'dim'), at: 0, touched: false };
+    f.mark.setAttribute('aria-hidden', 'true');
+    f.title.textContent = id;
+    f.pre = make('pre', d, 'term');
+    f.pre.tabIndex = 0;
     s.addEventListener('click', () => { f.touched = true; });
     folds.set(id, f);
     return f;
   };
 
-  const show = (p) => {
-    told = true;
-    if (p.say) {
-      const line = document.createElement('p');
-      line.className = 'said';
-      line.textContent = p.say;
-      steps.append(line);
-      return;
-    }
-    const f = fold(p.step, p.name, p.at);
+  const step = (p) => {
+    const f = fold(p.step);
     if (p.name) f.title.textContent = p.name;
-    if (p.state) {
-      if (p.state === 'running' && !f.at) f.at = p.at;
-      f.mark.className = 'mark-' + p.state;
-      f.d.dataset.state = p.state;
-      if (p.state === 'cached') f.time.textContent = '✓';
-      if (f.at && (p.state === 'done' || p.state === 'failed')) f.time.textContent = clock(p.at - f.at);
-      if (!f.touched) f.d.open = p.state === 'failed' || (p.state === 'running' && f.lines > 0);
+    if (p.line !== undefined) {
+      const below = f.pre.scrollTop + f.pre.clientHeight >= f.pre.scrollHeight - 8;
+      f.pre.append(p.line + '\n');
+      if (f.pre.childNodes.length > 2000) f.pre.firstChild.remove();
+      if (below) f.pre.scrollTop = f.pre.scrollHeight;
     }
     if (p.bytes) f.time.textContent = p.bytes;
-    if (p.line !== undefined) {
-      const stuck = f.pre.scrollTop + f.pre.clientHeight >= f.pre.scrollHeight - 4;
-      f.pre.append(p.line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '') + '\n');
-      if (++f.lines > 2000) f.pre.firstChild.remove();
-      if (!f.touched && f.d.dataset.state === 'running') f.d.open = true;
-      if (stuck) f.pre.scrollTop = f.pre.scrollHeight;
-    }
+    if (!p.state || p.state === f.d.dataset.state && p.line === undefined) return;
+    f.d.dataset.state = p.state;
+    f.word.textContent = words[p.state] || '';
+    if (p.state === 'running') f.at ||= p.at;
+    if (p.state === 'cached') f.time.textContent = words.cached;
+    if (f.at && (p.state === 'done' || p.state === 'failed')) f.time.textContent = lasted(p.at - f.at);
+    if (!f.touched) f.d.open = p.state === 'failed' || p.state === 'running' && f.pre.childNodes.length > 0;
+    if (p.state === 'failed') f.pre.scrollTop = f.pre.scrollHeight;
   };
 
-  const log = new EventSource(steps.dataset.log);
-  log.addEventListener('open', () => { folds.clear(); steps.replaceChildren(); });
-  log.addEventListener('progress', (e) => show(JSON.parse(e.data)));
-  log.addEventListener('end', (e) => {
-    log.close();
-    document.getElementById('log-none').hidden = told;
-    if (JSON.parse(e.data).phase !== before) location.reload();
+  setInterval(() => {
+    for (const f of folds.values()) if (f.at && f.d.dataset.state === 'running' && !f.time.textContent.includes('/')) f.time.textContent = lasted(Date.now() - f.at);
+  }, 1000);
+
+  const close = follow(workspace.dataset.events, {
+    state: (w) => {
+      if (!w.html) location.assign('/');
+      else if (w.phase === 'running' && workspace.dataset.next) {
+        close();
+        location.assign(workspace.dataset.next);
+      } else {
+        replace(document.getElementById('state'), w.html);
+        for (const e of document.querySelectorAll('[data-while]')) e.hidden = !e.dataset.while.split(' ').includes(w.phase);
+      }
+    },
+    begin: () => { folds = new Map(); log.replaceChildren(); },
+    progress: (p) => {
+      if (p.say) make('p', log, 'said').textContent = p.say;
+      else if (p.step) step(p);
+    },
+    end: () => { document.getElementById('log-none').hidden = log.childNodes.length > 0; },
   });
-  addEventListener('pagehide', () => log.close());
 }

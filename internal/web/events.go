@@ -1,0 +1,270 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+func wantsEvents(r *http.Request) bool { return r.Header.Get("Accept") == "text/event-stream" }
+
+// stream is a response of server-sent events.
+type stream struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+func newStream(w http.ResponseWriter) (*stream, error) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	s := &stream{w, http.NewResponseController(w)}
+	return s, s.c.Flush()
+}
+
+// event is one message of a stream.
+type event struct {
+	name string
+	data any
+}
+
+func (s *stream) send(e event) error {
+	b, err := json.Marshal(e.data)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", e.name, b); err != nil {
+		return err
+	}
+	return s.c.Flush()
+}
+
+// cardEvent is a workspace as it is now, ready to be put into a page; without HTML it is gone.
+type cardEvent struct {
+	ID    masu.WorkspaceID `json:"id"`
+	Phase masu.Phase       `json:"phase"`
+	HTML  string           `json:"html,omitempty"`
+}
+
+func (s *Server) newCardEvent(lang masu.Lang, part string, ws masu.Workspace) (cardEvent, error) {
+	e := cardEvent{ID: ws.ID, Phase: ws.Phase}
+	if ws.Phase == "" {
+		return e, nil
+	}
+	b, err := s.looks.render(lang, part, newCard(lang, ws))
+	e.HTML = string(b)
+	return e, err
+}
+
+// events tells the home page which workspaces there are, and then each as it changes.
+func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error {
+	list, err := v.service.Workspaces(r.Context(), false)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.whileSignedIn(r, v)
+	defer cancel()
+	out, err := newStream(w)
+	if err != nil {
+		return nil // the browser has gone
+	}
+	ids := []masu.WorkspaceID{}
+	for _, ws := range list {
+		ids = append(ids, ws.ID)
+	}
+	err = out.send(event{"list", ids})
+	for ws, werr := range v.service.Changes(ctx) {
+		if werr != nil || err != nil {
+			return nil // the browser comes again
+		}
+		var e cardEvent
+		if e, err = s.newCardEvent(s.lang(r, v), "card", ws); err != nil {
+			s.log(r, err)
+			return nil
+		}
+		err = out.send(event{"workspace", e})
+	}
+	return nil
+}
+
+// workspaceEvents tells a workspace's page how it stands, and what its last
+// start tells: "state", "begin" (of an operation), "progress", "end".
+func (s *Server) workspaceEvents(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.whileSignedIn(r, v)
+	defer cancel()
+	out, err := newStream(w)
+	if err != nil {
+		return nil // the browser has gone
+	}
+	t := &teller{s: s, v: v, lang: s.lang(r, v), ws: ws, news: make(chan event)}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() {
+		defer close(t.news)
+		t.run(ctx)
+	})
+	for e := range t.news {
+		if out.send(e) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// teller follows one workspace for one page.
+type teller struct {
+	s    *Server
+	v    *visit
+	lang masu.Lang
+	ws   masu.Workspace
+	news chan event
+}
+
+func (t *teller) tell(ctx context.Context, name string, data any) bool {
+	select {
+	case t.news <- event{name, data}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run ends when ctx does or the workspace is gone, and with it all that it started.
+func (t *teller) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	watching := make(chan struct{}, 1) // holds a token while an operation is watched
+	first := true
+	for ws, err := range t.v.service.Changes(ctx) {
+		if err != nil {
+			return
+		}
+		if ws.ID != t.ws.ID {
+			continue
+		}
+		e, err := t.s.newCardEvent(t.lang, "state", ws)
+		if err != nil {
+			t.s.cfg.Log.Error("page", "part", "state", "error", err)
+			return
+		}
+		if !t.tell(ctx, "state", e) || ws.Phase == "" {
+			return
+		}
+		if !first && ws.Phase.Settled() {
+			continue
+		}
+		first = false
+		select {
+		case watching <- struct{}{}:
+			wg.Go(func() { t.watch(ctx); <-watching })
+		default: // its watcher sees what is new
+		}
+	}
+}
+
+// progressEvent is one thing that an operation told, in the page's language.
+type progressEvent struct {
+	Step  string             `json:"step,omitempty"`
+	Name  string             `json:"name,omitempty"`
+	State masu.ProgressState `json:"state,omitempty"`
+	Line  *string            `json:"line,omitempty"`
+	Say   string             `json:"say,omitempty"`
+	Bytes string             `json:"bytes,omitempty"`
+	At    int64              `json:"at"` // milliseconds
+}
+
+func (t *teller) watch(ctx context.Context) {
+	if !t.tell(ctx, "begin", nil) {
+		return
+	}
+	for p, err := range t.v.service.Watch(ctx, string(t.ws.ID)) {
+		if err != nil || !t.tell(ctx, "progress", newProgress(t.lang, p)) {
+			return
+		}
+	}
+	t.tell(ctx, "end", nil)
+}
+
+func newProgress(lang masu.Lang, p masu.Progress) progressEvent {
+	e := progressEvent{Step: p.Step, Name: p.Name, State: p.State, At: p.At.UnixMilli()}
+	if p.Code != "" {
+		e.Say = text.Strings(lang, p.Code, p.Args)
+	}
+	if p.Line != "" {
+		l := plainLine(p.Line)
+		e.Line = &l
+	}
+	if p.Total > 0 {
+		e.Bytes = p.Current.String() + " / " + p.Total.String()
+	}
+	return e
+}
+
+// escapes are what programs send to a terminal to move its cursor and change its colours.
+var escapes = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-Z\\\\^_])")
+
+// plainLine is a line of output as a page shows it: of a progress bar that
+// draws itself over and over, the last state.
+func plainLine(l string) string {
+	l = strings.TrimRight(escapes.ReplaceAllString(l, ""), "\r")
+	l = l[strings.LastIndexByte(l, '\r')+1:]
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) && c != '\t' {
+			return -1
+		}
+		return c
+	}, l)
+}
+
+// textLog gives the log of the last start as plain text, also while it is
+// written: for browsers without scripts, and to keep.
+func (s *Server) textLog(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.whileSignedIn(r, v)
+	defer cancel()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	control := http.NewResponseController(w)
+	lang := s.lang(r, v)
+	for p, err := range v.service.Watch(ctx, string(ws.ID)) {
+		if err != nil {
+			return nil // told as much as there was
+		}
+		if _, err := w.Write(textLine(newProgress(lang, p))); err != nil || control.Flush() != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+func textLine(e progressEvent) []byte {
+	var b bytes.Buffer
+	switch {
+	case e.Say != "":
+		fmt.Fprintf(&b, "== %s\n", e.Say)
+	case e.Line != nil:
+		fmt.Fprintf(&b, "%s | %s\n", e.Step, *e.Line)
+	case e.Bytes == "":
+		fmt.Fprintf(&b, "[%s] %s %s\n", e.State, e.Step, e.Name)
+	}
+	return b.Bytes()
+}

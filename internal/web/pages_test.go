@@ -1,0 +1,401 @@
+package web
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+// evil is put wherever a person or a folder can put text.
+const evil = `"><script>alert(1)</script>`
+
+// everyPage has each page with everything in it that it can show.
+func everyPage(lang masu.Lang) map[string]page {
+	failed := newProblem(lang, masu.E(masu.Invalid, "build_failed", 3, evil, 1))
+	ws := masu.Workspace{ID: "x", Owner: "alice", Name: "thesis", Phase: masu.Running, Project: masu.Project{Dir: "/home/alice/実験" + evil, Source: "masu.yaml",
+		Environment: masu.Environment{Preset: "pytorch", Base: "debian:13", Python: "3.9", Torch: "2.0.1", Apt: []string{"git"}, Pip: []string{evil}}, Notes: []masu.Note{{Code: "restart_needed", Args: []string{"x"}}}},
+		GPUs: []masu.GPUID{"g"}, Apps: []masu.App{{Name: "p8000", Port: 8000}, {Name: "tensorboard"}, {Name: "jupyter"}}, ChangedAt: time.Now().Add(-time.Hour)}
+	var list []masu.Workspace
+	for _, p := range []masu.Phase{masu.Building, masu.Waiting, masu.Starting, masu.Running, masu.Stopping, masu.Stopped, masu.Failed} {
+		w := ws
+		w.Name, w.Phase, w.Trouble = string(p), p, &masu.Trouble{Kind: masu.Invalid, Code: "build_failed", Args: []string{"3", evil, "1"}}
+		list = append(list, w)
+	}
+	hello := masu.Hello{Host: masu.Host{CPUs: 16, Memory: 128 * masu.GiB, GPUs: []masu.GPU{{ID: "g", Model: "NVIDIA A100", Memory: 80 * masu.GiB}, {ID: "h", Index: 1, Model: evil}}}}
+	stopped := ws
+	stopped.Phase = masu.Failed
+	view := newWorkspace(lang, stopped)
+	view.Changed, view.Next, view.Problem = true, "/open/thesis/jupyter?next=%2Flab"+evil, failed
+	return map[string]page{
+		"signin":     &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
+		"home":       newHome(lang, hello, list, homeView{Folder: evil, Preset: "python", Problem: failed}),
+		"home empty": newHome(lang, masu.Hello{}, nil, homeView{Folder: "~/work"}),
+		"workspace":  newWorkspace(lang, ws),
+		"failed":     view,
+		"wait":       &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
+		"error":      &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
+	}
+}
+
+// TestEveryPage executes every template with its struct in both languages.
+func TestEveryPage(t *testing.T) {
+	l, err := newLooks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	japanese := regexp.MustCompile(`\p{Hiragana}|\p{Katakana}`)
+	sentenceless := regexp.MustCompile(`\b(web|time)\.[a-z_]+|%\[\d\]|%!|<no value>`)
+	shown := map[string]bool{}
+	for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
+		for name, p := range everyPage(lang) {
+			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil})
+			b, err := l.render(lang, p.template(), p)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			shown[p.template()] = true
+			html := string(b)
+			_, seen, _ := strings.Cut(html, "<main")
+			if strings.Contains(html, "<script>alert") {
+				t.Errorf("%s in %s runs what people write", name, lang)
+			}
+			if found := sentenceless.FindString(seen); found != "" {
+				t.Errorf("%s in %s shows %q", name, lang, found)
+			}
+			if found := japanese.FindString(strings.ReplaceAll(seen, "実験", "")); lang == masu.English && found != "" {
+				t.Errorf("%s in English shows Japanese: %s", name, found)
+			}
+			checkHTML(t, name, html)
+		}
+	}
+	for _, tmpl := range l.pages[masu.English].Templates() {
+		if file := strings.TrimSuffix(tmpl.Name(), ".html"); file != tmpl.Name() && file != "frame" && file != "parts" && !shown[file] {
+			t.Errorf("no test shows %s", tmpl.Name())
+		}
+	}
+}
+
+// checkHTML looks for what makes a page hard to use or wrong.
+func checkHTML(t *testing.T, name, html string) {
+	t.Helper()
+	ids := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\sid="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		if ids[m[1]] && m[1] != "ws-x" { // the test shows one workspace in seven phases
+			t.Errorf("%s: id %q stands twice", name, m[1])
+		}
+		ids[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?:for|aria-labelledby|aria-describedby)="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		if !ids[m[1]] {
+			t.Errorf("%s: nothing is called %q", name, m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`<(?:input|select)[^>]*>`).FindAllString(html, -1) {
+		id := regexp.MustCompile(`\sid="([^"]*)"`).FindStringSubmatch(m)
+		if !strings.Contains(m, `type="hidden"`) && (id == nil || !strings.Contains(html, `for="`+id[1]+`"`)) {
+			t.Errorf("%s: a field without a label: %s", name, m)
+		}
+	}
+	var open []string
+	for _, m := range regexp.MustCompile(`<(/?)([a-z0-9]+)[^>]*?(/?)>`).FindAllStringSubmatch(html, -1) {
+		switch {
+		case m[3] == "/" || slices.Contains([]string{"meta", "link", "input", "br"}, m[2]):
+		case m[1] == "":
+			open = append(open, m[2])
+		case len(open) == 0 || open[len(open)-1] != m[2]:
+			t.Errorf("%s: </%s> closes %v", name, m[2], open)
+			return
+		default:
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 || strings.Count(html, "<h1") != 1 || strings.Count(html, "<main") != 1 {
+		t.Errorf("%s: %v stay open; %d h1", name, open, strings.Count(html, "<h1"))
+	}
+}
+
+// TestSentences: what the templates and the code say has a sentence, and no sentence of the pages is left over.
+func TestSentences(t *testing.T) {
+	said := map[string]bool{}
+	for _, c := range text.Codes() {
+		said[c] = strings.HasPrefix(c, "web.phase.") || strings.HasPrefix(c, "web.preset.") || !strings.HasPrefix(c, "web.") && !strings.HasPrefix(c, "time.")
+	}
+	names, err := files.ReadDir("templates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		b, _ := files.ReadFile("templates/" + n.Name())
+		for _, m := range regexp.MustCompile(`say "([^"]+)"`).FindAllStringSubmatch(string(b), -1) {
+			if _, ok := said[m[1]]; !ok {
+				t.Errorf("%s: %q has no sentence", n.Name(), m[1])
+			}
+			said[m[1]] = true
+		}
+	}
+	for _, code := range []string{"web.gpus", "web.open_jupyter", "web.open_port", "web.fact.folder", "web.fact.source", "web.fact.preset", "web.fact.base", "web.fact.dockerfile", "web.fact.python", "web.fact.torch", "web.fact.tensorflow", "web.fact.apt", "web.fact.pip"} {
+		said[code] = true // said by the code, where the text package's own test looks
+	}
+	for code, used := range said {
+		if !used {
+			t.Errorf("nobody says %q", code)
+		}
+	}
+}
+
+func TestDarkIsDarkTwice(t *testing.T) {
+	b, err := files.ReadFile("static/masu.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dark []string
+	for _, m := range regexp.MustCompile(`(?s):root(?::not\(\[data-theme=light\]\)|\[data-theme=dark\]) \{\s*(.*?)\s*\}`).FindAllSubmatch(b, -1) {
+		dark = append(dark, strings.Join(strings.Fields(string(m[1])), " "))
+	}
+	if len(dark) != 2 || dark[0] != dark[1] || !strings.Contains(dark[0], "--bg") {
+		t.Errorf("the system's dark and the switch's differ:\n%s", strings.Join(dark, "\n"))
+	}
+}
+
+// TestFirstPageIsSmall: what a browser loads for the first page, compressed where it can be.
+func TestFirstPageIsSmall(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	a := b.get("/signin")
+	total := len(a.text)
+	for _, m := range regexp.MustCompile(`(?:href|src)="(/static/[^"]+)"`).FindAllStringSubmatch(a.text, -1) {
+		f := b.get(m[1], "Accept-Encoding", "gzip")
+		if f.StatusCode != 200 || f.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(f.Header.Get("Cache-Control"), "immutable") || f.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %s %v", m[1], f.Status, f.Header)
+		}
+		if plain := b.get(m[1], "Accept-Encoding", "identity"); plain.Header.Get("Content-Encoding") != "" || len(plain.text) <= len(f.text) && !strings.HasSuffix(m[1], "svg") && !strings.Contains(m[1], "theme") {
+			t.Errorf("%s: compression gains nothing", m[1])
+		}
+		total += len(f.text)
+	}
+	if total > 100_000 || total < 5000 {
+		t.Errorf("the first page is %d bytes", total)
+	}
+	if a := b.get("/static/masu.css"); a.StatusCode != 404 {
+		t.Errorf("a file without its hash: %s", a.Status)
+	}
+}
+
+func TestStart(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.signIn("alice")
+	for said, dir := range map[string]string{"": "/home/alice/work", "~/work": "/home/alice/work", "~": "/home/alice", " ~/実験 ": "/home/alice/実験", "/data/x": "/data/x", "x/y": "/home/alice/x/y", "~bob": "/home/alice/~bob"} {
+		g.lab.did = nil
+		a := b.post("/start", url.Values{"folder": {said}, "preset": {"python"}})
+		if a.Header.Get("Location") != "/w/new" || g.lab.doings() != "alice up "+dir+" python" {
+			t.Errorf("%q: %s to %s, %q", said, a.Status, a.Header.Get("Location"), g.lab.doings())
+		}
+	}
+	if a := b.post("/start", url.Values{"preset": {"evil"}}); a.StatusCode != 415 {
+		t.Errorf("a preset that there is not: %s", a.Status)
+	}
+	g.lab.fail = masu.E(masu.Invalid, "folder_not_found", "/home/alice/x")
+	a := b.post("/start", url.Values{"folder": {"~/x"}, "preset": {"python"}})
+	if a.StatusCode != 400 || !strings.Contains(a.text, "/home/alice/x") || !strings.Contains(a.text, `value="~/x"`) || !strings.Contains(a.text, `value="python" selected`) {
+		t.Errorf("a folder that there is not: %s\n%s", a.Status, a.text)
+	}
+	g.lab.fail = errors.New("the secret cause")
+	if a := b.post("/start", nil); a.StatusCode != 500 || strings.Contains(a.text, "secret cause") || !strings.Contains(g.log.String(), "secret cause") {
+		t.Errorf("our own fault: %s", a.Status)
+	}
+}
+
+func TestWorkspaceActs(t *testing.T) {
+	g := newRig(t)
+	g.lab.set(running("alice", "thesis"))
+	b := g.browser()
+	b.signIn("alice")
+	for _, c := range []struct {
+		path     string
+		form     url.Values
+		to, done string
+	}{
+		{"/w/thesis/stop", nil, "/w/thesis", "alice stop thesis"},
+		{"/w/thesis/start", nil, "/w/thesis", "alice up thesis"},
+		{"/w/thesis/restart", nil, "/w/thesis", "alice up thesis restart"},
+		{"/w/thesis/remove", url.Values{"confirm": {"thesis"}}, "/", "alice remove thesis-alice"},
+		{"/w/thesis/remove", url.Values{"confirm": {"Thesis"}}, "", ""},
+		{"/w/thesis/remove", nil, "", ""},
+		{"/w/other/remove", url.Values{"confirm": {"other"}}, "", ""},
+	} {
+		g.lab.did = nil
+		a := b.post(c.path, c.form)
+		if done := strings.Join(strings.Fields(g.lab.doings()), " "); a.Header.Get("Location") != c.to || done != c.done || c.to == "" && a.StatusCode < 400 {
+			t.Errorf("%s %v: %s to %q, did %q", c.path, c.form, a.Status, a.Header.Get("Location"), done)
+		}
+	}
+}
+
+// reader reads server-sent events.
+type reader struct {
+	t  *testing.T
+	br *bufio.Reader
+}
+
+func (b *browser) events(t *testing.T, path string) (*reader, *http.Response) {
+	t.Helper()
+	q, _ := http.NewRequestWithContext(t.Context(), "GET", b.base+path, nil)
+	q.Header.Set("Accept", "text/event-stream")
+	resp, err := b.client.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return &reader{t, bufio.NewReader(resp.Body)}, resp
+}
+
+// next waits for an event and gives its data.
+func (r *reader) next(name string, data any) {
+	r.t.Helper()
+	var got string
+	for {
+		l, err := r.br.ReadString('\n')
+		if err != nil {
+			r.t.Fatalf("waiting for %q: %v", name, err)
+		}
+		if n, ok := strings.CutPrefix(l, "event: "); ok {
+			got = strings.TrimSpace(n)
+		}
+		if d, ok := strings.CutPrefix(l, "data: "); ok {
+			if got != name {
+				r.t.Fatalf("%q came for %q: %s", got, name, d)
+			}
+			if err := json.Unmarshal([]byte(d), data); err != nil {
+				r.t.Fatal(err)
+			}
+			return
+		}
+	}
+}
+
+func TestHomeLives(t *testing.T) {
+	g := newRig(t)
+	g.lab.set(running("alice", "thesis"))
+	g.lab.set(running("bob", "secret"))
+	b := g.browser()
+	b.signIn("alice")
+	events, resp := b.events(t, "/events")
+	if kind := resp.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Fatal(kind)
+	}
+	var ids []string
+	events.next("list", &ids)
+	if !reflect.DeepEqual(ids, []string{"thesis-alice"}) {
+		t.Errorf("alice sees %v", ids)
+	}
+	var c cardEvent
+	events.next("workspace", &c)
+	if c.ID != "thesis-alice" || c.Phase != masu.Running || !strings.Contains(c.HTML, `data-open="jupyter"`) {
+		t.Errorf("%+v", c)
+	}
+	w := running("alice", "thesis")
+	w.Phase = ""
+	g.lab.set(w)
+	events.next("workspace", &c)
+	if c = (cardEvent{ID: c.ID, Phase: c.Phase}); c.Phase != "" {
+		t.Errorf("%+v", c)
+	}
+	b.post("/signout", nil)
+	if _, err := events.br.ReadString('x'); err == nil {
+		t.Error("the stream outlives the session")
+	}
+}
+
+func TestWorkspaceLives(t *testing.T) {
+	g := newRig(t)
+	w := running("alice", "thesis")
+	w.Phase = masu.Building
+	g.lab.set(w)
+	g.lab.tell(masu.Progress{Code: "web.plain"}, masu.Progress{Step: "1", Name: "RUN x", State: masu.StepRunning})
+	b := g.browser()
+	b.signIn("alice")
+	events, _ := b.events(t, "/w/thesis/events")
+	var c cardEvent
+	var p progressEvent
+	var none any
+	events.next("state", &c)
+	if c.Phase != masu.Building || !strings.Contains(c.HTML, `id="state"`) {
+		t.Errorf("%+v", c)
+	}
+	events.next("begin", &none)
+	if events.next("progress", &p); p.Say != text.Say(masu.English, "web.plain") {
+		t.Errorf("%+v", p)
+	}
+	if events.next("progress", &p); p.Step != "1" || p.Name != "RUN x" || p.State != masu.StepRunning || p.Line != nil {
+		t.Errorf("%+v", p)
+	}
+	g.lab.tell(masu.Progress{Step: "1", Line: "\x1b[31mred\x1b[0m \x1b]0;title\x07x\x07", Current: masu.MiB, Total: 2 * masu.MiB})
+	// What changes and what is told come in any order.
+	for {
+		l, err := events.br.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(l, `"line":"red x"`) && strings.Contains(l, `"bytes":"1 MiB / 2 MiB"`) {
+			break
+		}
+	}
+	g.lab.set(running("alice", "thesis"))
+	var ended, runs bool
+	for !ended || !runs {
+		l, err := events.br.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended, runs = ended || l == "event: end\n", runs || strings.Contains(l, `"phase":"running"`)
+	}
+	a := b.get("/w/thesis/log")
+	if a.Header.Get("Content-Type") != "text/plain; charset=utf-8" || a.text != "== "+text.Say(masu.English, "web.plain")+"\n[running] 1 RUN x\n1 | red x\n" {
+		t.Errorf("as text: %q", a.text)
+	}
+	w.Phase = masu.Building
+	g.lab.set(w)
+	for again := false; !again; {
+		l, err := events.br.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = l == "event: begin\n"
+	}
+}
+
+func TestPlainLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain": "plain", "a\tb": "a\tb", "10%\r50%\r100%": "100%", "100%\r": "100%", "\x1b[1;31mred\x1b[0m": "red", "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\": "link",
+		"\x1b[2K\x1b[1Gx": "x", "日本語": "日本語", "\x00\x08x\u0085": "x", "\x1bMx": "x", "": "",
+	} {
+		if got := plainLine(in); got != want {
+			t.Errorf("plainLine(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestSince(t *testing.T) {
+	for d, want := range map[time.Duration]string{-time.Second: "0 s", 59 * time.Second: "59 s", time.Minute: "1 min", 61 * time.Minute: "1 h 1 min", 47 * time.Hour: "47 h 0 min", 49 * time.Hour: "2 days"} {
+		if got := since(masu.English, d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	if got := fmt.Sprint(since(masu.Japanese, 3*time.Minute)); got != "3分" {
+		t.Error(got)
+	}
+}
