@@ -15,7 +15,10 @@ const (
 	langCookie    = "masu_lang"
 )
 
-const week = 7 * 24 * 60 * 60 // seconds
+const (
+	week     = 7 * 24 * 60 * 60 // seconds
+	nextMost = 2000             // bytes of a path to go on to
+)
 
 // visit is one request of a signed-in member.
 type visit struct {
@@ -195,7 +198,7 @@ func (s *Server) setLang(w http.ResponseWriter, r *http.Request, v *visit) error
 // way it reads an address, could take for another host.
 func safeNext(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || len(next) > 2000 || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" {
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" {
 		return "/"
 	}
 	forms := []string{next, u.Path}
@@ -213,5 +216,9 @@ func safeNext(next string) string {
 			return "/"
 		}
 	}
-	return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String()
+	to := (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String()
+	if len(to) > nextMost {
+		return "/"
+	}
+	return to
 }

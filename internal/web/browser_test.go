@@ -1,0 +1,343 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/masu-lab/masu"
+)
+
+// chromium is a real browser, spoken to by its own protocol.
+type chromium struct {
+	t       *testing.T
+	conn    *websocket.Conn
+	session string
+
+	mu       sync.Mutex
+	n        int
+	waits    map[int]chan json.RawMessage
+	loaded   chan struct{}
+	troubles []string // what the page complained of
+}
+
+func newChromium(t *testing.T) *chromium {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--user-data-dir="+dir, "--remote-debugging-port=0", "about:blank")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		eventually(t, "the profile is given back", func() bool { return os.RemoveAll(dir) == nil })
+	})
+	var port string
+	eventually(t, "chromium listens", func() bool {
+		b, err := os.ReadFile(filepath.Join(dir, "DevToolsActivePort"))
+		port = strings.Replace(string(b), "\n", "", 1)
+		return err == nil
+	})
+	conn, _, err := websocket.Dial(t.Context(), "ws://127.0.0.1:"+port, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadLimit(-1)
+	c := &chromium{t: t, conn: conn, waits: map[int]chan json.RawMessage{}, loaded: make(chan struct{}, 100)}
+	go c.listen(context.WithoutCancel(t.Context()))
+	var target struct{ TargetID string }
+	c.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var session struct{ SessionID string }
+	c.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
+	c.session = session.SessionID
+	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
+		c.call(domain+".enable", nil, nil)
+	}
+	return c
+}
+
+func (c *chromium) listen(ctx context.Context) {
+	for {
+		_, b, err := c.conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		var m struct {
+			ID     int
+			Method string
+			Result json.RawMessage
+			Error  *struct{ Message string }
+			Params json.RawMessage
+		}
+		if json.Unmarshal(b, &m) != nil {
+			continue
+		}
+		c.mu.Lock()
+		switch {
+		case m.ID > 0:
+			if m.Error != nil {
+				c.troubles = append(c.troubles, m.Error.Message)
+			}
+			c.waits[m.ID] <- m.Result
+			delete(c.waits, m.ID)
+		case m.Method == "Page.loadEventFired":
+			c.loaded <- struct{}{}
+		case m.Method == "Runtime.exceptionThrown", m.Method == "Log.entryAdded" && !strings.Contains(string(m.Params), `"source":"network"`):
+			c.troubles = append(c.troubles, string(m.Params))
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (c *chromium) call(method string, params, result any) {
+	c.t.Helper()
+	c.mu.Lock()
+	c.n++
+	id, wait := c.n, make(chan json.RawMessage, 1)
+	c.waits[id] = wait
+	c.mu.Unlock()
+	m := map[string]any{"id": id, "method": method}
+	if params != nil {
+		m["params"] = params
+	}
+	if c.session != "" {
+		m["sessionId"] = c.session
+	}
+	b, _ := json.Marshal(m)
+	if err := c.conn.Write(c.t.Context(), websocket.MessageText, b); err != nil {
+		c.t.Fatal(err)
+	}
+	select {
+	case r := <-wait:
+		if result != nil && json.Unmarshal(r, result) != nil {
+			c.t.Fatalf("%s gave %s", method, r)
+		}
+	case <-time.After(20 * time.Second):
+		c.t.Fatalf("%s is not answered", method)
+	}
+}
+
+func (c *chromium) goTo(address string) {
+	c.t.Helper()
+	for len(c.loaded) > 0 {
+		<-c.loaded
+	}
+	c.call("Page.navigate", map[string]any{"url": address}, nil)
+	select {
+	case <-c.loaded:
+	case <-time.After(20 * time.Second):
+		c.t.Fatalf("%s does not load", address)
+	}
+}
+
+// eval gives the value of an expression on the page.
+func (c *chromium) eval(expression string) any {
+	c.t.Helper()
+	var r struct{ Result struct{ Value any } }
+	c.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
+	return r.Result.Value
+}
+
+func (c *chromium) until(expression string) {
+	c.t.Helper()
+	eventually(c.t, expression, func() bool { return c.eval("Boolean("+expression+")") == true })
+}
+
+func (c *chromium) size(width int) {
+	c.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+}
+
+func (c *chromium) scheme(scheme string) {
+	c.call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]string{"name": "prefers-color-scheme", "value": scheme}, map[string]string{"name": "prefers-reduced-motion", "value": "reduce"}}}, nil)
+}
+
+func (c *chromium) lang(lang string) {
+	c.call("Network.setExtraHTTPHeaders", map[string]any{"headers": map[string]string{"Accept-Language": lang}}, nil)
+}
+
+func (c *chromium) cookie(url, name, value string) {
+	c.call("Network.setCookie", map[string]any{"url": url, "name": name, "value": value, "httpOnly": true}, nil)
+}
+
+// shoot keeps a picture of the whole page under MASU_SHOTS, where that is set.
+func (c *chromium) shoot(name string) {
+	c.t.Helper()
+	dir := os.Getenv("MASU_SHOTS")
+	if dir == "" {
+		return
+	}
+	var shot struct{ Data string }
+	c.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
+	b, err := base64.StdEncoding.DecodeString(shot.Data)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), b, 0o644)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// well fails if the page scrolls sideways, or if anything went wrong on it.
+func (c *chromium) well(what string) {
+	c.t.Helper()
+	if over := c.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != 0.0 {
+		c.t.Errorf("%s is %v px too wide: %v", what, over, c.eval(`[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.vh,.term')).map(e => e.tagName + '.' + e.className).slice(0, 5).join(' ')`))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, trouble := range c.troubles {
+		c.t.Errorf("%s: %s", what, trouble)
+	}
+	c.troubles = nil
+}
+
+// aLab fills a lab as one may look on a working day.
+func aLab(g *rig) {
+	g.lab.hello = masu.Hello{Host: masu.Host{CPUs: 32, Memory: 128 * masu.GiB, GPUs: []masu.GPU{
+		{ID: "0", Index: 0, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}, {ID: "1", Index: 1, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}}}}
+	w := running("alice", "train")
+	w.GPUs = []masu.GPUID{"0"}
+	w.Apps = append(w.Apps, masu.App{Name: "tensorboard", Port: 6006, Ready: true}, masu.App{Name: "p8501", Port: 8501, Ready: true})
+	w.Project.Source = "masu.yaml"
+	w.Project.Environment = masu.Environment{Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04", Python: "3.9", Torch: "2.0.1", Apt: []string{"git", "vim"}, Pip: []string{"numpy==1.26.4", "transformers==4.38.2", "datasets==2.18.0"}}
+	g.lab.set(w)
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "vit-finetune", Phase: masu.Building, Project: masu.Project{Dir: "/home/alice/実験/vit-finetune"}})
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "llm-eval", Phase: masu.Failed, Project: masu.Project{Dir: "/home/alice/llm-eval", Source: "requirements.txt", Environment: masu.Environment{Preset: "python", Pip: []string{"numpy==2.1.0"}}},
+		Trouble: &masu.Trouble{Kind: masu.Invalid, Code: "build_failed", Args: []string{"5", "RUN pip install -r requirements.txt", "1"}}})
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "report", Phase: masu.Stopped, Project: masu.Project{Dir: "/home/alice/report"}})
+	at := time.Now().Add(-2 * time.Minute)
+	step := func(n int, name string, state masu.ProgressState, after time.Duration) masu.Progress {
+		return masu.Progress{Step: fmt.Sprint(n), Name: name, State: state, At: at.Add(after)}
+	}
+	g.lab.tell(masu.Progress{Code: "web.start", At: at},
+		step(1, "FROM nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04", masu.StepCached, 0),
+		step(2, "RUN apt-get install --no-install-recommends git vim", masu.StepRunning, 0), step(2, "", masu.StepDone, 21*time.Second),
+		step(5, "RUN pip install -r requirements.txt", masu.StepRunning, 22*time.Second),
+		masu.Progress{Step: "5", State: masu.StepRunning, Line: "Collecting transformers==4.38.2"},
+		masu.Progress{Step: "5", State: masu.StepRunning, Line: "  Using cached transformers-4.38.2-py3-none-any.whl (8.5 MB)"},
+		masu.Progress{Step: "5", State: masu.StepRunning, Line: "\x1b[31mERROR: Could not find a version that satisfies the requirement numpy==2.1.0 (from versions: 1.3.0, 1.26.3, 1.26.4, 2.0.1, 2.0.2)\x1b[0m"},
+		step(5, "RUN pip install -r requirements.txt", masu.StepFailed, 36*time.Second))
+}
+
+// TestPagesInABrowser shows every page in both languages, wide and narrow,
+// light and dark: none scrolls sideways, breaks its own policy, or throws.
+func TestPagesInABrowser(t *testing.T) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("chromium is not installed")
+	}
+	g := newRig(t)
+	aLab(g)
+	c := newChromium(t)
+	base := "http://localhost:" + g.port
+	alice, bob := g.secret("alice"), g.secret("bob")
+	app, err := g.gate.SignIn(t.Context(), masu.Session{User: "alice", For: "train-alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := "http://train--alice.localhost:" + g.port
+	g.lab.dial = masu.E(masu.Unreachable, "port_silent", 8888)
+	type look struct {
+		width  int
+		scheme string
+	}
+	looks := []look{{1280, "light"}, {360, "dark"}}
+	if os.Getenv("MASU_SHOTS") != "" {
+		looks = append(looks, look{1280, "dark"}, look{390, "light"})
+	}
+	for _, lang := range []string{"ja", "en"} {
+		c.lang(lang)
+		for _, look := range looks {
+			c.size(look.width)
+			c.scheme(look.scheme)
+			for _, page := range []struct{ name, session, address, ready string }{
+				{"signin", "", base + "/signin", ""},
+				{"link-used", "", base + "/enter?code=x", ""},
+				{"home", alice, base + "/", "document.querySelectorAll('.card').length === 4"},
+				{"first", bob, base + "/", ""},
+				{"running", alice, base + "/w/train?changed=1", "document.querySelectorAll('#steps details').length === 3"},
+				{"failed", alice, base + "/w/llm-eval", "document.querySelector('details[open] .term')"},
+				{"building", alice, base + "/w/vit-finetune?go=jupyter", "document.querySelectorAll('#steps details').length === 3"},
+				{"next", alice, base + "/w/report?go=jupyter", ""},
+				{"missing", alice, base + "/w/nothing", ""},
+				{"wait", alice, origin + "/lab", ""},
+			} {
+				c.call("Network.clearBrowserCookies", nil, nil)
+				if page.session != "" {
+					c.cookie(base, "masu_session", page.session)
+				}
+				c.cookie(origin, "masu_app", app)
+				c.goTo(page.address)
+				if page.ready != "" {
+					c.until(page.ready)
+				}
+				name := fmt.Sprintf("%s-%s-%d-%s", page.name, lang, look.width, look.scheme)
+				if got := c.eval("document.documentElement.lang"); got != lang {
+					t.Errorf("%s is in %v", name, got)
+				}
+				c.shoot(name)
+				c.well(name)
+			}
+		}
+	}
+}
+
+// TestLiveInABrowser plays what a member sees happen without touching anything.
+func TestLiveInABrowser(t *testing.T) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("chromium is not installed")
+	}
+	g := newRig(t)
+	c := newChromium(t)
+	base := "http://localhost:" + g.port
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "thesis", Phase: masu.Stopped})
+	c.goTo(base + "/signin")
+	// The form, by hand.
+	c.eval(`document.getElementById('name').value = 'alice'; document.getElementById('password').value = 'right alice'; document.querySelector('form[action="/signin"] button').click()`)
+	c.until(`location.pathname === '/' && document.querySelector('#ws-thesis-alice[data-phase=stopped]')`)
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "other", Phase: masu.Building})
+	c.until(`document.querySelector('#ws-other-alice[data-phase=building]')`)
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "other", Phase: ""})
+	c.until(`!document.querySelector('#ws-other-alice')`)
+	c.well("home")
+	// An address of the app while its box is stopped: Start, and on to it by itself.
+	c.goTo("http://thesis--alice.localhost:" + g.port + "/lab/tree/x.ipynb")
+	c.until(`location.pathname === '/w/thesis' && document.querySelector('#workspace[data-next]')`)
+	c.eval(`document.querySelector('form[action="/w/thesis/start"] input + button').click()`)
+	eventually(t, "the lab is asked", func() bool { return strings.Contains(g.lab.doings(), "alice up thesis") })
+	c.until(`document.getElementById('state')`)
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "thesis", Phase: masu.Building})
+	g.lab.tell(masu.Progress{Step: "1", Name: "FROM <b>x</b>", State: masu.StepRunning, At: time.Now()}, masu.Progress{Step: "1", Line: "<img src=x onerror=alert(1)>"})
+	c.until(`document.querySelector('#state[data-phase=building]') && document.querySelector('#steps .name')?.textContent === 'FROM <b>x</b>' && document.querySelector('#steps .term').textContent.includes('<img src=x')`)
+	c.well("building")
+	g.lab.set(running("alice", "thesis"))
+	c.until(`location.host === 'thesis--alice.localhost:` + g.port + `' && document.body.textContent.startsWith('app thesis--alice.localhost:` + g.port + ` /lab/tree/x.ipynb')`)
+	// The switches.
+	c.goTo(base + "/w/thesis")
+	c.eval(`document.querySelector('[data-toggle=theme]').click()`)
+	theme := c.eval(`document.documentElement.dataset.theme`)
+	c.goTo(base + "/")
+	if got := c.eval(`document.documentElement.dataset.theme`); got != theme || got == nil {
+		t.Errorf("the theme was %v and is %v", theme, got)
+	}
+	was := c.eval(`document.documentElement.lang`)
+	c.eval(`document.querySelector('form[action="/lang"] button').click()`)
+	c.until(`document.readyState === 'complete' && document.documentElement.lang !== '` + fmt.Sprint(was) + `'`)
+	// A session that ends takes the page with it.
+	c.well("the switches")
+	for _, s := range []string{"secret-1", "secret-2", "secret-3"} {
+		_ = g.gate.SignOut(t.Context(), s)
+	}
+	c.until(`location.pathname === '/signin'`)
+}
