@@ -45,6 +45,17 @@ func (e Environment) Key() string {
 	return hex.EncodeToString(sum[:])[:12]
 }
 
+// Choice is a set of software that runs on the host, to be offered to a member.
+type Choice struct {
+	Preset     string   `json:"preset"`
+	Torch      string   `json:"torch,omitempty"`
+	TensorFlow string   `json:"tensorflow,omitempty"`
+	CUDA       string   `json:"cuda,omitempty"` // wheel tag, "cu118" or "cpu"; CUDA release for TensorFlow
+	Python     string   `json:"python,omitempty"`
+	Base       ImageRef `json:"base"`
+	Default    bool     `json:"default,omitempty"` // what a folder that says nothing gets
+}
+
 // Host is what the resolver must know of the machine that will run an environment.
 type Host struct {
 	Driver   string `json:"driver,omitempty"` // NVIDIA driver version, "570.86.10"; "" if there is none

@@ -49,7 +49,22 @@ type Folder interface {
 // Invalid "folder_not_found", "folder_not_a_folder", "folder_is_a_link".
 type Folders interface {
 	OpenFolder(u User, dir string) (Folder, error)
+	// MakeFolder makes dir, whose parent must be there and the member's; Conflict "folder_exists".
+	MakeFolder(u User, dir string) error
+	// WriteFile puts a small file into a folder of the member's, as the member: wholly or not at all.
+	WriteFile(u User, dir, name string, data []byte) error
 }
+
+// Listing is what a member sees of a folder when looking for a project.
+type Listing struct {
+	Dir     string   `json:"dir"`
+	Folders []string `json:"folders,omitempty"` // names, without hidden ones; at most ListingMost
+	Source  string   `json:"source,omitempty"`  // the file that says what the folder asks for; "" if none does
+	More    bool     `json:"more,omitempty"`    // there are more folders than these
+}
+
+// ListingMost bounds a Listing.
+const ListingMost = 500
 
 var (
 	workspaceName = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)

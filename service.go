@@ -17,8 +17,7 @@ type Service interface {
 	// Whoami tells the actor and the daemon it talks to.
 	Whoami(ctx context.Context) (Hello, error)
 
-	// Read says what a folder asks for, and how it would be met, without doing it.
-	Read(ctx context.Context, dir string) (Plan, error)
+	Projects
 	// Up records the wish and returns at once; Watch tells how it goes. A
 	// workspace that already runs as wished is returned unchanged; one that runs
 	// an older environment is brought to the new one only with Restart.
@@ -56,6 +55,26 @@ type Service interface {
 	SetLang(ctx context.Context, lang Lang) error
 	// Link makes a one-time link to the pages, or into a workspace when name is set.
 	Link(ctx context.Context, name string) (OpenLink, error)
+}
+
+// Projects is the part of Service that looks into the actor's folders, with the
+// actor's own rights, and writes nothing but masu.yaml and new folders.
+type Projects interface {
+	// Choices lists the environments that run on this host, the default first.
+	Choices(ctx context.Context) ([]Choice, error)
+	// Browse tells what is in a folder, for somebody who looks for the right one.
+	Browse(ctx context.Context, dir string) (Listing, error)
+	// MakeFolder makes an empty folder inside one that is there; Conflict "folder_exists".
+	MakeFolder(ctx context.Context, dir string) error
+	// Read says what a folder asks for, and how it would be met, without doing it.
+	Read(ctx context.Context, dir string) (Plan, error)
+	// Preview is Read as if the folder's masu.yaml were text.
+	Preview(ctx context.Context, dir, text string) (Plan, error)
+	// ProjectFile gives the text of a folder's masu.yaml; "" if there is none.
+	ProjectFile(ctx context.Context, dir string) (string, error)
+	// WriteProjectFile puts text, which must be right, in the place of a folder's
+	// masu.yaml; Conflict "project_changed" if that is not old any more.
+	WriteProjectFile(ctx context.Context, dir, old, text string) error
 }
 
 // Hello is the answer to Whoami.

@@ -50,6 +50,12 @@ type readRequest struct {
 	Dir string `json:"dir"`
 }
 
+type projectRequest struct {
+	Dir  string `json:"dir"`
+	Old  string `json:"old,omitempty"`
+	Text string `json:"text"`
+}
+
 type imageRequest struct {
 	Ref masu.ImageRef `json:"ref"`
 }

@@ -22,6 +22,47 @@ func (c *Client) Read(ctx context.Context, dir string) (masu.Plan, error) {
 	return call[masu.Plan](ctx, c, "/v1/read", nil, readRequest{dir})
 }
 
+// Choices is masu.Service's.
+func (c *Client) Choices(ctx context.Context) ([]masu.Choice, error) {
+	return call[[]masu.Choice](ctx, c, "/v1/choices", nil, nil)
+}
+
+// Browse is masu.Service's.
+func (c *Client) Browse(ctx context.Context, dir string) (masu.Listing, error) {
+	return call[masu.Listing](ctx, c, "/v1/folder", url.Values{"dir": {dir}}, nil)
+}
+
+// MakeFolder is masu.Service's.
+func (c *Client) MakeFolder(ctx context.Context, dir string) error {
+	if err := carried(dir); err != nil {
+		return err
+	}
+	_, err := call[nothing](ctx, c, "/v1/folder/make", nil, readRequest{dir})
+	return err
+}
+
+// Preview is masu.Service's.
+func (c *Client) Preview(ctx context.Context, dir, text string) (masu.Plan, error) {
+	if err := carried(dir, text); err != nil {
+		return masu.Plan{}, err
+	}
+	return call[masu.Plan](ctx, c, "/v1/project/preview", nil, projectRequest{Dir: dir, Text: text})
+}
+
+// ProjectFile is masu.Service's.
+func (c *Client) ProjectFile(ctx context.Context, dir string) (string, error) {
+	return call[string](ctx, c, "/v1/project", url.Values{"dir": {dir}}, nil)
+}
+
+// WriteProjectFile is masu.Service's.
+func (c *Client) WriteProjectFile(ctx context.Context, dir, old, text string) error {
+	if err := carried(dir, old, text); err != nil {
+		return err
+	}
+	_, err := call[nothing](ctx, c, "/v1/project", nil, projectRequest{Dir: dir, Old: old, Text: text})
+	return err
+}
+
 // Up is masu.Service's.
 func (c *Client) Up(ctx context.Context, r masu.UpRequest) (masu.Workspace, error) {
 	if err := carried(r.Dir, r.Name); err != nil {

@@ -38,6 +38,24 @@ func (s *Server) routes() http.Handler {
 	post(r, "/v1/read", func(ctx context.Context, svc masu.Service, q readRequest) (masu.Plan, error) {
 		return svc.Read(ctx, q.Dir)
 	})
+	get(r, "/v1/choices", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Choice, error) {
+		return svc.Choices(ctx)
+	})
+	get(r, "/v1/folder", func(ctx context.Context, svc masu.Service, q url.Values) (masu.Listing, error) {
+		return svc.Browse(ctx, q.Get("dir"))
+	})
+	post(r, "/v1/folder/make", func(ctx context.Context, svc masu.Service, q readRequest) (nothing, error) {
+		return nothing{}, svc.MakeFolder(ctx, q.Dir)
+	})
+	post(r, "/v1/project/preview", func(ctx context.Context, svc masu.Service, q projectRequest) (masu.Plan, error) {
+		return svc.Preview(ctx, q.Dir, q.Text)
+	})
+	get(r, "/v1/project", func(ctx context.Context, svc masu.Service, q url.Values) (string, error) {
+		return svc.ProjectFile(ctx, q.Get("dir"))
+	})
+	post(r, "/v1/project", func(ctx context.Context, svc masu.Service, q projectRequest) (nothing, error) {
+		return nothing{}, svc.WriteProjectFile(ctx, q.Dir, q.Old, q.Text)
+	})
 	post(r, "/v1/up", func(ctx context.Context, svc masu.Service, q masu.UpRequest) (masu.Workspace, error) {
 		return svc.Up(ctx, q)
 	})

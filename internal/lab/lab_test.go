@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,9 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		Read: func(f masu.Folder, preset string) (masu.Project, error) {
 			p := w.project(f.Dir())
 			p.Dir = f.Dir()
+			if _, err := f.Stat("masu.yaml"); err == nil {
+				p.Source = "masu.yaml"
+			}
 			if p.Environment.Preset == "" {
 				p.Environment.Preset = "python"
 			}
@@ -106,6 +110,19 @@ func (folders) OpenFolder(_ masu.User, dir string) (masu.Folder, error) {
 		return nil, masu.E(masu.Invalid, "folder_not_found", dir)
 	}
 	return folder{os.DirFS(dir), dir}, nil
+}
+func (folders) MakeFolder(_ masu.User, dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return masu.E(masu.Conflict, "folder_exists", dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return masu.E(masu.Invalid, "folder_not_found", dir)
+	}
+	return err
+}
+func (folders) WriteFile(_ masu.User, dir, name string, data []byte) error {
+	return os.WriteFile(filepath.Join(dir, name), data, 0o644)
 }
 func (f folder) Dir() string                             { return f.dir }
 func (f folder) Close() error                            { return nil }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
-	"github.com/masu-lab/masu/internal/recipe"
 )
 
 const tidyFor = 30 * time.Second
@@ -173,30 +172,6 @@ func (s *service) keepOrder(ctx context.Context, dir string, order []masu.Layer)
 		}
 		return err
 	})
-}
-
-// Read says what a folder asks for and how it would be met.
-func (s *service) Read(ctx context.Context, dir string) (plan masu.Plan, err error) {
-	if plan.Project, err = s.read(dir, ""); err != nil {
-		return plan, err
-	}
-	env, host := plan.Project.Environment, s.l.cfg.Host(ctx)
-	if env.Preset == "" && env.Base == "" && env.Dockerfile == "" {
-		env.Preset = recipe.Default(host)
-	}
-	base := masu.Image{}
-	if ref, _, err := recipe.Base(env, host); err == nil && env.Dockerfile == "" {
-		base, _ = s.l.cfg.Runtime.Image(ctx, ref) // what is not there is not made from packages either
-	}
-	wish := imageWish{owner: s.actor.User, project: plan.Project, order: s.orderOf(ctx, plan.Project.Dir)}
-	r, err := recipe.Plan(s.l.recipeConfig(env, host, wish, base))
-	if err != nil {
-		return plan, err
-	}
-	plan.Base, plan.Recipe, plan.Ref, plan.Notes = r.Base, r.Files, r.Ref, r.Notes
-	_, err = s.l.cfg.Runtime.Image(ctx, r.Ref)
-	plan.Built = err == nil
-	return plan, nil
 }
 
 // Images lists masu's images with who needs them.

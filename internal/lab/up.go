@@ -70,12 +70,16 @@ func (s *service) project(ctx context.Context, r masu.UpRequest) (masu.Project, 
 
 // read opens a folder as the member and reads what it asks for.
 func (s *service) read(dir, preset string) (masu.Project, error) {
+	return s.readIn(dir, preset, func(f masu.Folder) masu.Folder { return f })
+}
+
+func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder) (masu.Project, error) {
 	f, err := s.l.cfg.Folders.OpenFolder(s.actor.User, dir)
 	if err != nil {
 		return masu.Project{}, err
 	}
 	defer f.Close()
-	p, err := s.l.cfg.Read(f, preset)
+	p, err := s.l.cfg.Read(look(f), preset)
 	if err != nil {
 		return p, err
 	}

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"maps"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,27 +107,6 @@ func (s *fakeActor) Whoami(context.Context) (masu.Hello, error) {
 	a := s.actor
 	a.Lang = cmp.Or(s.langs[a.Name], a.Lang)
 	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888"}, nil
-}
-
-func (s *fakeActor) Read(_ context.Context, dir string) (masu.Plan, error) {
-	if err := folder(dir); err != nil {
-		return masu.Plan{}, err
-	}
-	return masu.Plan{
-		Project: masu.Project{Dir: dir, Name: filepath.Base(dir)}, Base: "masu-test/base", Ref: "masu/env:fake",
-		Recipe: []masu.File{{Path: "Dockerfile", Text: "FROM masu-test/base\n"}},
-	}, nil
-}
-
-func folder(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return masu.E(masu.Invalid, "folder_not_found", dir).Because(err)
-	}
-	if !info.IsDir() {
-		return masu.E(masu.Invalid, "folder_not_a_folder", dir)
-	}
-	return nil
 }
 
 func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, error) {

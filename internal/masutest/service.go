@@ -41,6 +41,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Run", testServiceRun},
 		{"Build", testServiceBuild},
 		{"Read", testServiceRead},
+		{"Projects", testServiceProjects},
 		{"Refusals", testRefusals},
 		{"Link", testLink},
 		{"Parallel", testParallel},

@@ -2,20 +2,9 @@ package recipe
 
 import "github.com/masu-lab/masu"
 
-// Choice is a set that will run on the host, to be offered to a member.
-type Choice struct {
-	Preset     string        `json:"preset"`
-	Torch      string        `json:"torch,omitempty"`
-	TensorFlow string        `json:"tensorflow,omitempty"`
-	CUDA       string        `json:"cuda,omitempty"` // wheel tag, "cu118" or "cpu"; CUDA release for TensorFlow
-	Python     string        `json:"python,omitempty"`
-	Base       masu.ImageRef `json:"base"`
-	Default    bool          `json:"default,omitempty"` // what a folder that says nothing gets
-}
-
 // Choices lists what will run on the host, the default first, then newest
 // first. Of each minor release of torch and TensorFlow only the last is offered.
-func Choices(h masu.Host) []Choice {
+func Choices(h masu.Host) []masu.Choice {
 	asked := []masu.Environment{{Preset: "python"}}
 	for _, v := range lastOfMinor(versions().releases("latest")) {
 		asked = append(asked, masu.Environment{Preset: "pytorch", Torch: v})
@@ -23,13 +12,13 @@ func Choices(h masu.Host) []Choice {
 	for _, v := range newestFirst(versions().TensorFlow) {
 		asked = append(asked, masu.Environment{Preset: "tensorflow", TensorFlow: v})
 	}
-	var out []Choice
+	var out []masu.Choice
 	for _, e := range asked {
 		p, err := pick(e, h, false)
 		if err != nil {
 			continue // it will not run here
 		}
-		c := Choice{Preset: e.Preset, Python: p.python.version, Base: p.base, TensorFlow: e.TensorFlow}
+		c := masu.Choice{Preset: e.Preset, Python: p.python.version, Base: p.base, TensorFlow: e.TensorFlow}
 		if p.torch != nil {
 			c.Torch, c.CUDA = p.torch.version, p.torch.tag
 		}

@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/api"
 )
 
 // many is how many workspaces a large lab's daemon knows.
@@ -30,14 +33,8 @@ func benchDaemon(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range many - 1 {
-		name := fmt.Sprintf("kept-%d", i)
-		if _, err := b.masu(ctx, dir, "up", "--no-check", "--quiet", "--no-open", "--name", name); err != nil {
-			return nil, err
-		}
-		if _, err := b.masu(ctx, dir, "stop", name); err != nil {
-			return nil, err
-		}
+	if err := b.stopped(ctx, dir, many-1); err != nil {
+		return nil, err
 	}
 	all, err := b.rss()
 	return []row{
@@ -45,6 +42,26 @@ func benchDaemon(ctx context.Context, b *bench) ([]row, error) {
 		{"daemon's memory, 1 workspace running", one, 0, "MiB", "", false, 0},
 		{fmt.Sprintf("daemon's memory, %d workspaces, 1 running", many), all, one, "MiB", "1 workspace", false, 0},
 	}, err
+}
+
+// stopped makes workspaces that do not run. Each is wished for and stopped at
+// once: what the daemon keeps of it does not depend on how far it came.
+func (b *bench) stopped(ctx context.Context, dir string, n int) error {
+	client, err := api.Dial(ctx, b.socket, api.ClientOptions{})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for i := range n {
+		name := fmt.Sprintf("kept-%d", i)
+		if _, err := client.Up(ctx, masu.UpRequest{Dir: dir, Name: name}); err != nil {
+			return err
+		}
+		if _, err := client.Stop(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rss is the daemon's resident memory in MiB.

@@ -158,7 +158,14 @@ func (b *bench) routes(ctx context.Context) ([]route, func(), error) {
 	var wg sync.WaitGroup
 	stop := func() { cancel(); wg.Wait() }
 	up := freeAddr()
-	wg.Go(func() { _ = serveUpstream(ctx, up) })
+	self, err := os.Executable()
+	if err != nil {
+		return nil, stop, err
+	}
+	b.background(ctx, &wg, self, "-upstream", up) // a process of its own, as the one in the box is
+	if err := answers(ctx, up); err != nil {
+		return nil, stop, err
+	}
 	routes := []route{{name: "direct", addr: up, host: up, origin: "http://" + up}}
 	nginx, chp := freeAddr(), freeAddr()
 	conf := filepath.Join(b.dir, "nginx.conf")
