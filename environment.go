@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -54,6 +55,31 @@ type Choice struct {
 	Python     string   `json:"python,omitempty"`
 	Base       ImageRef `json:"base"`
 	Default    bool     `json:"default,omitempty"` // what a folder that says nothing gets
+}
+
+// String names a choice as people know its parts: "PyTorch 2.9.0 · CUDA 12.6 · Python 3.12".
+func (c Choice) String() string {
+	var parts []string
+	add := func(name, version string) {
+		if version != "" {
+			parts = append(parts, name+" "+version)
+		}
+	}
+	add("PyTorch", c.Torch)
+	add("TensorFlow", c.TensorFlow)
+	tag, wheel := strings.CutPrefix(c.CUDA, "cu")
+	switch {
+	case c.CUDA == "cpu":
+		parts = append(parts, "CPU")
+	case wheel && len(tag) > 1: // cu118 is 11.8
+		add("CUDA", tag[:len(tag)-1]+"."+tag[len(tag)-1:])
+	default:
+		add("CUDA", c.CUDA)
+	}
+	if add("Python", c.Python); len(parts) == 0 {
+		return c.Preset
+	}
+	return strings.Join(parts, " · ")
 }
 
 // Host is what the resolver must know of the machine that will run an environment.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,7 @@ func (a *app) initCommand() *cobra.Command {
 	f.IntVar(&answers.GPUs, "gpus", 0, "")
 	f.StringVar(&answers.Python, "python", "", "")
 	f.StringVar(&answers.Torch, "torch", "", "")
+	f.StringVar(&answers.TensorFlow, "tensorflow", "", "")
 	f.StringSliceVar(&answers.Pip, "pip", nil, "")
 	f.StringSliceVar(&answers.Apt, "apt", nil, "")
 	f.BoolVar(&force, "force", false, "")
@@ -67,16 +69,8 @@ func (a *app) initCommand() *cobra.Command {
 
 // askProject asks the three questions; Enter takes what stands in brackets.
 func (a *app) askProject(ctx context.Context, o *project.Answers) error {
-	for {
-		answer, err := a.ask(ctx, "init_ask_preset", "python")
-		if err != nil {
-			return err
-		}
-		if slices.Contains(project.Presets(), answer) {
-			o.Preset = answer
-			break
-		}
-		a.tell(masu.E(masu.Invalid, "preset_unknown", answer))
+	if err := a.askChoice(ctx, o); err != nil {
+		return err
 	}
 	for {
 		answer, err := a.ask(ctx, "init_ask_gpus", "0")
@@ -93,6 +87,49 @@ func (a *app) askProject(ctx context.Context, o *project.Answers) error {
 	answer, err := a.ask(ctx, "init_ask_pip", "")
 	o.Pip = strings.Fields(answer)
 	return err
+}
+
+// askChoice offers what runs on the daemon's host; without a daemon, what masu knows.
+func (a *app) askChoice(ctx context.Context, o *project.Answers) error {
+	choices := a.choices(ctx)
+	for i, c := range choices {
+		mark := ""
+		if c.Default {
+			mark = a.say("init_choice_default")
+		}
+		fmt.Fprintf(a.err, "%3d  %-11s %s %s\n", i+1, c.Preset, c, mark)
+	}
+	for {
+		answer, err := a.ask(ctx, "init_ask_preset", "1")
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(choices, func(c masu.Choice) bool { return c.Preset == answer }); i >= 0 {
+			answer = strconv.Itoa(i + 1) // a name means the first of that name
+		}
+		n, ok := number(answer)
+		if !ok || n > len(choices) {
+			a.tell(masu.E(masu.Invalid, "choice_unknown", answer, len(choices)))
+			continue
+		}
+		c := choices[n-1]
+		o.Preset = c.Preset
+		if !c.Default { // who takes what suits the server keeps getting what suits it
+			o.Torch, o.TensorFlow = c.Torch, c.TensorFlow
+		}
+		return nil
+	}
+}
+
+func (a *app) choices(ctx context.Context) (all []masu.Choice) {
+	_ = a.with(ctx, func(s service) (err error) { all, err = s.Choices(ctx); return err })
+	if len(all) == 0 {
+		for _, p := range project.Presets() {
+			all = append(all, masu.Choice{Preset: p, Default: p == "python"})
+		}
+		slices.Reverse(all) // the plainest first
+	}
+	return all
 }
 
 func (a *app) ask(ctx context.Context, code, preset string) (string, error) {

@@ -28,6 +28,7 @@ type Answers struct {
 	Dockerfile string
 	Python     string
 	Torch      string
+	TensorFlow string
 	Apt        []string
 	Pip        []string
 	GPUs       int
