@@ -19,6 +19,22 @@ type Project struct {
 	Notes       []Note            `json:"notes,omitempty"` // what was ignored or assumed, for the member to read
 }
 
+// Draft is what a member said about a new project. At most one of Preset,
+// Base and Dockerfile counts, the last of them first; with none it is the preset "python".
+type Draft struct {
+	Lang       Lang
+	Preset     string
+	Base       string
+	Dockerfile string
+	Python     string
+	Torch      string
+	TensorFlow string
+	Apt        []string
+	Pip        []string
+	GPUs       int
+	Apps       []string
+}
+
 // Limits bounds what a box may take; a zero means the host's default.
 type Limits struct {
 	CPUs   float64 `json:"cpus,omitempty"`

@@ -19,7 +19,7 @@ import (
 const projectFile = "masu.yaml"
 
 func (a *app) initCommand() *cobra.Command {
-	var answers project.Answers
+	var answers masu.Draft
 	var force bool
 	var c *cobra.Command
 	c = a.command("init", "init [DIR]", groupMake, a.args(0, 1), func(ctx context.Context, args []string) error {
@@ -68,7 +68,7 @@ func (a *app) initCommand() *cobra.Command {
 }
 
 // askProject asks the three questions; Enter takes what stands in brackets.
-func (a *app) askProject(ctx context.Context, o *project.Answers) error {
+func (a *app) askProject(ctx context.Context, o *masu.Draft) error {
 	if err := a.askChoice(ctx, o); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *app) askProject(ctx context.Context, o *project.Answers) error {
 }
 
 // askChoice offers what runs on the daemon's host; without a daemon, what masu knows.
-func (a *app) askChoice(ctx context.Context, o *project.Answers) error {
+func (a *app) askChoice(ctx context.Context, o *masu.Draft) error {
 	choices := a.choices(ctx)
 	for i, c := range choices {
 		mark := ""

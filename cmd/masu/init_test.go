@@ -5,20 +5,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/masu-lab/masu/internal/project"
+	"github.com/masu-lab/masu"
 )
 
 // Three questions: a number, a name or Enter chooses; what is no answer is asked again.
 func TestInitAsks(t *testing.T) {
 	for _, c := range []struct {
 		name, typed string
-		want        project.Answers
+		want        masu.Draft
 		said        string
 	}{
-		{"Enter", "\n\n\n", project.Answers{Preset: "python"}, ""},
-		{"a number", "3\n2\nnumpy transformers\n", project.Answers{Preset: "pytorch", GPUs: 2, Pip: []string{"numpy", "transformers"}}, ""},
-		{"a name", "tensorflow\n0\n\n", project.Answers{Preset: "tensorflow"}, ""},
-		{"again", "9\nfortran\n1\n-1\n1\n\n", project.Answers{Preset: "python", GPUs: 1}, "“fortran”"},
+		{"Enter", "\n\n\n", masu.Draft{Preset: "python"}, ""},
+		{"a number", "3\n2\nnumpy transformers\n", masu.Draft{Preset: "pytorch", GPUs: 2, Pip: []string{"numpy", "transformers"}}, ""},
+		{"a name", "tensorflow\n0\n\n", masu.Draft{Preset: "tensorflow"}, ""},
+		{"again", "9\nfortran\n1\n-1\n1\n\n", masu.Draft{Preset: "python", GPUs: 1}, "“fortran”"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -26,7 +26,7 @@ func TestInitAsks(t *testing.T) {
 			a := newApp(strings.NewReader(c.typed), &out, &errs, func(name string) string {
 				return map[string]string{"MASU_SOCKET": dir + "/none.sock", "MASU_LANG": "en"}[name]
 			}, nil)
-			var got project.Answers
+			var got masu.Draft
 			if err := a.askProject(t.Context(), &got); err != nil {
 				t.Fatal(err)
 			}

@@ -142,7 +142,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	if err != nil {
 		return nil, err
 	}

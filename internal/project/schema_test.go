@@ -150,19 +150,19 @@ func TestEveryKeyHasItsPlaceAndExample(t *testing.T) {
 func TestTemplate(t *testing.T) {
 	for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
 		for name, c := range map[string]struct {
-			a     Answers
+			a     masu.Draft
 			check func(masu.Project) bool
 		}{
-			"nothing": {Answers{}, func(p masu.Project) bool {
+			"nothing": {masu.Draft{}, func(p masu.Project) bool {
 				return p.Environment.Preset == "python" && p.Want.None() && p.Environment.Apt == nil && p.Environment.Python == ""
 			}},
-			"preset": {Answers{Preset: "pytorch", Python: "3.10", Torch: "2.10", GPUs: 1, Apt: []string{"git"}, Pip: []string{"requirements.txt", `x; os_name == "nt"`}, Apps: []string{"jupyter", "tensorboard"}},
+			"preset": {masu.Draft{Preset: "pytorch", Python: "3.10", Torch: "2.10", GPUs: 1, Apt: []string{"git"}, Pip: []string{"requirements.txt", `x; os_name == "nt"`}, Apps: []string{"jupyter", "tensorboard"}},
 				func(p masu.Project) bool {
 					e := p.Environment
 					return e.Preset == "pytorch" && e.Python == "3.10" && e.Torch == "2.10" && p.Want.Count == 1 && len(e.Apt) == 1 && len(e.Pip) == 2 && len(p.Apps) == 2
 				}},
-			"base":       {Answers{Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"}, func(p masu.Project) bool { return p.Environment.Base != "" && p.Environment.Preset == "" }},
-			"dockerfile": {Answers{Dockerfile: "Dockerfile", Python: "3.11"}, func(p masu.Project) bool { return p.Environment.Dockerfile == "Dockerfile" }},
+			"base":       {masu.Draft{Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"}, func(p masu.Project) bool { return p.Environment.Base != "" && p.Environment.Preset == "" }},
+			"dockerfile": {masu.Draft{Dockerfile: "Dockerfile", Python: "3.11"}, func(p masu.Project) bool { return p.Environment.Dockerfile == "Dockerfile" }},
 		} {
 			c.a.Lang = lang
 			text := Template(c.a)
@@ -176,11 +176,11 @@ func TestTemplate(t *testing.T) {
 		}
 	}
 	// The lines that are only examples are good ones, too.
-	uncommented := strings.NewReplacer("# env:", "env:", "# cpus:", "cpus:", "# memory:", "memory:", "# shm:", "shm:", "# python:", "python:", "# torch:", "torch:", "# apt:", "apt:", "# pip:", "pip:", "# apps:", "apps:").Replace(Template(Answers{}))
+	uncommented := strings.NewReplacer("# env:", "env:", "# cpus:", "cpus:", "# memory:", "memory:", "# shm:", "shm:", "# python:", "python:", "# torch:", "torch:", "# apt:", "apt:", "# pip:", "pip:", "# apps:", "apps:").Replace(Template(masu.Draft{}))
 	if p, err := Read(files("masu.yaml", uncommented, "requirements.txt", "numpy"), ""); err != nil || p.Limits.CPUs != 8 || len(p.Environment.Pip) != 2 {
 		t.Errorf("%v, %+v\n%s", err, p, uncommented)
 	}
 	// What is no good answer is still YAML, and the parser says what is wrong with it.
-	_, err := Read(files("masu.yaml", Template(Answers{Python: "\"\n# x: \u2028", Base: "*a"})), "")
+	_, err := Read(files("masu.yaml", Template(masu.Draft{Python: "\"\n# x: \u2028", Base: "*a"})), "")
 	refused(t, err, "image_name", "")
 }

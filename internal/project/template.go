@@ -19,25 +19,9 @@ func Schema() []byte { return append([]byte(nil), schema...) }
 //go:embed template/*.tmpl
 var templates embed.FS
 
-// Answers are what a member said about a new project. At most one of Preset,
-// Base and Dockerfile counts, the last of them first; with none it is the preset "python".
-type Answers struct {
-	Lang       masu.Lang
-	Preset     string
-	Base       string
-	Dockerfile string
-	Python     string
-	Torch      string
-	TensorFlow string
-	Apt        []string
-	Pip        []string
-	GPUs       int
-	Apps       []string
-}
-
-// Template writes a masu.yaml with comments that explain it. Answers are put
+// Template writes a masu.yaml with comments that explain it. What was said is put
 // in as text, so that the file always is YAML; whether they are good ones, Read says.
-func Template(a Answers) string {
+func Template(a masu.Draft) string {
 	name := "template/en.yaml.tmpl"
 	if a.Lang == masu.Japanese {
 		name = "template/ja.yaml.tmpl"

@@ -231,6 +231,18 @@ func aLab(g *rig) {
 		step(5, "RUN pip install -r requirements.txt", masu.StepFailed, 36*time.Second))
 }
 
+// aHome is a home with folders in it.
+func aHome(t *testing.T) string {
+	t.Helper()
+	home := t.TempDir()
+	for _, dir := range []string{"bert", "data", "datasets-2026", "llm-eval", "report", "vit-finetune", "研究", "研究/実験 1"} {
+		if err := os.Mkdir(filepath.Join(home, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return home
+}
+
 // TestPagesInABrowser shows every page in both languages, wide and narrow,
 // light and dark: none scrolls sideways, breaks its own policy, or throws.
 func TestPagesInABrowser(t *testing.T) {
@@ -239,6 +251,8 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 	g := newRig(t)
 	aLab(g)
+	home := aHome(t)
+	g.gate.home = home
 	c := newChromium(t)
 	base := "http://localhost:" + g.port
 	alice, bob := g.secret("alice"), g.secret("bob")
@@ -270,6 +284,8 @@ func TestPagesInABrowser(t *testing.T) {
 				{"failed", alice, base + "/w/llm-eval", "document.querySelector('details[open] .term')"},
 				{"building", alice, base + "/w/vit-finetune?go=jupyter", "document.querySelectorAll('#steps details').length === 3"},
 				{"next", alice, base + "/w/report?go=jupyter", ""},
+				{"new", alice, base + "/new?env=edit", "document.querySelector('#plan .kv')"},
+				{"new-folder", alice, base + "/new?dir=" + home + "/研究", ""},
 				{"missing", alice, base + "/w/nothing", ""},
 				{"wait", alice, origin + "/lab", ""},
 			} {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/masutest"
 )
 
 // fakeGate knows two members by password, and keeps sessions and links in memory.
@@ -32,6 +33,7 @@ type fakeGate struct {
 	refuse   error
 	ended    chan string
 	langs    map[masu.Username]masu.Lang
+	home     string // everybody's; "" for the usual
 }
 
 func newFakeGate() *fakeGate {
@@ -39,7 +41,7 @@ func newFakeGate() *fakeGate {
 }
 
 func (g *fakeGate) user(name masu.Username) masu.User {
-	return masu.User{Name: name, UID: 30001, Home: "/home/" + string(name), Lang: g.langs[name]}
+	return masu.User{Name: name, UID: 30001, Home: cmp.Or(g.home, "/home/"+string(name)), Lang: g.langs[name]}
 }
 
 func (g *fakeGate) next(kind string) string {
@@ -150,10 +152,13 @@ type fakeLab struct {
 // fakeActor is the lab for one member.
 type fakeActor struct {
 	*fakeLab
-	name masu.Username
+	masu.Projects // real folders
+	name          masu.Username
 }
 
-func (l *fakeLab) As(a masu.Actor) masu.Service { return &fakeActor{l, a.Name} }
+func (l *fakeLab) As(a masu.Actor) masu.Service {
+	return &fakeActor{l, masutest.NewService().As(a), a.Name}
+}
 
 // set puts a workspace there, or changes it.
 func (l *fakeLab) set(w masu.Workspace) {
@@ -335,7 +340,7 @@ func rigAt(t testing.TB, l net.Listener, c OriginsConfig) *rig {
 	g := &rig{t: t, gate: newFakeGate(), lab: &fakeLab{news: make(chan struct{}), app: app.Listener.Addr().String()}, log: &strings.Builder{}}
 	g.addr = l.Addr().String()
 	_, g.port, _ = net.SplitHostPort(g.addr)
-	g.server, err = New(Config{Gate: g.gate, As: g.lab.As, Origins: origins, Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)), Version: "1.0", HostName: "gpu1"})
+	g.server, err = New(Config{Gate: g.gate, As: g.lab.As, Template: func(d masu.Draft) string { return "preset: " + d.Preset + "\n" }, Origins: origins, Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)), Version: "1.0", HostName: "gpu1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"path"
@@ -151,20 +152,26 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if filled.Preset != "" && !slices.Contains(presets[:], filled.Preset) {
 		return masu.E(masu.Invalid, "form_wrong")
 	}
-	ws, err := v.service.Up(r.Context(), masu.UpRequest{Dir: folder(v.actor.Home, filled.Folder), Preset: filled.Preset})
+	ws, err := s.up(r.Context(), v, folder(v.actor.Home, filled.Folder), filled.Preset)
 	if err != nil {
 		s.log(r, err)
 		filled.Problem = newProblem(s.lang(r, v), err)
 		return s.showHome(w, r, v, status(err), filled)
 	}
-	to := "/w/" + url.PathEscape(ws.Name)
-	for _, n := range ws.Project.Notes {
-		if n.Code == "restart_needed" {
-			to += "?changed=1"
-		}
-	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, pageOf(ws), http.StatusSeeOther)
 	return nil
+}
+
+// up starts a folder. The one that the page offers is made for who has not got it yet.
+func (s *Server) up(ctx context.Context, v *visit, dir, preset string) (masu.Workspace, error) {
+	ws, err := v.service.Up(ctx, masu.UpRequest{Dir: dir, Preset: preset})
+	if masu.CodeOf(err) != "folder_not_found" || dir != folder(v.actor.Home, "") {
+		return ws, err
+	}
+	if err := v.service.MakeFolder(ctx, dir); err != nil {
+		return ws, err
+	}
+	return v.service.Up(ctx, masu.UpRequest{Dir: dir, Preset: preset})
 }
 
 // folder is the path that a member means: ~ is the home, and so is where nothing is said.

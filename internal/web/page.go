@@ -38,12 +38,14 @@ type page interface {
 
 func (*signinView) template() string    { return "signin" }
 func (*homeView) template() string      { return "home" }
+func (*newView) template() string       { return "new" }
 func (*workspaceView) template() string { return "workspace" }
 func (*waitView) template() string      { return "wait" }
 func (*errorView) template() string     { return "error" }
 
 func (*signinView) title(lang masu.Lang) string      { return text.Say(lang, "web.signin") }
 func (*homeView) title(lang masu.Lang) string        { return text.Say(lang, "web.home") }
+func (*newView) title(lang masu.Lang) string         { return text.Say(lang, "web.new") }
 func (v *workspaceView) title(lang masu.Lang) string { return v.Card.Name }
 func (v *waitView) title(lang masu.Lang) string      { return v.Name }
 func (v *errorView) title(lang masu.Lang) string     { return v.Problem.Message }

@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Gate     masu.Gate
 	As       func(masu.Actor) masu.Service
+	Template func(masu.Draft) string // writes a masu.yaml
 	Origins  *Origins
 	Log      *slog.Logger
 	Version  string
@@ -50,7 +51,7 @@ type opened struct {
 
 // New reads the embedded pages and checks the configuration.
 func New(c Config) (*Server, error) {
-	if c.Gate == nil || c.As == nil || c.Origins == nil || c.Log == nil {
+	if c.Gate == nil || c.As == nil || c.Template == nil || c.Origins == nil || c.Log == nil {
 		return nil, errors.New("web: a part of Config is missing")
 	}
 	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}),
@@ -150,6 +151,10 @@ func (s *Server) pageRoutes() http.Handler {
 	act("/signout", members(s.signout))
 	route("GET /{$}", members(s.home))
 	act("/start", members(s.start))
+	route("GET /new", members(s.newPage))
+	act("/new/preview", members(s.preview))
+	act("/new/folder", members(s.makeFolder))
+	route("POST /new", members(s.create))
 	route("GET /events", members(s.events))
 	route("GET /w/{name}", members(s.workspace))
 	route("GET /w/{name}/events", members(s.workspaceEvents))

@@ -100,6 +100,18 @@ if (cards) {
   });
 }
 
+// New workspace: what would be started, as it is filled in.
+const draft = document.getElementById('new');
+if (draft) {
+  let timer = 0, asked = 0;
+  const ask = async () => {
+    const mine = ++asked;
+    const answer = await fetch(draft.dataset.preview, { method: 'POST', body: new URLSearchParams(new FormData(draft)) }).catch(() => null);
+    if (answer?.ok && mine === asked) document.getElementById('plan').innerHTML = await answer.text();
+  };
+  draft.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(ask, 300); });
+}
+
 // Workspace: how it stands, and the log of its last start with a fold for each step.
 const workspace = document.getElementById('workspace');
 if (workspace) {

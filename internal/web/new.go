@@ -1,0 +1,340 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+// newView is where a workspace is put together: folder, environment, GPUs.
+type newView struct {
+	base
+	Dir     string
+	Above   []folderLink // the folders it is in, from the home on
+	Inside  []folderLink
+	More    bool
+	Source  string // the file that speaks for the folder; "" if none does
+	Picks   []pick
+	Text    string // masu.yaml, to be edited
+	Was     string // which masu.yaml the text was made from
+	GPUs    []int  // numbers that can be asked for; none where the host has none
+	Wants   int
+	Name    string
+	Plan    *planView
+	Problem *problem
+}
+
+type folderLink struct{ Name, Path string }
+
+// pick is one way to an environment.
+type pick struct {
+	Value, Title, Detail string
+	Chosen               bool
+}
+
+const (
+	pickOwn  = "own"  // what the folder says
+	pickEdit = "edit" // masu.yaml, written here
+)
+
+// planView says in plain words what would be started.
+type planView struct {
+	Name    string
+	Facts   []fact
+	Built   bool
+	Notes   []string
+	Problem *problem
+}
+
+// newForm is what was filled in.
+type newForm struct {
+	dir, pick, text, was, name string
+	gpus                       int
+}
+
+func readNewForm(home string, v url.Values) (f newForm, err error) {
+	f = newForm{dir: folder(home, strings.TrimSpace(v.Get("dir"))), pick: v.Get("env"), was: v.Get("was"), name: strings.TrimSpace(v.Get("name"))}
+	f.text = strings.ReplaceAll(v.Get("text"), "\r\n", "\n") // as forms send it
+	if n := v.Get("gpus"); n != "" {
+		if f.gpus, err = strconv.Atoi(n); err != nil || f.gpus < 0 || f.gpus > 1000 {
+			return f, masu.E(masu.Invalid, "form_wrong")
+		}
+	}
+	return f, nil
+}
+
+// draft is the masu.yaml that a choice writes. What lists in the folder ask for is kept.
+func (s *Server) draft(lang masu.Lang, c masu.Choice, p masu.Project, gpus int) string {
+	d := masu.Draft{Lang: lang, Preset: c.Preset, GPUs: gpus, Apt: p.Environment.Apt}
+	if !c.Default { // who takes what suits the server keeps getting what suits it
+		d.Torch, d.TensorFlow = c.Torch, c.TensorFlow
+	}
+	if strings.Contains(p.Source, "requirements.txt") {
+		d.Pip = []string{"requirements.txt"}
+	}
+	return s.cfg.Template(d)
+}
+
+func choiceKey(c masu.Choice) string { return c.Preset + "/" + c.Torch + c.TensorFlow }
+
+func chosen(all []masu.Choice, key string) (masu.Choice, bool) {
+	for _, c := range all {
+		if choiceKey(c) == key {
+			return c, true
+		}
+	}
+	return masu.Choice{}, false
+}
+
+// yaml gives the masu.yaml that a filled-in form means; false where the folder's own files speak.
+func (s *Server) yaml(r *http.Request, v *visit, f newForm, choices []masu.Choice) (string, bool, error) {
+	switch f.pick {
+	case pickOwn:
+		return "", false, nil
+	case pickEdit:
+		return f.text, true, nil
+	}
+	c, ok := chosen(choices, f.pick)
+	if !ok {
+		return "", false, masu.E(masu.Invalid, "form_wrong")
+	}
+	plan, err := v.service.Read(r.Context(), f.dir)
+	if err != nil && plan.Project.Dir == "" {
+		return "", false, err
+	}
+	return s.draft(s.lang(r, v), c, plan.Project, f.gpus), true, nil
+}
+
+// newPage shows the form for a folder, the home if none is said.
+func (s *Server) newPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f, err := readNewForm(v.actor.Home, r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if r.URL.Query().Get("dir") == "" {
+		f.dir = v.actor.Home
+	}
+	return s.showNew(w, r, v, http.StatusOK, f, nil)
+}
+
+func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code int, f newForm, problem *problem) error {
+	lang := s.lang(r, v)
+	list, err := v.service.Browse(r.Context(), f.dir)
+	if err != nil {
+		return err
+	}
+	choices, err := v.service.Choices(r.Context())
+	if err != nil {
+		return err
+	}
+	old, err := v.service.ProjectFile(r.Context(), f.dir)
+	if err != nil {
+		return err
+	}
+	hello, err := v.service.Whoami(r.Context())
+	if err != nil {
+		return err
+	}
+	n := &newView{Dir: f.dir, Above: above(v.actor.Home, f.dir), More: list.More, Source: list.Source, Wants: f.gpus, Name: f.name,
+		Text: f.text, Was: digest(old), Problem: problem}
+	for _, name := range list.Folders {
+		n.Inside = append(n.Inside, folderLink{name, newPath(path.Join(f.dir, name))})
+	}
+	for i := range len(hello.Host.GPUs) + 1 {
+		if len(hello.Host.GPUs) > 0 {
+			n.GPUs = append(n.GPUs, i)
+		}
+	}
+	n.Picks = picks(lang, list.Source, choices, &f)
+	if n.Text == "" {
+		if n.Text = old; old == "" && len(choices) > 0 {
+			n.Text = s.draft(lang, choices[0], masu.Project{Source: list.Source}, f.gpus)
+		}
+	}
+	n.Plan = s.planFor(r, v, f, choices)
+	return s.show(w, r, v, code, n)
+}
+
+// picks lists the ways to an environment for a folder, and chooses the first
+// where nothing was chosen. A folder that has a masu.yaml or a Dockerfile is
+// changed by editing, not by a choice that would hide the file.
+func picks(lang masu.Lang, source string, choices []masu.Choice, f *newForm) []pick {
+	var all []pick
+	if source != "" {
+		all = append(all, pick{Value: pickOwn, Title: text.Say(lang, "web.pick_own"), Detail: text.Say(lang, "web.pick_own_how", source)})
+	}
+	if source == "" || strings.HasSuffix(source, ".txt") {
+		for _, c := range choices {
+			p := pick{Value: choiceKey(c), Title: text.Say(lang, "web.preset."+c.Preset), Detail: c.String()}
+			if c.Default {
+				p.Detail += " · " + text.Say(lang, "web.pick_suits")
+			}
+			all = append(all, p)
+		}
+	}
+	all = append(all, pick{Value: pickEdit, Title: text.Say(lang, "web.pick_edit"), Detail: text.Say(lang, "web.pick_edit_how")})
+	for i := range all {
+		all[i].Chosen = all[i].Value == f.pick
+		if all[i].Chosen {
+			return all
+		}
+	}
+	all[0].Chosen, f.pick = true, all[0].Value
+	return all
+}
+
+// above lists the folders from the home down to dir; outside the home, dir alone.
+func above(home, dir string) []folderLink {
+	rest, inside := strings.CutPrefix(dir, home)
+	if !inside || rest != "" && rest[0] != '/' {
+		return []folderLink{{"~", newPath(home)}, {dir, newPath(dir)}}
+	}
+	links := []folderLink{{"~", newPath(home)}}
+	at := home
+	for name := range strings.SplitSeq(strings.Trim(rest, "/"), "/") {
+		if name != "" {
+			at = path.Join(at, name)
+			links = append(links, folderLink{name, newPath(at)})
+		}
+	}
+	return links
+}
+
+func newPath(dir string) string { return "/new?dir=" + url.QueryEscape(dir) }
+
+// digest tells whether a text is still the same one.
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
+
+// planFor says what a filled-in form would start.
+func (s *Server) planFor(r *http.Request, v *visit, f newForm, choices []masu.Choice) *planView {
+	lang := s.lang(r, v)
+	yaml, written, err := s.yaml(r, v, f, choices)
+	var plan masu.Plan
+	if err == nil && written {
+		plan, err = v.service.Preview(r.Context(), f.dir, yaml)
+	} else if err == nil {
+		plan, err = v.service.Read(r.Context(), f.dir)
+	}
+	if err != nil {
+		s.log(r, err)
+		return &planView{Problem: newProblem(lang, err)}
+	}
+	p := &planView{Name: plan.Project.Name, Built: plan.Built}
+	if f.name != "" {
+		p.Name = f.name
+	}
+	ws := masu.Workspace{Project: plan.Project}
+	ws.Project.Environment.Base = plan.Base
+	p.Facts = facts(lang, ws)
+	want := plan.Project.Want
+	if f.gpus > 0 {
+		want.Count = f.gpus
+	}
+	if want.Count > 0 {
+		p.Facts = append(p.Facts, fact{"GPU", strconv.Itoa(want.Count)})
+	}
+	for _, n := range append(plan.Project.Notes, plan.Notes...) {
+		p.Notes = append(p.Notes, text.Strings(lang, n.Code, n.Args))
+	}
+	return p
+}
+
+// preview answers the page's script with the plan for what is filled in now.
+func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f, err := readNewForm(v.actor.Home, r.PostForm)
+	if err != nil {
+		return err
+	}
+	choices, err := v.service.Choices(r.Context())
+	if err != nil {
+		return err
+	}
+	part, err := s.looks.render(s.lang(r, v), "plan", s.planFor(r, v, f, choices))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(part) // it may have gone already
+	return nil
+}
+
+// create writes down what was chosen and starts it.
+func (s *Server) create(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f, err := readNewForm(v.actor.Home, r.PostForm)
+	if err != nil {
+		return err
+	}
+	ws, err := s.createFrom(r, v, f)
+	if err != nil {
+		s.log(r, err)
+		return s.showNew(w, r, v, status(err), f, newProblem(s.lang(r, v), err))
+	}
+	http.Redirect(w, r, pageOf(ws), http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) createFrom(r *http.Request, v *visit, f newForm) (masu.Workspace, error) {
+	choices, err := v.service.Choices(r.Context())
+	if err != nil {
+		return masu.Workspace{}, err
+	}
+	yaml, written, err := s.yaml(r, v, f, choices)
+	if err != nil {
+		return masu.Workspace{}, err
+	}
+	if written {
+		old, err := v.service.ProjectFile(r.Context(), f.dir)
+		if err == nil && digest(old) != f.was {
+			err = masu.E(masu.Conflict, "project_changed", f.dir)
+		}
+		if err == nil {
+			err = v.service.WriteProjectFile(r.Context(), f.dir, old, yaml)
+		}
+		if err != nil {
+			return masu.Workspace{}, err
+		}
+	}
+	up := masu.UpRequest{Dir: f.dir, Name: f.name}
+	if f.gpus > 0 {
+		up.Want = &masu.Want{Count: f.gpus}
+	}
+	return v.service.Up(r.Context(), up)
+}
+
+// pageOf is the page of a workspace that was just asked for; it says so where
+// what runs is not what the folder asks for.
+func pageOf(ws masu.Workspace) string {
+	to := "/w/" + url.PathEscape(ws.Name)
+	for _, n := range ws.Project.Notes {
+		if n.Code == "restart_needed" {
+			to += "?changed=1"
+		}
+	}
+	return to
+}
+
+// makeFolder makes a folder in the one that is shown, and goes there.
+func (s *Server) makeFolder(w http.ResponseWriter, r *http.Request, v *visit) error {
+	in := folder(v.actor.Home, r.PostForm.Get("dir"))
+	name := strings.TrimSpace(r.PostForm.Get("name"))
+	if name == "" || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
+		return s.showNew(w, r, v, http.StatusBadRequest, newForm{dir: in}, newProblem(s.lang(r, v), masu.E(masu.Invalid, "folder_name", name)))
+	}
+	dir := path.Join(in, name)
+	if err := v.service.MakeFolder(r.Context(), dir); err != nil {
+		s.log(r, err)
+		return s.showNew(w, r, v, status(err), newForm{dir: in}, newProblem(s.lang(r, v), err))
+	}
+	http.Redirect(w, r, newPath(dir), http.StatusSeeOther)
+	return nil
+}
