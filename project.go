@@ -82,15 +82,24 @@ type Listing struct {
 // ListingMost bounds a Listing.
 const ListingMost = 500
 
-var (
-	workspaceName = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
-	appName       = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
-)
+var workspaceName = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
 // ValidWorkspaceName tells whether s may name a workspace: 1 to 30 lower-case
 // letters, digits and single hyphens, beginning with a letter. It is part of a
 // host name, which is why folders may have Japanese names and workspaces not.
 func ValidWorkspaceName(s string) bool { return len(s) <= 30 && workspaceName.MatchString(s) }
 
-// ValidAppName tells whether s may name an app.
-func ValidAppName(s string) bool { return appName.MatchString(s) }
+// ValidAppName tells whether s may name an app: 1 to 20 lower-case letters and
+// digits, beginning with a letter. It is asked for every request to an app, so
+// it is no regular expression.
+func ValidAppName(s string) bool {
+	if s == "" || len(s) > 20 || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}

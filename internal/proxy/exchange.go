@@ -36,7 +36,7 @@ var errAskAgain = errors.New("proxy: a kept connection was closed")
 // through uses one connection for one request. It is kept if both sides have
 // said all that they announced.
 func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *upstream) error {
-	release := watch(r.Context(), t.Done, func() {
+	release := watch(r.Context(), t, func() {
 		_ = u.conn.Close()
 		_ = http.NewResponseController(w).SetWriteDeadline(past) // also one that does not read
 	})
@@ -88,24 +88,23 @@ func unanswered(u *upstream, watched bool, err error) error {
 
 var past = time.Unix(1, 0)
 
-// watch cuts when ctx or done ends, unless release is called before. Release
-// tells whether nothing was cut.
-func watch(ctx context.Context, done <-chan struct{}, cut func()) (release func() bool) {
+// watch cuts when the request or the session ends, unless release is called
+// before. Release tells whether nothing was cut.
+func watch(ctx context.Context, t Target, cut func()) (release func() bool) {
 	var over atomic.Bool
-	free := make(chan struct{})
-	go func() {
-		select {
-		case <-ctx.Done():
-		case <-done:
-		case <-free:
-			return
-		}
+	once := func() {
 		if over.CompareAndSwap(false, true) {
 			cut()
 		}
-	}()
+	}
+	stop := context.AfterFunc(ctx, once)
+	forget := func() bool { return true }
+	if t.OnEnd != nil {
+		forget = t.OnEnd(once)
+	}
 	return func() bool {
-		close(free)
+		stop()
+		forget()
 		return over.CompareAndSwap(false, true)
 	}
 }

@@ -26,7 +26,9 @@ type Target struct {
 	Key    string // of the app: requests with an equal key may share connections
 	Origin string // the app's exact origin: "http://thesis--alice.localhost:8888"
 	User   masu.Username
-	Done   <-chan struct{} // closed when the session has ended; what it still has going ends with it; nil means never
+	// OnEnd has f called when the session ends, until stop is called: what it
+	// still has going ends with it. nil means that it never ends.
+	OnEnd func(f func()) (stop func() bool)
 }
 
 // Config is what a Proxy needs.

@@ -21,12 +21,13 @@ import (
 // rig is a proxy in front of one app, both on real sockets.
 type rig struct {
 	*httptest.Server
-	origin string
-	asked  atomic.Int32  // how often Authorize was
-	dialed atomic.Int32  // how often the app was
-	done   chan struct{} // the session's end
-	app    string        // address
-	deny   error         // what Authorize says
+	origin  string
+	asked   atomic.Int32 // how often Authorize was
+	dialed  atomic.Int32 // how often the app was
+	session context.Context
+	end     context.CancelFunc // of the session
+	app     string             // address
+	deny    error              // what Authorize says
 }
 
 func newRig(t testing.TB, app http.Handler) *rig {
@@ -38,11 +39,12 @@ func newRig(t testing.TB, app http.Handler) *rig {
 
 func rigTo(t testing.TB, app string) *rig {
 	t.Helper()
-	r := &rig{app: app, done: make(chan struct{})}
+	r := &rig{app: app}
+	r.session, r.end = context.WithCancel(context.Background())
 	p, err := New(Config{
 		Authorize: func(*http.Request) (Target, error) {
 			r.asked.Add(1)
-			return Target{Key: "app", Origin: r.origin, User: "alice", Done: r.done, Dial: r.dial}, r.deny
+			return Target{Key: "app", Origin: r.origin, User: "alice", OnEnd: func(f func()) func() bool { return context.AfterFunc(r.session, f) }, Dial: r.dial}, r.deny
 		},
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
 			status := map[masu.Kind]int{masu.Invalid: 400, masu.Denied: 403, masu.NotFound: 404, masu.Unreachable: 502}[masu.KindOf(err)]

@@ -301,7 +301,7 @@ func TestSessionEnds(t *testing.T) {
 		}))
 		_, br := r.raw(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-here
-		close(r.done)
+		r.end()
 		<-gone
 		if path == "/silent" {
 			if b, _ := io.ReadAll(br); len(b) > 0 {

@@ -24,7 +24,7 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, t Target) error 
 	}
 	defer conn.Close()
 	u := newUpstream(conn, t.Key)
-	release := watch(r.Context(), t.Done, func() { _ = conn.Close() })
+	release := watch(r.Context(), t, func() { _ = conn.Close() })
 	_, err = conn.Write(p.writeHead(nil, r, true))
 	var resp *http.Response
 	if err == nil {
@@ -51,7 +51,7 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, t Target) error 
 		return err
 	}
 	defer client.Close()
-	release = watch(r.Context(), t.Done, func() { _ = conn.Close(); _ = client.Close() })
+	release = watch(r.Context(), t, func() { _ = conn.Close(); _ = client.Close() })
 	defer release()
 	if err := p.switching(client, resp, u.br); err != nil {
 		return nil // the browser has gone

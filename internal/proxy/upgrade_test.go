@@ -128,7 +128,7 @@ func TestSocketsEnd(t *testing.T) {
 	for name, end := range map[string]func(r *rig, c *websocket.Conn, app context.CancelFunc){
 		"the browser": func(_ *rig, c *websocket.Conn, _ context.CancelFunc) { c.CloseNow() },
 		"the app":     func(_ *rig, _ *websocket.Conn, app context.CancelFunc) { app() },
-		"the session": func(r *rig, _ *websocket.Conn, _ context.CancelFunc) { close(r.done) },
+		"the session": func(r *rig, _ *websocket.Conn, _ context.CancelFunc) { r.end() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := runtime.NumGoroutine()

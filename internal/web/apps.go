@@ -138,43 +138,44 @@ func (s *Server) authorize(r *http.Request) (proxy.Target, error) {
 	key := s.seen.key(c.Value, at)
 	t, ok := s.seen.get(key)
 	if !ok {
-		if t, err = s.target(r.Context(), c.Value, at); err != nil {
+		var ended <-chan struct{}
+		if t, ended, err = s.target(r.Context(), c.Value, at); err != nil {
 			return t, err
 		}
-		s.seen.put(key, t)
+		s.seen.put(key, t, ended)
 	}
 	t.Origin = origin
 	return t, nil
 }
 
 // target finds what a cookie opens: one workspace, of the member that it belongs to.
-func (s *Server) target(ctx context.Context, secret string, at place) (proxy.Target, error) {
+func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.Target, ended <-chan struct{}, err error) {
 	u, session, err := s.cfg.Gate.BySession(ctx, secret)
 	if err != nil || session.For == "" {
-		return proxy.Target{}, masu.E(masu.Denied, "signin_needed")
+		return t, nil, masu.E(masu.Denied, "signin_needed")
 	}
 	root := session.Parent // what a sign-out ends
 	if root == "" {
 		root = session.Hash
 	}
-	done := s.live.done(root)
+	life := s.live.of(root)
 	service := s.cfg.As(masu.Actor{User: u, Door: masu.DoorWeb})
 	ws, err := service.Workspace(ctx, string(session.For))
 	if err != nil || ws.Label != at.label {
-		return proxy.Target{}, masu.E(masu.NotFound, "no_workspace", at.label) // another workspace's cookie opens nothing here
+		return t, nil, masu.E(masu.NotFound, "no_workspace", at.label) // another workspace's cookie opens nothing here
 	}
 	if ws.Phase != masu.Running {
-		return proxy.Target{}, masu.E(masu.Conflict, "not_running", ws.Name)
+		return t, nil, masu.E(masu.Conflict, "not_running", ws.Name)
 	}
 	app, ok := ws.App(at.app)
 	if !ok {
-		return proxy.Target{}, masu.E(masu.NotFound, "no_app", at.app)
+		return t, nil, masu.E(masu.NotFound, "no_app", at.app)
 	}
 	return proxy.Target{
 		Dial: func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
 		Key:  string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
-		User: u.Name, Done: done,
-	}, nil
+		User: u.Name, OnEnd: life.onEnd,
+	}, life.done, nil
 }
 
 // waitView is shown at an app's origin while the app does not answer.

@@ -14,28 +14,36 @@ import (
 // live knows what hangs on each session. It grows with the sessions that were
 // used since the daemon started, by some bytes each.
 type live struct {
-	mu   sync.Mutex
-	ends map[string]chan struct{} // by the session's hash
+	mu    sync.Mutex
+	lives map[string]life // by the session's hash
 }
 
-// done gives a channel that is closed when the session ends.
-func (l *live) done(hash string) <-chan struct{} {
+// life is how long a session lasts.
+type life struct {
+	done  <-chan struct{}
+	onEnd func(f func()) (stop func() bool)
+	end   context.CancelFunc
+}
+
+// of gives the life of a session.
+func (l *live) of(hash string) life {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c, ok := l.ends[hash]
-	if !ok {
-		c = make(chan struct{})
-		l.ends[hash] = c
+	if known, ok := l.lives[hash]; ok {
+		return known
 	}
-	return c
+	ctx, end := context.WithCancel(context.Background())
+	born := life{ctx.Done(), func(f func()) func() bool { return context.AfterFunc(ctx, f) }, end}
+	l.lives[hash] = born
+	return born
 }
 
 func (l *live) end(hash string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c, ok := l.ends[hash]; ok {
-		close(c)
-		delete(l.ends, hash)
+	if known, ok := l.lives[hash]; ok {
+		known.end()
+		delete(l.lives, hash)
 	}
 }
 
@@ -45,15 +53,8 @@ const streamLife = 30 * time.Minute
 // whileSignedIn gives a context that ends with the session, the request, or a stream's life.
 func (s *Server) whileSignedIn(r *http.Request, v *visit) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), streamLife)
-	done := s.live.done(v.session.Hash)
-	go func() {
-		select {
-		case <-done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	forget := s.live.of(v.session.Hash).onEnd(cancel)
+	return ctx, func() { forget(); cancel() }
 }
 
 // seen remembers for a moment who was let through to which app. A page of
@@ -67,6 +68,7 @@ type seen struct {
 
 type sight struct {
 	target proxy.Target
+	ended  <-chan struct{}
 	until  time.Time
 }
 
@@ -89,19 +91,19 @@ func (s *seen) get(key string) (proxy.Target, bool) {
 		return proxy.Target{}, false
 	}
 	select {
-	case <-g.target.Done:
+	case <-g.ended:
 		return proxy.Target{}, false
 	default:
 		return g.target, true
 	}
 }
 
-func (s *seen) put(key string, t proxy.Target) {
+func (s *seen) put(key string, t proxy.Target, ended <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if len(s.sights) >= sightMost {
 		maps.DeleteFunc(s.sights, func(_ string, g sight) bool { return now.After(g.until) })
 	}
-	s.sights[key] = sight{t, now.Add(sightFor)}
+	s.sights[key] = sight{t, ended, now.Add(sightFor)}
 }

@@ -55,7 +55,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("web: a part of Config is missing")
 	}
 	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}),
-		live: live{ends: map[string]chan struct{}{}}, seen: seen{sights: map[string]sight{}}}
+		live: live{lives: map[string]life{}}, seen: seen{sights: map[string]sight{}}}
 	var err error
 	if s.looks, err = newLooks(); err != nil {
 		return nil, err

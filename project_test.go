@@ -1,0 +1,22 @@
+package masu
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		workspace bool
+		app       bool
+	}{
+		{"a", true, true}, {"p8889", true, true}, {"jupyter", true, true}, {"a-b", true, false}, {"a--b", false, false}, {"a-", false, false},
+		{"", false, false}, {"A", false, false}, {"1a", false, false}, {"-a", false, false}, {"a.b", false, false}, {"研究", false, false}, {"a\n", false, false},
+		{"a" + strings.Repeat("b", 19), true, true}, {"a" + strings.Repeat("b", 20), true, false}, {"a" + strings.Repeat("b", 30), false, false},
+	} {
+		if ValidWorkspaceName(c.name) != c.workspace || ValidAppName(c.name) != c.app {
+			t.Errorf("%q: workspace %v, app %v", c.name, ValidWorkspaceName(c.name), ValidAppName(c.name))
+		}
+	}
+}
