@@ -3,15 +3,18 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // agentCopy puts a copy of this very program below the state folder, under its
 // digest, and gives its path. Boxes run that copy as their first process, so an
-// upgrade of masu never touches a box that runs.
+// upgrade of masu never touches a box that runs. Copies of other programs go:
+// a box that runs keeps its own, and one that does not is made anew at its start.
 func agentCopy(state string) (string, error) {
 	self, err := os.Open("/proc/self/exe") // what runs, even if its file was replaced meanwhile
 	if err != nil {
@@ -25,6 +28,9 @@ func agentCopy(state string) (string, error) {
 	digest := hex.EncodeToString(sum.Sum(nil))
 	dir := filepath.Join(state, "agent", digest[:16])
 	path := filepath.Join(dir, "masu")
+	if err := removeOthers(filepath.Dir(dir), filepath.Base(dir)); err != nil {
+		return "", fmt.Errorf("agent copy: %w", err)
+	}
 	if same(path, digest) {
 		return path, nil
 	}
@@ -38,6 +44,20 @@ func agentCopy(state string) (string, error) {
 		return "", fmt.Errorf("agent copy: %w", err)
 	}
 	return path, nil
+}
+
+// removeOthers empties a folder but for one entry.
+func removeOthers(dir, keep string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Name() != keep {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // same tells whether the file is there and whole.

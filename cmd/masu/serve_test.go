@@ -120,3 +120,27 @@ func TestOpenState(t *testing.T) {
 		t.Errorf("a link: %v", err)
 	}
 }
+
+// One copy of the program is kept for boxes: that of the daemon that runs.
+func TestAgentCopy(t *testing.T) {
+	state := t.TempDir()
+	old := filepath.Join(state, "agent", "0123456789abcdef")
+	if err := os.MkdirAll(old, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for range 2 {
+		path, err := agentCopy(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	info, err := os.Stat(paths[0])
+	if err != nil || info.Mode() != 0o755 || paths[0] != paths[1] {
+		t.Errorf("%v, %v, %v", paths, info, err)
+	}
+	if _, err := os.Stat(old); err == nil {
+		t.Error("the copy of another program is still there")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -184,10 +185,19 @@ func (a *app) projectDir(dir string, create bool) (string, error) {
 	if err != nil {
 		return "", masu.E(masu.NotFound, "cwd_gone").Because(err)
 	}
-	if abs != "/" && abs != filepath.Clean(a.home()) {
+	// The daemon follows no links, for it must not be led astray; here the
+	// member's own shell has been led already, and knows where to.
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	home := filepath.Clean(a.home())
+	if real, err := filepath.EvalSymlinks(home); err == nil {
+		home = real
+	}
+	if abs != "/" && abs != home {
 		return abs, nil
 	}
-	work := filepath.Join(a.home(), "work")
+	work := filepath.Join(home, "work")
 	if _, err := os.Stat(work); errors.Is(err, os.ErrNotExist) && create {
 		if err := a.makeWork(work); err != nil {
 			return "", masu.E(masu.Denied, "work_not_made", work).Because(err)
@@ -221,7 +231,7 @@ func (a *app) makeWork(path string) error {
 func (a *app) connectOrStart(ctx context.Context, yes bool) (service, error) {
 	s, err := a.connect(ctx)
 	if err == nil {
-		return s, nil
+		return s, a.awaken(ctx, s, yes)
 	}
 	if masu.CodeOf(err) != "no_daemon" {
 		return nil, err
@@ -230,6 +240,15 @@ func (a *app) connectOrStart(ctx context.Context, yes bool) (service, error) {
 		return nil, err
 	}
 	return a.startDaemon(ctx)
+}
+
+// awaken mends the machine where the daemon runs but its engine does not answer.
+func (a *app) awaken(ctx context.Context, s service, yes bool) error {
+	hello, err := s.Whoami(ctx)
+	if err != nil || !slices.ContainsFunc(hello.Notes, func(n masu.Note) bool { return n.Code == "engine_away" }) {
+		return err
+	}
+	return a.prepare(ctx, yes)
 }
 
 // parseWant reads --gpus: "1", "all", "none", or "count=1,memory=24GiB,model=A100,share=8GiB".

@@ -54,12 +54,13 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 // named finds a workspace of the member by its name, or by the label that its
-// own origin has: that of another member must not lead to one's own.
+// own origin has: that of another member must not lead to one's own. Admins
+// find everybody's by its label.
 func (s *Server) named(ctx context.Context, v *visit, name string) (masu.Workspace, error) {
 	if !strings.Contains(name, "--") {
 		return v.service.Workspace(ctx, name)
 	}
-	list, err := v.service.Workspaces(ctx, false)
+	list, err := v.service.Workspaces(ctx, v.actor.Admin)
 	for _, ws := range list {
 		if ws.Label == name {
 			return ws, nil
