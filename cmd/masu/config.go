@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/lab"
 )
 
 // mostConfig bounds the size of a configuration file.
@@ -27,6 +28,10 @@ type fileConfig struct {
 	Engine    string    `yaml:"engine"`
 	Admins    string    `yaml:"admins"`
 	Site      masu.Site `yaml:"site"`
+	Egress    struct {
+		LAN *bool `yaml:"lan"` // may boxes reach the private networks around the host?
+	} `yaml:"egress"`
+	Policy policyConfig `yaml:"policy"`
 }
 
 // configPath is where the configuration file of this user's daemon is looked for.
@@ -61,6 +66,9 @@ func readConfig(path string) (fileConfig, error) {
 		return c, nil // which the parser calls "no document"
 	}
 	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
+		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+	}
+	if _, err := c.Policy.policy(lab.Policy{}); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
 	}
 	return c, nil
@@ -100,5 +108,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)
 	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
-	o.site = c.Site
+	o.site, o.policy = c.Site, c.Policy
+	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

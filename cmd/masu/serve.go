@@ -32,6 +32,8 @@ type serveOptions struct {
 	port        int
 	first, last int // of appPorts
 	site        masu.Site
+	noLAN       bool // boxes stay out of the private networks around the host
+	policy      policyConfig
 }
 
 func (a *app) serveCommand() *cobra.Command {

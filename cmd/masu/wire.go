@@ -111,7 +111,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 		return nil, err
 	}
 	runDir := filepath.Dir(o.socket)
-	machine, err := host.New(host.Config{Root: !personal(), RunDir: runDir, AdminGroups: strings.Split(o.admins, ","), Site: o.site, Log: log})
+	machine, err := host.New(host.Config{Root: !personal(), RunDir: runDir, AdminGroups: strings.Split(o.admins, ","), NoLAN: o.noLAN, Site: o.site, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +133,14 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	policy, err := o.policy.policy(lab.DefaultPolicy(p.facts.machine()))
+	if err != nil {
+		return nil, err
+	}
 	p.lab, err = lab.New(lab.Config{
 		Store: store, Runtime: runtime, Inventory: gpus, Accounts: machine, Folders: machine, Origins: origins, Bases: machine.Bases(),
-		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Host: p.facts.host,
-		Site: o.site, CAs: authorities(o.site), Policy: lab.DefaultPolicy(p.facts.machine()),
+		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Host: p.facts.host, Room: roomAt, State: o.state,
+		Site: o.site, CAs: authorities(o.site), Policy: policy,
 		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(), Log: log,
 	})
 	if err != nil {

@@ -28,6 +28,9 @@ func (r *Runtime) Build(ctx context.Context, b masu.BuildRequest, progress func(
 	if progress == nil {
 		progress = func(masu.Progress) {}
 	}
+	if err := r.cfg.Host.BoundBuilds(); err != nil {
+		r.cfg.Log.Warn("builds have no limits", "error", err)
+	}
 	src := newContext(b.Files)
 	steps := newSteps(progress)
 	id, words, err := r.build(ctx, src, b, steps)

@@ -48,6 +48,10 @@ type Host interface {
 	// Unstage unmounts what Stage mounted and removes the empty folder; it
 	// succeeds when nothing is there.
 	Unstage(at string) error
+	// Fence keeps what comes from a bridge away from the host's own services.
+	Fence(ctx context.Context, bridge string) error
+	// BoundBuilds keeps what builds run from taking the whole host.
+	BoundBuilds() error
 	// Dial connects to a port on the loopback of the process's network
 	// namespace; verify is the container ID that must stand in its cgroup.
 	Dial(ctx context.Context, pid int, verify string, port int) (net.Conn, error)

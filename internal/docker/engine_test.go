@@ -106,6 +106,13 @@ func openEngine(t *testing.T, change func(*Config)) *Runtime {
 		if _, err := rt.api.NetworkRemove(ctx, networkName(cfg.Lab), client.NetworkRemoveOptions{}); err != nil && !isNotFound(err) {
 			t.Errorf("remove the network: %v", err)
 		}
+		if h, ok := cfg.Host.(interface {
+			Unfence(ctx context.Context, bridge string) error
+		}); ok {
+			if err := h.Unfence(ctx, bridgeName(cfg.Lab)); err != nil {
+				t.Errorf("take the fence away: %v", err)
+			}
+		}
 		if left, err := filepath.Glob(filepath.Join(cfg.RunDir, "*", "*")); err != nil || len(left) > 0 {
 			t.Errorf("left in RunDir: %v, %v", left, err)
 		}

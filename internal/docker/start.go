@@ -52,6 +52,9 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 	if err := r.ensureNetwork(ctx); err != nil {
 		return err
 	}
+	if err := r.cfg.Host.Fence(ctx, bridgeName(r.cfg.Lab)); err != nil {
+		r.cfg.Log.Warn("boxes can reach the host's own services", "error", err) // doctor tells the admin
+	}
 	if old != nil && old.State.Running {
 		// Its folders are staged where the new ones will be.
 		if err := r.stop(ctx, old.ID, replaceGrace); err != nil {

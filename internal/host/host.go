@@ -28,6 +28,8 @@ type Config struct {
 	// AdminGroups are the groups of the host whose members administer the lab;
 	// nil means sudo, wheel and masu-admin.
 	AdminGroups []string
+	// NoLAN keeps boxes from the private networks around the host.
+	NoLAN bool
 	// Site has the mirror and the proxy that base images are made with.
 	Site masu.Site
 	Log  *slog.Logger
@@ -41,6 +43,9 @@ type Host struct {
 
 	mu    sync.Mutex
 	asked map[string]answer // what getent said lately
+
+	fenceMu sync.Mutex
+	fenced  map[string]string // the rules in force, by bridge
 }
 
 var (
@@ -63,7 +68,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.AdminGroups == nil {
 		cfg.AdminGroups = []string{"sudo", "wheel", "masu-admin"}
 	}
-	h := &Host{cfg: cfg, etc: "/etc", homeNet: -1, asked: map[string]answer{}}
+	h := &Host{cfg: cfg, etc: "/etc", homeNet: -1, asked: map[string]answer{}, fenced: map[string]string{}}
 	if cfg.Root {
 		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {

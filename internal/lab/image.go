@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"testing/fstest"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/recipe"
@@ -80,7 +83,7 @@ func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress
 		files[f.Path] = &fstest.MapFile{Data: []byte(f.Text), Mode: fileMode(f)}
 	}
 	out.Built = true
-	out.ID, err = l.build(ctx, masu.BuildRequest{Ref: r.Ref, Files: files, Dockerfile: "Dockerfile", Args: r.Args, Labels: r.Labels, NoCache: wish.noCache}, tell)
+	out.ID, err = l.build(ctx, wish.owner.Name, masu.BuildRequest{Ref: r.Ref, Files: files, Dockerfile: "Dockerfile", Args: r.Args, Labels: r.Labels, NoCache: wish.noCache}, tell)
 	return out, err
 }
 
@@ -132,7 +135,7 @@ func (l *Lab) makeBase(ctx context.Context, ref masu.ImageRef, tell func(masu.Pr
 
 // build makes an image once, however many wait for it. It goes on while any of
 // them does... and ends with the one who began it; the others then begin anew.
-func (l *Lab) build(ctx context.Context, r masu.BuildRequest, tell func(masu.Progress)) (string, error) {
+func (l *Lab) build(ctx context.Context, owner masu.Username, r masu.BuildRequest, tell func(masu.Progress)) (string, error) {
 	for {
 		l.mu.Lock()
 		m := l.making[r.Ref]
@@ -140,7 +143,7 @@ func (l *Lab) build(ctx context.Context, r masu.BuildRequest, tell func(masu.Pro
 			m = &making{done: make(chan struct{}), says: newJournal()}
 			l.making[r.Ref] = m
 			l.mu.Unlock()
-			return l.buildOnce(ctx, r, m, tell)
+			return l.buildOnce(ctx, owner, r, m, tell)
 		}
 		l.mu.Unlock()
 		for p, err := range m.says.read(ctx) {
@@ -156,7 +159,8 @@ func (l *Lab) build(ctx context.Context, r masu.BuildRequest, tell func(masu.Pro
 	}
 }
 
-func (l *Lab) buildOnce(ctx context.Context, r masu.BuildRequest, m *making, tell func(masu.Progress)) (string, error) {
+func (l *Lab) buildOnce(ctx context.Context, owner masu.Username, r masu.BuildRequest, m *making, tell func(masu.Progress)) (string, error) {
+	both := func(p masu.Progress) { m.says.tell(p); tell(p) }
 	defer func() {
 		l.mu.Lock()
 		delete(l.making, r.Ref)
@@ -164,15 +168,48 @@ func (l *Lab) buildOnce(ctx context.Context, r masu.BuildRequest, m *making, tel
 		m.says.close()
 		close(m.done)
 	}()
-	if m.err = l.builds.Acquire(ctx, 1); m.err != nil {
-		return "", m.err
+	for _, turn := range []*semaphore.Weighted{l.builder(owner), l.builds} {
+		if !turn.TryAcquire(1) {
+			both(masu.Progress{At: time.Now(), Code: "build_waits"})
+			if m.err = turn.Acquire(ctx, 1); m.err != nil {
+				return "", m.err
+			}
+		}
+		defer turn.Release(1)
 	}
-	defer l.builds.Release(1)
-	m.id, m.err = l.cfg.Runtime.Build(ctx, r, func(p masu.Progress) { m.says.tell(p); tell(p) })
+	m.id, m.err = l.buildWithin(ctx, r, both)
 	if ctx.Err() != nil {
 		m.err = ctx.Err()
 	}
 	return m.id, m.err
+}
+
+// buildWithin ends a build that takes too long.
+func (l *Lab) buildWithin(ctx context.Context, r masu.BuildRequest, tell func(masu.Progress)) (string, error) {
+	limit := l.cfg.Policy.BuildWithin
+	if limit <= 0 {
+		return l.cfg.Runtime.Build(ctx, r, tell)
+	}
+	long := masu.E(masu.Full, "build_too_long", limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, long)
+	defer cancel()
+	id, err := l.cfg.Runtime.Build(ctx, r, tell)
+	if err != nil && errors.Is(context.Cause(ctx), long) {
+		err = long
+	}
+	return id, err
+}
+
+// builder is how many builds of one member may run.
+func (l *Lab) builder(owner masu.Username) *semaphore.Weighted {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.builders[owner]
+	if s == nil {
+		s = semaphore.NewWeighted(int64(max(1, l.cfg.Policy.BuildsPerMember)))
+		l.builders[owner] = s
+	}
+	return s
 }
 
 // ownImage builds a member's own Dockerfile; masu's recipe then builds on it.
@@ -198,7 +235,7 @@ func (l *Lab) ownImage(ctx context.Context, wish imageWish, tell func(masu.Progr
 	if d, ok := files.(interface{ Digest() string }); ok && d.Digest() != env.Digest {
 		return "", masu.E(masu.Conflict, "project_changed", wish.project.Dir)
 	}
-	_, err = l.build(ctx, masu.BuildRequest{Ref: ref, Files: files, Dockerfile: env.Dockerfile, Target: env.Target, Args: env.BuildArgs,
+	_, err = l.build(ctx, wish.owner.Name, masu.BuildRequest{Ref: ref, Files: files, Dockerfile: env.Dockerfile, Target: env.Target, Args: env.BuildArgs,
 		Labels: map[string]string{"masu.environment": env.Key()}, NoCache: wish.noCache}, tell)
 	return ref, err
 }

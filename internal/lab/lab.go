@@ -30,6 +30,8 @@ type Config struct {
 	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
 	NameFor func(dir string) string
 	Host    func(ctx context.Context) masu.Host
+	Room    func(path string) (free masu.Bytes, err error) // on the file system of a path; nil means plenty
+	State   string                                         // the folder of masu's own records
 
 	Site     masu.Site
 	CAs      []masu.File
@@ -59,8 +61,9 @@ type Lab struct {
 	watched  map[masu.WorkspaceID]context.CancelFunc
 	runs     map[masu.WorkspaceID]bool // boxes of runs that are being waited for
 	making   map[masu.ImageRef]*making
-	freed    chan struct{} // closed and replaced when GPUs come back
-	away     error         // why the engine does not answer; nil when it does
+	builders map[masu.Username]*semaphore.Weighted // each member's own builds
+	freed    chan struct{}                         // closed and replaced when GPUs come back
+	away     error                                 // why the engine does not answer; nil when it does
 }
 
 // New checks that nothing is missing. It reads the lab's identity from the store.
@@ -74,7 +77,7 @@ func New(c Config) (*Lab, error) {
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
-		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, freed: make(chan struct{}),
+		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, freed: make(chan struct{}),
 	}
 	l.gate = newGate(l)
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {

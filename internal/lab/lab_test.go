@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type world struct {
 	gpus    []masu.GPU
 	project func(dir string) masu.Project // what a folder asks for
 	lab     *Lab                          // the newest
+	room    func(string) (masu.Bytes, error)
+	policy  func(*Policy)
 }
 
 func newWorld(t *testing.T) *world {
@@ -37,7 +40,12 @@ func newWorld(t *testing.T) *world {
 // daemon starts a lab on the world; stop ends it as its death would.
 func (w *world) daemon() (l *Lab, stop func()) {
 	w.t.Helper()
+	policy := DefaultPolicy(masu.Host{CPUs: 2})
+	if w.policy != nil {
+		w.policy(&policy)
+	}
 	l, err := New(Config{
+		Room: w.room, State: "/state",
 		Store: w.store, Runtime: w.runtime, Inventory: w, Accounts: accounts{}, Folders: folders{}, Origins: origins{},
 		Read: func(f masu.Folder, preset string) (masu.Project, error) {
 			p := w.project(f.Dir())
@@ -55,7 +63,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		},
 		NameFor: func(string) string { return "work" },
 		Host:    func(context.Context) masu.Host { return masu.Host{CPUs: 2, Memory: 8 * masu.GiB, Arch: "amd64"} },
-		Policy:  DefaultPolicy(masu.Host{CPUs: 2}), Version: "test", HostName: "host", Log: slog.New(slog.DiscardHandler),
+		Policy:  policy, Version: "test", HostName: "host", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -419,3 +427,110 @@ func TestLinksAndSessions(t *testing.T) {
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// TestNearlyFullDisk: nothing new begins, everything that runs or ends goes on,
+// and with room again so do starts.
+func TestNearlyFullDisk(t *testing.T) {
+	w := newWorld(t)
+	var free atomic.Int64
+	free.Store(int64(100 * masu.GiB))
+	w.room = func(path string) (masu.Bytes, error) { return masu.Bytes(free.Load()), nil }
+	l, stop := w.daemon()
+	defer stop()
+	s := l.As(actor("alice"))
+	dir := t.TempDir()
+	up := masu.UpRequest{Dir: dir, Name: "work"}
+	if _, err := s.Up(t.Context(), up); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, s, "work")
+	free.Store(int64(masu.MiB))
+	if ws, err := s.Up(t.Context(), up); err != nil || ws.Phase != masu.Running {
+		t.Errorf("what runs was refused: %+v, %v", ws, err)
+	}
+	_, upErr := s.Up(t.Context(), masu.UpRequest{Dir: t.TempDir(), Name: "other"})
+	_, runErr := s.Run(t.Context(), masu.RunRequest{Dir: dir, Exec: masu.Exec{Argv: []string{"true"}}}, func(masu.Progress) {})
+	_, buildErr := s.Build(t.Context(), masu.BuildWish{Dir: dir}, func(masu.Progress) {})
+	for what, err := range map[string]error{"up": upErr, "run": runErr, "build": buildErr} {
+		if masu.KindOf(err) != masu.Full || masu.CodeOf(err) != "disk_low" || !strings.Contains(err.Error(), "/state") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if all := w.workspaces(); len(all) != 1 {
+		t.Errorf("the refused one was written down: %+v", all)
+	}
+	if _, err := s.Stop(t.Context(), "work"); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := s.Remove(t.Context(), "work"); err != nil {
+		t.Errorf("rm: %v", err)
+	}
+	free.Store(int64(100 * masu.GiB))
+	if _, err := s.Up(t.Context(), up); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	settled(t, s, "work")
+}
+
+// TestOneBuildEach: a member's second build waits for the first and says so;
+// another member's does not. One that lasts too long is ended, and says why.
+func TestOneBuildEach(t *testing.T) {
+	w := newWorld(t)
+	w.project = func(dir string) masu.Project {
+		return masu.Project{Environment: masu.Environment{Preset: "python", Apt: []string{filepath.Base(dir)}}} // none is like another
+	}
+	w.policy = func(p *Policy) { p.BuildsAtOnce, p.BuildWithin = 2, time.Minute }
+	l, stop := w.daemon()
+	defer stop()
+	build := func(ctx context.Context, who masu.Username, n string) (said chan string, done chan error) {
+		said, done = make(chan string, 1000), make(chan error, 1)
+		dir := filepath.Join(t.TempDir(), n)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, err := l.As(actor(who)).Build(ctx, masu.BuildWish{Dir: dir}, func(p masu.Progress) {
+				select {
+				case said <- p.Code:
+				default:
+				}
+			})
+			close(said)
+			done <- err
+		}()
+		return said, done
+	}
+	release := w.runtime.BlockBuild()
+	_, first := build(t.Context(), "alice", "one")
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		n := len(l.making)
+		l.mu.Unlock()
+		if n == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the first does not begin")
+		}
+	}
+	waiting, second := build(t.Context(), "alice", "two")
+	for code := range waiting {
+		if code == "build_waits" {
+			break
+		}
+	}
+	release()
+	_, others := build(t.Context(), "bob", "three")
+	for what, done := range map[string]chan error{"first": first, "second": second, "another's": others} {
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+
+	l.cfg.Policy.BuildWithin = time.Millisecond
+	defer w.runtime.BlockBuild()()
+	_, long := build(t.Context(), "carol", "four")
+	if err := <-long; masu.KindOf(err) != masu.Full || masu.CodeOf(err) != "build_too_long" {
+		t.Errorf("a build without an end: %v", err)
+	}
+}

@@ -13,17 +13,22 @@ type Policy struct {
 	Limits              masu.Limits
 	WorkspacesPerMember int
 	BuildsAtOnce        int
+	BuildsPerMember     int
 	StartsAtOnce        int
+	BuildWithin         time.Duration // what takes longer is ended
 	Datasets            []masu.Mount
 	SessionFor          time.Duration
 	MinPassword         int
+	SpareState          masu.Bytes // nothing new starts when less is left for masu's own records,
+	SpareEngine         masu.Bytes // or for images and homes
 }
 
 // DefaultPolicy suits one member, or a group that trusts each other, on a host.
 func DefaultPolicy(h masu.Host) Policy {
 	return Policy{
 		Sudo: true, OwnDockerfile: true,
-		WorkspacesPerMember: 20, BuildsAtOnce: 2, StartsAtOnce: max(2, min(8, h.CPUs)),
+		WorkspacesPerMember: 20, BuildsAtOnce: 2, BuildsPerMember: 1, StartsAtOnce: max(2, min(8, h.CPUs)),
+		BuildWithin: 2 * time.Hour, SpareState: 256 * masu.MiB, SpareEngine: 2 * masu.GiB,
 		SessionFor: 7 * 24 * time.Hour, MinPassword: 8,
 	}
 }

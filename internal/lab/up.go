@@ -32,9 +32,10 @@ func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, e
 	if r.Want != nil {
 		p.Want = *r.Want
 	}
+	room := s.l.roomy(ctx)
 	for {
 		var op *operation
-		w, op, err = s.wish(ctx, p, r)
+		w, op, err = s.wish(ctx, p, r, room)
 		switch {
 		case errors.Is(err, errBusy): // with another wish, which this one replaces
 			if err := s.l.stopOperation(ctx, w.ID); err != nil {
@@ -92,8 +93,9 @@ func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder)
 
 // wish writes down what the member wants and claims the workspace for it, in
 // one step: nobody may find the wish without somebody who sees to it. No
-// operation means that nothing needs to be done.
-func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest) (w masu.Workspace, op *operation, err error) {
+// operation means that nothing needs to be done. With room something new is
+// refused for want of it.
+func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, room error) (w masu.Workspace, op *operation, err error) {
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.Workspaces()
 		if err != nil {
@@ -117,6 +119,9 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest) (w
 		}
 		if most := s.l.cfg.Policy.WorkspacesPerMember; w.CreatedAt.IsZero() && most > 0 && count(all, s.actor.Name) >= most {
 			return masu.E(masu.Full, "workspaces_full", most)
+		}
+		if room != nil {
+			return room
 		}
 		if op = s.l.claim(w.ID); op == nil {
 			return errBusy

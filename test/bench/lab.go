@@ -40,7 +40,11 @@ func newBench(ctx context.Context) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.daemon = exec.Command(bin, "serve", "--state", filepath.Join(dir, "state"), "--socket", b.socket, "--listen", b.listen)
+	config := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(config, []byte("policy: {workspaces_per_member: 0}\n"), 0o600); err != nil {
+		return nil, err
+	}
+	b.daemon = exec.Command(bin, "serve", "--config", config, "--state", filepath.Join(dir, "state"), "--socket", b.socket, "--listen", b.listen)
 	b.daemon.Stdout, b.daemon.Stderr = log, log
 	if err := b.daemon.Start(); err != nil {
 		return nil, err

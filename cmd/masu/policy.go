@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/lab"
+)
+
+// policyConfig is the house rules in the configuration file; what is left out stays as it is.
+type policyConfig struct {
+	Sudo                *bool             `yaml:"sudo"`
+	OwnDockerfile       *bool             `yaml:"own_dockerfile"`
+	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
+	BuildsAtOnce        *int              `yaml:"builds_at_once"`
+	BuildsPerMember     *int              `yaml:"builds_per_member"`
+	StartsAtOnce        *int              `yaml:"starts_at_once"`
+	BuildWithin         duration          `yaml:"build_within"`
+	SessionFor          duration          `yaml:"session_for"`
+	MinPassword         *int              `yaml:"min_password"`
+	CPUs                float64           `yaml:"cpus"`
+	Memory              bytesOf           `yaml:"memory"`
+	Shm                 bytesOf           `yaml:"shm"`
+	PIDs                int               `yaml:"pids"`
+	SpareState          bytesOf           `yaml:"spare_state"`
+	SpareEngine         bytesOf           `yaml:"spare_engine"`
+	Datasets            map[string]string `yaml:"datasets"` // name in ~/data → folder on the host
+}
+
+// duration is "30m", "2h" or "7d"; nil means not said.
+type duration string
+
+func (d duration) value() (time.Duration, error) {
+	if days, ok := strings.CutSuffix(string(d), "d"); ok {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(string(d))
+}
+
+// bytesOf is "24GiB"; "" means not said.
+type bytesOf string
+
+// policy gives the house rules: the defaults of this host with what the file says.
+func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
+	var errs error
+	wrong := func(key string, value any, want string) {
+		errs = errors.Join(errs, fmt.Errorf("policy.%s: %v: %s", key, value, want))
+	}
+	number := func(to *int, key string, n *int, least int) {
+		if n != nil {
+			if *to = *n; *n < least {
+				wrong(key, *n, fmt.Sprintf("≥ %d", least))
+			}
+		}
+	}
+	span := func(to *time.Duration, key string, d duration) {
+		if d == "" {
+			return
+		}
+		v, err := d.value()
+		if err != nil || v <= 0 {
+			wrong(key, d, "30m, 2h, 7d")
+		}
+		*to = v
+	}
+	room := func(to *masu.Bytes, key string, b bytesOf) {
+		if b == "" {
+			return
+		}
+		v, ok := size(string(b))
+		if !ok && b != "0" {
+			wrong(key, b, "500MiB, 24GiB")
+		}
+		*to = v
+	}
+	if c.Sudo != nil {
+		p.Sudo = *c.Sudo
+	}
+	if c.OwnDockerfile != nil {
+		p.OwnDockerfile = *c.OwnDockerfile
+	}
+	number(&p.WorkspacesPerMember, "workspaces_per_member", c.WorkspacesPerMember, 0)
+	number(&p.BuildsAtOnce, "builds_at_once", c.BuildsAtOnce, 1)
+	number(&p.BuildsPerMember, "builds_per_member", c.BuildsPerMember, 1)
+	number(&p.StartsAtOnce, "starts_at_once", c.StartsAtOnce, 1)
+	number(&p.MinPassword, "min_password", c.MinPassword, 8)
+	span(&p.BuildWithin, "build_within", c.BuildWithin)
+	span(&p.SessionFor, "session_for", c.SessionFor)
+	room(&p.Limits.Memory, "memory", c.Memory)
+	room(&p.Limits.Shm, "shm", c.Shm)
+	room(&p.SpareState, "spare_state", c.SpareState)
+	room(&p.SpareEngine, "spare_engine", c.SpareEngine)
+	if p.Limits.CPUs, p.Limits.PIDs = c.CPUs, c.PIDs; c.CPUs < 0 || c.PIDs < 0 {
+		wrong("cpus, pids", fmt.Sprint(c.CPUs, ", ", c.PIDs), "≥ 0")
+	}
+	for name, dir := range c.Datasets {
+		if !masu.ValidWorkspaceName(name) || !filepath.IsAbs(dir) || filepath.Clean(dir) != dir {
+			wrong("datasets."+name, dir, "name: /absolute/folder")
+		}
+		p.Datasets = append(p.Datasets, masu.Mount{Folder: dir, Target: "/data/" + name, Dataset: true})
+	}
+	return p, errs
+}
+
+// roomAt asks the kernel how much a path's file system has left.
+func roomAt(path string) (masu.Bytes, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return 0, fmt.Errorf("room at %s: %w", path, err)
+	}
+	return masu.Bytes(s.Bavail) * masu.Bytes(s.Bsize), nil
+}

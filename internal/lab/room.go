@@ -1,0 +1,40 @@
+package lab
+
+import (
+	"context"
+
+	"github.com/masu-lab/masu"
+)
+
+// roomy refuses what would begin on a disk that is nearly full: what runs there
+// needs the rest, and so does whoever clears up. Stop, remove and prune are
+// never refused.
+func (l *Lab) roomy(ctx context.Context) error {
+	if l.cfg.Room == nil {
+		return nil
+	}
+	p := l.cfg.Policy
+	if err := l.spare(l.cfg.State, p.SpareState); err != nil {
+		return err
+	}
+	info, err := l.cfg.Runtime.Info(ctx)
+	if err != nil {
+		return nil // what begins will say that the engine is away
+	}
+	return l.spare(info.Root, p.SpareEngine)
+}
+
+func (l *Lab) spare(path string, need masu.Bytes) error {
+	if path == "" || need == 0 {
+		return nil
+	}
+	free, err := l.cfg.Room(path)
+	if err != nil { // an engine's folder on another machine, or one that only the engine may see
+		l.log.Debug("room", "path", path, "error", err)
+		return nil
+	}
+	if free < need {
+		return masu.E(masu.Full, "disk_low", path, free, need)
+	}
+	return nil
+}
