@@ -66,6 +66,7 @@ func lan(t *testing.T) string {
 	must(t, "ip", "netns", "add", "masu-lan")
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", "masu-lan").Run() })
 	must(t, "ip", "link", "add", "masu-lan0", "type", "veth", "peer", "name", "lan0", "netns", "masu-lan")
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "masu-lan0").Run() }) // at once; a namespace takes its time
 	must(t, "ip", "addr", "add", "10.213.7.1/24", "dev", "masu-lan0")
 	must(t, "ip", "link", "set", "masu-lan0", "up")
 	must(t, "ip", "-n", "masu-lan", "addr", "add", "10.213.7.2/24", "dev", "lan0")
