@@ -18,6 +18,8 @@ type Service interface {
 	Whoami(ctx context.Context) (Hello, error)
 
 	Projects
+	Identity
+	Administration
 	// Up records the wish and returns at once; Watch tells how it goes. A
 	// workspace that already runs as wished is returned unchanged; one that runs
 	// an older environment is brought to the new one only with Restart.
@@ -87,6 +89,7 @@ type Hello struct {
 	Pages    string `json:"pages"`              // URL of the pages
 	Personal bool   `json:"personal,omitempty"` // the daemon is the member's own, not root's
 	Notes    []Note `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
+	House    House  `json:"house,omitzero"`
 }
 
 // UpRequest asks for a running workspace.
@@ -153,6 +156,9 @@ type Gate interface {
 	ByUID(ctx context.Context, uid int) (User, error) // Denied "not_a_member"
 	ByPassword(ctx context.Context, name Username, password string, from netip.Addr) (User, error)
 	ByLink(ctx context.Context, secret string) (User, Link, error)
+
+	// ByToken is for programs that bring a token's secret.
+	ByToken(ctx context.Context, secret string) (User, Token, error)
 
 	// SignIn opens a session and returns its secret; For is set for a workspace's origin.
 	SignIn(ctx context.Context, s Session) (secret string, err error)

@@ -2,6 +2,7 @@ package masu
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,17 @@ type Tx interface {
 	PutLease(l Lease) error
 
 	Member(name Username) (Member, error)
+	Members() ([]Member, error) // by name
 	PutMember(m Member) error
+
+	// Token finds a token by the hash of its secret; expired ones are NotFound "no_token".
+	Token(hash string) (Token, error)
+	Tokens(user Username) ([]Token, error) // the oldest first
+	PutToken(t Token) error
+	DeleteToken(id string) error
+
+	House() (House, error) // zero if nothing was said
+	PutHouse(h House) error
 
 	// Session finds a session by the hash of its secret; ended and expired ones are not found.
 	Session(hash string) (Session, error)
@@ -48,6 +59,24 @@ type Tx interface {
 	Append(e Event) error
 	// Events lists those after seq, oldest first, at most limit.
 	Events(after int64, limit int) ([]Event, error)
+	// FindEvents lists those that fit, newest first.
+	FindEvents(q EventQuery) ([]Event, error)
+}
+
+// EventQuery asks for lines of the audit log; what is zero does not matter.
+type EventQuery struct {
+	Actor  Username  `json:"actor,omitempty"`
+	Verb   string    `json:"verb,omitempty"`
+	Object string    `json:"object,omitempty"` // a part of it
+	Since  time.Time `json:"since,omitzero"`
+	Before int64     `json:"before,omitempty"` // lines with a smaller number
+	Limit  int       `json:"limit,omitempty"`  // at most; 0 gives none
+}
+
+// Fits tells whether a line is asked for, but for the limit.
+func (q EventQuery) Fits(e Event) bool {
+	return (q.Actor == "" || e.Actor == q.Actor) && (q.Verb == "" || e.Verb == q.Verb) && strings.Contains(e.Object, q.Object) &&
+		!e.At.Before(q.Since) && (q.Before <= 0 || e.Seq < q.Before)
 }
 
 // Member is what masu keeps about a login of the host.
@@ -55,7 +84,9 @@ type Member struct {
 	Name     Username  `json:"name"`
 	Password string    `json:"password,omitempty"` // PHC string, argon2id; "" means no sign-in by password
 	Lang     Lang      `json:"lang,omitempty"`
+	Role     Role      `json:"role,omitempty"`
 	Disabled bool      `json:"disabled,omitempty"`
+	Most     *int      `json:"most,omitempty"`  // workspaces, instead of the policy's
 	SetAt    time.Time `json:"set_at,omitzero"` // when the password was last set
 }
 

@@ -19,6 +19,7 @@ type User struct {
 	Groups []Group  `json:"groups,omitempty"` // supplementary groups; never includes GID's own
 	Home   string   `json:"home"`             // on the host
 	Admin  bool     `json:"admin,omitempty"`
+	Role   Role     `json:"role,omitempty"`
 	Lang   Lang     `json:"lang,omitempty"` // what the member chose; "" if nothing
 }
 
@@ -35,6 +36,7 @@ const (
 	DoorSocket Door = "socket" // the kernel's word on a unix socket
 	DoorWeb    Door = "web"    // a session of the page
 	DoorSSH    Door = "ssh"    // the ssh gateway
+	DoorToken  Door = "token"  // a program with a token
 )
 
 // Actor is a member plus the way they came in. Nothing is done without one.
@@ -47,4 +49,5 @@ type Actor struct {
 type Accounts interface {
 	ByUID(uid int) (User, error)
 	ByName(name Username) (User, error)
+	All() ([]User, error) // everybody who may use the lab, by name
 }

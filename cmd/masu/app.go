@@ -170,6 +170,9 @@ func (a *app) command(key, use, group string, args cobra.PositionalArgs, run fun
 		Args:        args,
 		Annotations: map[string]string{"key": key},
 		RunE: func(c *cobra.Command, args []string) error {
+			if run == nil { // it only stands for those below it
+				return c.Help()
+			}
 			return run(c.Context(), args)
 		},
 	}

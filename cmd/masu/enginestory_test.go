@@ -25,7 +25,7 @@ func TestEngineStories(t *testing.T) {
 	if os.Getenv("MASU_TEST_ENGINE") == "" || bin == "" || os.Geteuid() != 0 {
 		t.Skip("needs root, MASU_TEST_ENGINE and MASU_BIN; make test gives all three")
 	}
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(serial{t}, testscript.Params{
 		Dir:                 "testdata/engine",
 		RequireExplicitExec: true,
 		Setup:               func(env *testscript.Env) error { return setUpDaemon(t, env, bin) },
@@ -34,6 +34,15 @@ func TestEngineStories(t *testing.T) {
 			"code": exitCode, "field": field,
 		},
 	})
+}
+
+// serial runs stories one after the other: they make the same accounts.
+type serial struct{ *testing.T }
+
+func (s serial) Parallel()     {}
+func (s serial) Verbose() bool { return testing.Verbose() }
+func (s serial) Run(name string, f func(testscript.T)) {
+	s.T.Run(name, func(t *testing.T) { f(serial{t}) })
 }
 
 // asLogin runs a program as a login of the host, as su would.
@@ -113,6 +122,11 @@ func setUpDaemon(t *testing.T, env *testscript.Env, bin string) error {
 			t.Logf("the daemon said:\n%s", b)
 		}
 		for _, who := range engineMembers {
+			c, err := net.Dial("unix", socket)
+			if err != nil {
+				break // the story has ended the daemon, and tidied up itself
+			}
+			_ = c.Close()
 			rm := exec.Command("sh", "-c", `for w in $(masu ls -q); do masu rm --yes $w; done`)
 			rm.Env = []string{"PATH=" + path + ":/usr/bin:/bin", "MASU_SOCKET=" + socket, "SUDO_USER=" + who}
 			if out, err := rm.CombinedOutput(); err != nil {

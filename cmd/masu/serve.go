@@ -32,7 +32,8 @@ type serveOptions struct {
 	port        int
 	first, last int // of appPorts
 	site        masu.Site
-	noLAN       bool // boxes stay out of the private networks around the host
+	members     string // the group that may use the lab; "" is everybody with a shell
+	noLAN       bool   // boxes stay out of the private networks around the host
 	policy      policyConfig
 }
 

@@ -111,7 +111,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 		return nil, err
 	}
 	runDir := filepath.Dir(o.socket)
-	machine, err := host.New(host.Config{Root: !personal(), RunDir: runDir, AdminGroups: strings.Split(o.admins, ","), NoLAN: o.noLAN, Site: o.site, Log: log})
+	machine, err := host.New(host.Config{Root: !personal(), RunDir: runDir, AdminGroups: strings.Split(o.admins, ","), Members: o.members, NoLAN: o.noLAN, Site: o.site, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,11 @@ type projectRequest struct {
 	Text string `json:"text"`
 }
 
+type memberRequest struct {
+	Name   string            `json:"name"`
+	Change masu.MemberChange `json:"change"`
+}
+
 type imageRequest struct {
 	Ref masu.ImageRef `json:"ref"`
 }

@@ -56,6 +56,39 @@ func (s *Server) routes() http.Handler {
 	post(r, "/v1/project", func(ctx context.Context, svc masu.Service, q projectRequest) (nothing, error) {
 		return nothing{}, svc.WriteProjectFile(ctx, q.Dir, q.Old, q.Text)
 	})
+	get(r, "/v1/sessions", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Session, error) {
+		return svc.Sessions(ctx)
+	})
+	post(r, "/v1/sessions/end", func(ctx context.Context, svc masu.Service, q named) (nothing, error) {
+		return nothing{}, svc.EndSession(ctx, q.Name)
+	})
+	get(r, "/v1/tokens", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Token, error) {
+		return svc.Tokens(ctx)
+	})
+	post(r, "/v1/tokens", func(ctx context.Context, svc masu.Service, q masu.TokenWish) (masu.NewToken, error) {
+		return svc.NewToken(ctx, q)
+	})
+	post(r, "/v1/tokens/delete", func(ctx context.Context, svc masu.Service, q named) (nothing, error) {
+		return nothing{}, svc.DeleteToken(ctx, q.Name)
+	})
+	post(r, "/v1/events", func(ctx context.Context, svc masu.Service, q masu.EventQuery) ([]masu.Event, error) {
+		return svc.Events(ctx, q)
+	})
+	get(r, "/v1/events/verify", func(ctx context.Context, svc masu.Service, _ url.Values) (nothing, error) {
+		return nothing{}, svc.VerifyEvents(ctx)
+	})
+	get(r, "/v1/members", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.MemberUse, error) {
+		return svc.Members(ctx)
+	})
+	post(r, "/v1/members/change", func(ctx context.Context, svc masu.Service, q memberRequest) (nothing, error) {
+		return nothing{}, svc.ChangeMember(ctx, masu.Username(q.Name), q.Change)
+	})
+	post(r, "/v1/members/invite", func(ctx context.Context, svc masu.Service, q named) (masu.OpenLink, error) {
+		return svc.Invite(ctx, masu.Username(q.Name))
+	})
+	post(r, "/v1/house", func(ctx context.Context, svc masu.Service, q masu.House) (nothing, error) {
+		return nothing{}, svc.SetHouse(ctx, q)
+	})
 	post(r, "/v1/up", func(ctx context.Context, svc masu.Service, q masu.UpRequest) (masu.Workspace, error) {
 		return svc.Up(ctx, q)
 	})

@@ -27,6 +27,7 @@ type entry struct {
 	name     string
 	uid, gid int
 	home     string
+	shell    string
 }
 
 // ByUID finds the login with that number; see masu.Accounts.
@@ -73,8 +74,52 @@ func (h *Host) account(key string, is func(entry) bool) (masu.User, error) {
 	u := masu.User{Name: masu.Username(e.name), UID: e.uid, GID: e.gid, Home: e.home}
 	var names []string
 	u.Groups, names = h.groups(e, local)
+	if !h.isMember(e, names) {
+		return masu.User{}, masu.E(masu.NotFound, "no_account", key)
+	}
 	u.Admin = e.uid == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(h.cfg.AdminGroups, n) })
 	return u, nil
+}
+
+// firstMember is the first UID of people, as Debian and most others hand them out.
+const firstMember = 1000
+
+// isMember tells whether a login is a person's who may use the lab: not a
+// system's own, with a shell, and in the members' group where there is one.
+// Root may always, and so may whoever a personal masu serves.
+func (h *Host) isMember(e entry, groups []string) bool {
+	shell := filepath.Base(e.shell)
+	switch {
+	case e.uid == 0 || !h.cfg.Root:
+		return true
+	case e.uid < firstMember, shell == "nologin", shell == "false":
+		return false
+	}
+	return h.cfg.Members == "" || slices.Contains(groups, h.cfg.Members)
+}
+
+// All lists the members; see masu.Accounts. A directory that will not list its
+// logins leaves only those in the host's own files.
+func (h *Host) All() ([]masu.User, error) {
+	passwd, err := os.ReadFile(filepath.Join(h.etc, "passwd"))
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var all []masu.User
+	for _, source := range [][]byte{passwd, h.getent("passwd")} {
+		find(source, func(e entry) bool {
+			if !seen[e.name] && e.uid >= firstMember && (h.cfg.Root || e.uid == os.Geteuid()) {
+				seen[e.name] = true
+				if u, err := h.ByName(masu.Username(e.name)); err == nil {
+					all = append(all, u)
+				}
+			}
+			return false // go on
+		})
+	}
+	slices.SortFunc(all, func(a, b masu.User) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return all, nil
 }
 
 func find(passwd []byte, is func(entry) bool) (entry, bool) {
@@ -85,7 +130,7 @@ func find(passwd []byte, is func(entry) bool) (entry, bool) {
 		}
 		uid, err1 := strconv.ParseUint(f[2], 10, 31)
 		gid, err2 := strconv.ParseUint(f[3], 10, 31)
-		if e := (entry{f[0], int(uid), int(gid), f[5]}); err1 == nil && err2 == nil && is(e) {
+		if e := (entry{f[0], int(uid), int(gid), f[5], f[6]}); err1 == nil && err2 == nil && is(e) {
 			return e, true
 		}
 	}

@@ -28,6 +28,9 @@ type Config struct {
 	// AdminGroups are the groups of the host whose members administer the lab;
 	// nil means sudo, wheel and masu-admin.
 	AdminGroups []string
+	// Members is the group whose logins may use the lab; "" means every login
+	// of a person: with a shell, and a UID from 1000 up.
+	Members string
 	// NoLAN keeps boxes from the private networks around the host.
 	NoLAN bool
 	// Site has the mirror and the proxy that base images are made with.

@@ -62,9 +62,13 @@ func (l *Lab) admit(ctx context.Context, u masu.User) (masu.User, error) {
 		if m.Disabled {
 			return masu.E(masu.Denied, "not_a_member", u.UID)
 		}
-		u.Lang = m.Lang
+		u.Lang, u.Role = m.Lang, m.Role
+		u.Admin = u.Admin || m.Role == masu.RoleAdmin
 		return err
 	})
+	if u.Admin {
+		u.Role = masu.RoleAdmin
+	}
 	return u, err
 }
 
@@ -152,33 +156,15 @@ func (l *Lab) BySession(ctx context.Context, code string) (u masu.User, s masu.S
 
 // SignOut ends a session and those that hang on it.
 func (l *Lab) SignOut(ctx context.Context, code string) error {
-	var ended []string
-	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
-		ended = nil
-		s, err := tx.Session(hashOf(code))
-		if masu.KindOf(err) == masu.NotFound && err != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		mine, err := tx.Sessions(s.User)
-		if err != nil {
-			return err
-		}
-		for _, other := range mine {
-			if other.Hash == s.Hash || other.Parent == s.Hash {
-				if err := tx.DeleteSession(other.Hash); err != nil {
-					return err
-				}
-				ended = append(ended, other.Hash)
-			}
-		}
-		return tx.Append(masu.Event{Actor: s.User, Door: masu.DoorWeb, Verb: "signout"})
-	})
-	for _, h := range ended {
-		l.gate.tellEnded(h)
+	var known masu.Session
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { known, err = tx.Session(hashOf(code)); return err })
+	if masu.KindOf(err) == masu.NotFound && err != nil {
+		return nil
 	}
+	if err == nil {
+		_, err = l.endSessions(ctx, known.User, func(x masu.Session) bool { return x.Hash == known.Hash || x.Parent == known.Hash })
+	}
+	l.record(ctx, masu.Actor{User: masu.User{Name: known.User}, Door: masu.DoorWeb}, "signout", "", err)
 	return err
 }
 

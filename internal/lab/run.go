@@ -29,7 +29,7 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if r.Name != "" && !masu.ValidWorkspaceName(r.Name) {
 		return 0, masu.E(masu.Invalid, "workspace_name", r.Name)
 	}
-	if err := s.l.roomy(ctx); err != nil {
+	if err := s.mayBegin(ctx); err != nil {
 		return 0, err
 	}
 	p, image, err := s.runImage(ctx, r, progress)
@@ -150,7 +150,7 @@ func (s *service) orderOf(ctx context.Context, dir string) []masu.Layer {
 // Build makes the image of a folder's environment and starts nothing.
 func (s *service) Build(ctx context.Context, r masu.BuildWish, progress func(masu.Progress)) (img masu.Image, err error) {
 	defer func() { s.l.record(ctx, s.actor, "build", r.Dir, err) }()
-	if err := s.l.roomy(ctx); err != nil {
+	if err := s.mayBegin(ctx); err != nil {
 		return img, err
 	}
 	p, err := s.read(r.Dir, r.Preset)

@@ -35,6 +35,9 @@ func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 		return masu.Hello{}, err
 	}
 	h.Actor.User = u
+	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { h.House, err = tx.House(); return err }); err != nil {
+		return masu.Hello{}, err
+	}
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
 	if s.l.away != nil {

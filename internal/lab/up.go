@@ -32,10 +32,10 @@ func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, e
 	if r.Want != nil {
 		p.Want = *r.Want
 	}
-	room := s.l.roomy(ctx)
+	refusal := s.mayBegin(ctx)
 	for {
 		var op *operation
-		w, op, err = s.wish(ctx, p, r, room)
+		w, op, err = s.wish(ctx, p, r, refusal)
 		switch {
 		case errors.Is(err, errBusy): // with another wish, which this one replaces
 			if err := s.l.stopOperation(ctx, w.ID); err != nil {
@@ -93,9 +93,9 @@ func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder)
 
 // wish writes down what the member wants and claims the workspace for it, in
 // one step: nobody may find the wish without somebody who sees to it. No
-// operation means that nothing needs to be done. With room something new is
-// refused for want of it.
-func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, room error) (w masu.Workspace, op *operation, err error) {
+// operation means that nothing needs to be done. What is new is refused with
+// refusal, where there is one.
+func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, refusal error) (w masu.Workspace, op *operation, err error) {
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.Workspaces()
 		if err != nil {
@@ -117,11 +117,11 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, ro
 			w.Project.Notes = append(w.Project.Notes, masu.Note{Code: "restart_needed", Args: []string{w.Name}})
 			return nil
 		}
-		if most := s.l.cfg.Policy.WorkspacesPerMember; w.CreatedAt.IsZero() && most > 0 && count(all, s.actor.Name) >= most {
-			return masu.E(masu.Full, "workspaces_full", most)
+		if err := s.oneMore(tx, w, all); err != nil {
+			return err
 		}
-		if room != nil {
-			return room
+		if refusal != nil {
+			return refusal
 		}
 		if op = s.l.claim(w.ID); op == nil {
 			return errBusy
@@ -141,6 +141,25 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, ro
 		s.l.hub.send(w)
 	}
 	return w, op, err
+}
+
+// oneMore refuses a new workspace to a member who has as many as they may.
+func (s *service) oneMore(tx masu.Tx, w masu.Workspace, all []masu.Workspace) error {
+	if !w.CreatedAt.IsZero() {
+		return nil
+	}
+	most := s.l.cfg.Policy.WorkspacesPerMember
+	m, err := tx.Member(s.actor.Name)
+	if err != nil && masu.KindOf(err) != masu.NotFound {
+		return err
+	}
+	if m.Most != nil {
+		most = *m.Most
+	}
+	if (most > 0 || m.Most != nil) && count(all, s.actor.Name) >= most {
+		return masu.E(masu.Full, "workspaces_full", most)
+	}
+	return nil
 }
 
 func equalWish(a, b masu.Project) bool {

@@ -31,8 +31,9 @@ type FakeService struct {
 	rooms map[masu.WorkspaceID]*room
 	built map[masu.ImageRef][]masu.Username // who asked for an image
 	langs map[masu.Username]masu.Lang
-	news  chan struct{} // closed, and made anew, at each change
-	work  sync.WaitGroup
+	people
+	news chan struct{} // closed, and made anew, at each change
+	work sync.WaitGroup
 }
 
 // room is a workspace and what its last operation has told.
@@ -106,7 +107,7 @@ func (s *fakeActor) Whoami(context.Context) (masu.Hello, error) {
 	defer s.mu.Unlock()
 	a := s.actor
 	a.Lang = cmp.Or(s.langs[a.Name], a.Lang)
-	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888"}, nil
+	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888", House: s.people.house}, nil
 }
 
 func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, error) {
@@ -128,14 +129,16 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 	switch {
 	case err != nil && q.Dir == "":
 		return masu.Workspace{}, err
+	case err == nil && r.Phase == masu.Running && !q.Restart:
+		return r.Workspace, nil
+	case s.mayBegin() != nil:
+		return masu.Workspace{}, s.mayBegin()
 	case err != nil:
 		now := time.Now()
 		r = &room{user: s.actor.User, Workspace: masu.Workspace{ID: newID(), Owner: s.actor.Name, Name: name,
 			Label: name + "--" + string(s.actor.Name), CreatedAt: now}}
 		r.Project = masu.Project{Dir: q.Dir, Name: name, Apps: []string{"jupyter"}}
 		s.rooms[r.ID] = r
-	case r.Phase == masu.Running && !q.Restart:
-		return r.Workspace, nil
 	}
 	r.told = nil
 	s.begin(r)

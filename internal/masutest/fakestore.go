@@ -33,6 +33,8 @@ type memory struct {
 	members    map[masu.Username][]byte
 	sessions   map[string][]byte
 	links      map[string][]byte
+	tokens     map[string][]byte
+	house      []byte
 	events     [][]byte
 }
 
@@ -46,11 +48,11 @@ func NewStore() *FakeStore {
 func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
-		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), events: slices.Clone(m.events),
+		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), house: m.house, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
-		c.sessions, c.links = map[string][]byte{}, map[string][]byte{}
+		c.sessions, c.links, c.tokens = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
 	}
 	return &c
 }
@@ -216,6 +218,46 @@ func (t *memoryTx) Member(name masu.Username) (masu.Member, error) {
 
 func (t *memoryTx) PutMember(m masu.Member) error { return keep(t, t.members, m.Name, m) }
 
+func (t *memoryTx) Members() ([]masu.Member, error) {
+	return pick(t.members, func(masu.Member) bool { return true }, func(a, b masu.Member) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func (t *memoryTx) Token(hash string) (masu.Token, error) {
+	found, err := pick(t.tokens, func(k masu.Token) bool { return k.Hash == hash && time.Now().Before(k.Expires) }, func(a, b masu.Token) int { return 0 })
+	if err == nil && len(found) == 0 {
+		err = masu.E(masu.NotFound, "no_token")
+	}
+	if err != nil {
+		return masu.Token{}, err
+	}
+	return found[0], nil
+}
+
+func (t *memoryTx) Tokens(user masu.Username) ([]masu.Token, error) {
+	return pick(t.tokens, func(k masu.Token) bool { return k.User == user && time.Now().Before(k.Expires) }, func(a, b masu.Token) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+func (t *memoryTx) PutToken(k masu.Token) error { return keep(t, t.tokens, k.ID, k) }
+
+func (t *memoryTx) DeleteToken(id string) error { return drop(t, t.tokens, id) }
+
+func (t *memoryTx) House() (masu.House, error) {
+	if t.house == nil {
+		return masu.House{}, nil
+	}
+	return decode[masu.House](t.house)
+}
+
+func (t *memoryTx) PutHouse(h masu.House) (err error) {
+	if t.readOnly {
+		return errReadOnly
+	}
+	t.house, err = json.Marshal(h)
+	return err
+}
+
 func (t *memoryTx) Session(hash string) (masu.Session, error) {
 	missing := masu.E(masu.NotFound, "no_session")
 	s, err := lookUp[masu.Session](t.sessions, hash, missing)
@@ -265,6 +307,20 @@ func (t *memoryTx) Append(e masu.Event) error {
 	doc, err := json.Marshal(e)
 	t.events = append(t.events, doc)
 	return err
+}
+
+func (t *memoryTx) FindEvents(q masu.EventQuery) ([]masu.Event, error) {
+	var out []masu.Event
+	for _, doc := range slices.Backward(t.events) {
+		e, err := decode[masu.Event](doc)
+		if err != nil {
+			return nil, err
+		}
+		if len(out) < q.Limit && q.Fits(e) {
+			out = append(out, e)
+		}
+	}
+	return out, nil
 }
 
 func (t *memoryTx) Events(after int64, limit int) ([]masu.Event, error) {

@@ -42,6 +42,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Build", testServiceBuild},
 		{"Read", testServiceRead},
 		{"Projects", testServiceProjects},
+		{"People", testServicePeople},
 		{"Refusals", testRefusals},
 		{"Link", testLink},
 		{"Parallel", testParallel},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -70,6 +71,31 @@ func (t *tx) Events(after int64, limit int) ([]masu.Event, error) {
 		return nil, nil // SQLite takes a negative limit for none
 	}
 	return list[masu.Event](t, "SELECT doc FROM event WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
+}
+
+// FindEvents asks for lines by what stands in them, the newest first.
+func (t *tx) FindEvents(q masu.EventQuery) ([]masu.Event, error) {
+	if q.Limit <= 0 {
+		return nil, nil
+	}
+	where, args := []string{"1"}, []any{}
+	add := func(condition string, arg any) { where, args = append(where, condition), append(args, arg) }
+	if q.Before > 0 {
+		add("seq < ?", q.Before)
+	}
+	if q.Actor != "" {
+		add("doc ->> '$.actor' = ?", string(q.Actor))
+	}
+	if q.Verb != "" {
+		add("doc ->> '$.verb' = ?", q.Verb)
+	}
+	if q.Object != "" {
+		add("instr(doc ->> '$.object', ?) > 0", q.Object)
+	}
+	if !q.Since.IsZero() { // RFC 3339 in UTC is in order as text, but for the length of the fraction
+		add("unixepoch(doc ->> '$.at', 'subsec') >= unixepoch(?, 'subsec')", q.Since.UTC().Format(time.RFC3339Nano))
+	}
+	return list[masu.Event](t, "SELECT doc FROM event WHERE "+strings.Join(where, " AND ")+" ORDER BY seq DESC LIMIT ?", append(args, q.Limit)...)
 }
 
 // VerifyEvents examines the audit log: a line that was changed, taken out, put

@@ -100,7 +100,7 @@ func (s *Store) start(ctx context.Context, c Config, all []migration) error {
 	}
 	s.reserve = newReserve(s.path+".reserve", size, c.Log)
 	s.reserve.keep()
-	return nil
+	return s.keepIdentity(ctx)
 }
 
 // pool opens n connections at most. The options stand in the DSN, so that each
@@ -144,7 +144,7 @@ func create(ctx context.Context, path string, all []migration) (err error) {
 		err = forward(ctx, s.write, 0, all)
 	}
 	if err == nil {
-		_, err = s.write.ExecContext(ctx, "INSERT INTO meta (key, value) VALUES ('lab', ?)", newLabID())
+		_, err = s.write.ExecContext(ctx, "INSERT INTO meta (key, value) VALUES ('lab', ?)", identity(path))
 	}
 	if err = errors.Join(err, s.write.Close()); err != nil {
 		return s.explain(ctx, err)

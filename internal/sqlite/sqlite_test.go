@@ -53,7 +53,8 @@ func TestStore(t *testing.T) {
 
 func TestMigrationsAreNeverEdited(t *testing.T) {
 	released := map[string]string{
-		"0001_start.sql": "9b708245259af75afc5168c2b02444859349c185f289f768a94299d3d4764347",
+		"0001_start.sql":  "9b708245259af75afc5168c2b02444859349c185f289f768a94299d3d4764347",
+		"0002_tokens.sql": "a011a7854eb211653c0304671ec320180881ced6d0079b3e6812bf1a0f53a4ea",
 	}
 	all, err := migrations(migrationFiles)
 	if err != nil {

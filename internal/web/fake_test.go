@@ -74,6 +74,10 @@ func (g *fakeGate) ByLink(_ context.Context, secret string) (masu.User, masu.Lin
 	return g.user(l.User), l, nil
 }
 
+func (g *fakeGate) ByToken(context.Context, string) (masu.User, masu.Token, error) {
+	return masu.User{}, masu.Token{}, masu.E(masu.Denied, "signin_wrong")
+}
+
 func (g *fakeGate) link(l masu.Link) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+
+	"github.com/masu-lab/masu"
+)
+
+// Sessions is masu.Service's, as are all that follow.
+func (c *Client) Sessions(ctx context.Context) ([]masu.Session, error) {
+	return call[[]masu.Session](ctx, c, "/v1/sessions", nil, nil)
+}
+
+// EndSession is masu.Service's.
+func (c *Client) EndSession(ctx context.Context, hash string) error {
+	return c.done(ctx, "/v1/sessions/end", named{hash})
+}
+
+// Tokens is masu.Service's.
+func (c *Client) Tokens(ctx context.Context) ([]masu.Token, error) {
+	return call[[]masu.Token](ctx, c, "/v1/tokens", nil, nil)
+}
+
+// NewToken is masu.Service's.
+func (c *Client) NewToken(ctx context.Context, w masu.TokenWish) (masu.NewToken, error) {
+	return call[masu.NewToken](ctx, c, "/v1/tokens", nil, w)
+}
+
+// DeleteToken is masu.Service's.
+func (c *Client) DeleteToken(ctx context.Context, id string) error {
+	return c.done(ctx, "/v1/tokens/delete", named{id})
+}
+
+// Events is masu.Service's.
+func (c *Client) Events(ctx context.Context, q masu.EventQuery) ([]masu.Event, error) {
+	return call[[]masu.Event](ctx, c, "/v1/events", nil, q)
+}
+
+// VerifyEvents is masu.Service's.
+func (c *Client) VerifyEvents(ctx context.Context) error {
+	_, err := call[nothing](ctx, c, "/v1/events/verify", nil, nil)
+	return err
+}
+
+// Members is masu.Service's.
+func (c *Client) Members(ctx context.Context) ([]masu.MemberUse, error) {
+	return call[[]masu.MemberUse](ctx, c, "/v1/members", nil, nil)
+}
+
+// ChangeMember is masu.Service's.
+func (c *Client) ChangeMember(ctx context.Context, name masu.Username, change masu.MemberChange) error {
+	return c.done(ctx, "/v1/members/change", memberRequest{string(name), change})
+}
+
+// Invite is masu.Service's.
+func (c *Client) Invite(ctx context.Context, name masu.Username) (masu.OpenLink, error) {
+	return call[masu.OpenLink](ctx, c, "/v1/members/invite", nil, named{string(name)})
+}
+
+// SetHouse is masu.Service's.
+func (c *Client) SetHouse(ctx context.Context, h masu.House) error {
+	return c.done(ctx, "/v1/house", h)
+}
+
+// done asks for something that only succeeds or fails.
+func (c *Client) done(ctx context.Context, path string, body any) error {
+	_, err := call[nothing](ctx, c, path, nil, body)
+	return err
+}

@@ -1,0 +1,94 @@
+package masutest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// testServicePeople: what members may do about themselves, and what only admins may.
+func testServicePeople(g *guest) {
+	admin, bob := g.admin(), g.other()
+	for what, err := range map[string]error{
+		"members": second(g.svc.Members(g.ctx)), "invite": second(g.svc.Invite(g.ctx, "suite-a")), "verify": g.svc.VerifyEvents(g.ctx),
+		"house": g.svc.SetHouse(g.ctx, masu.House{}), "change": g.svc.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Disabled: new(bool)}),
+		"another's log": second(g.svc.Events(g.ctx, masu.EventQuery{Actor: "suite-b", Limit: 5})),
+	} {
+		if masu.KindOf(err) != masu.Denied || masu.CodeOf(err) != "not_admin" {
+			g.Errorf("%s: %v", what, err)
+		}
+	}
+	teacher := g.open(masu.Actor{User: masu.User{Name: "suite-t", UID: 30994, GID: 30994, Home: "/home/suite-t", Role: masu.RoleTeacher}, Door: masu.DoorSocket})
+	if _, err := teacher.Members(g.ctx); err != nil {
+		g.Errorf("a teacher asks who is there: %v", err)
+	}
+
+	k, err := g.svc.NewToken(g.ctx, masu.TokenWish{Name: "夜のバッチ", Scope: masu.ScopeRead, Days: 30})
+	if err != nil || !strings.HasPrefix(k.Secret, "masu_") || k.ID == "" || k.Hash != "" || k.Expires.Before(time.Now().AddDate(0, 0, 29)) {
+		g.Fatalf("token: %+v, %v", k, err)
+	}
+	for _, w := range []masu.TokenWish{{}, {Name: "a\nb", Scope: masu.ScopeAll, Days: 1}, {Name: "a", Scope: "everything", Days: 1}, {Name: "a", Scope: masu.ScopeAll, Days: 366}, {Name: "a", Scope: masu.ScopeAll, Days: -1}} {
+		_, err := g.svc.NewToken(g.ctx, w)
+		wantError(g.T, err, masu.Invalid, "token_wish")
+	}
+	if list, err := g.svc.Tokens(g.ctx); err != nil || len(list) != 1 || list[0].ID != k.ID || list[0].Hash != "" {
+		g.Errorf("tokens: %+v, %v", list, err)
+	}
+	wantError(g.T, bob.DeleteToken(g.ctx, k.ID), masu.NotFound, "no_token")
+	if err := g.svc.DeleteToken(g.ctx, k.ID); err != nil {
+		g.Error(err)
+	}
+	wantError(g.T, g.svc.DeleteToken(g.ctx, k.ID), masu.NotFound, "no_token")
+	wantError(g.T, g.svc.EndSession(g.ctx, "none"), masu.NotFound, "no_session")
+
+	events, err := g.svc.Events(g.ctx, masu.EventQuery{Verb: "token", Limit: 5})
+	if err != nil || len(events) == 0 || events[0].Object != k.ID || events[0].Actor != "suite-a" {
+		g.Errorf("the log: %+v, %v", events, err)
+	}
+	if err := admin.VerifyEvents(g.ctx); err != nil {
+		g.Error(err)
+	}
+	testServiceMembers(g, admin)
+}
+
+func testServiceMembers(g *guest, admin masu.Service) {
+	most, role := 2, masu.RoleTeacher
+	if err := admin.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Role: &role, Most: &most}); err != nil {
+		g.Fatal(err)
+	}
+	list, err := admin.Members(g.ctx)
+	i := slices.IndexFunc(list, func(m masu.MemberUse) bool { return m.Name == "suite-b" })
+	if err != nil || i < 0 || list[i].Role != role || list[i].Most == nil || *list[i].Most != most {
+		g.Errorf("members: %+v, %v", list, err)
+	}
+	yes, none, wrong := true, masu.RoleMember, masu.Role("king")
+	wantError(g.T, admin.ChangeMember(g.ctx, "suite-c", masu.MemberChange{Disabled: &yes}), masu.Conflict, "not_yourself")
+	wantError(g.T, admin.ChangeMember(g.ctx, "suite-c", masu.MemberChange{Role: &none}), masu.Conflict, "not_yourself")
+	wantError(g.T, admin.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Role: &wrong}), masu.Invalid, "member_change")
+	link, err := admin.Invite(g.ctx, "suite-b")
+	if err != nil || !strings.Contains(link.URL, "/enter?code=") || link.Expires.Before(time.Now().AddDate(0, 0, 6)) {
+		g.Errorf("invite: %+v, %v", link, err)
+	}
+	// Maintenance: what runs goes on, nothing new begins, and admins may try.
+	w := g.up()
+	if err := admin.SetHouse(g.ctx, masu.House{Banner: "金曜は停電です", ClosedAt: time.Now().Add(-time.Minute)}); err != nil {
+		g.Fatal(err)
+	}
+	hello, err := g.svc.Whoami(g.ctx)
+	if err != nil || hello.House.Banner != "金曜は停電です" || !hello.House.Closed(time.Now()) {
+		g.Errorf("hello: %+v, %v", hello.House, err)
+	}
+	if again, err := g.svc.Up(g.ctx, masu.UpRequest{Name: w.Name}); err != nil || again.Phase != masu.Running {
+		g.Errorf("what runs: %+v, %v", again.Phase, err)
+	}
+	_, err = g.svc.Up(g.ctx, masu.UpRequest{Dir: g.folder(), Name: suiteName()})
+	wantError(g.T, err, masu.Full, "house_closed")
+	wantError(g.T, admin.SetHouse(g.ctx, masu.House{Banner: "a\nb"}), masu.Invalid, "banner_wrong")
+	if err := admin.SetHouse(g.ctx, masu.House{}); err != nil {
+		g.Error(err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,68 @@
+package masutest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/masu-lab/masu"
+)
+
+func testStorePeople(t *testing.T, s masu.Store) {
+	most := 3
+	alice := masu.Member{Name: "alice", Role: masu.RoleAdmin, Most: &most}
+	now := time.Now().UTC().Truncate(time.Second)
+	token := func(id string, user masu.Username, life time.Duration) masu.Token {
+		return masu.Token{ID: id, Hash: "hash of " + id, User: user, Name: "cron", Scope: masu.ScopeRead, At: now, Expires: now.Add(life)}
+	}
+	a, b, old := token("a", "alice", time.Hour), token("b", "bob", time.Hour), token("old", "alice", -time.Minute)
+	house := masu.House{Banner: "停電のお知らせ", ClosedAt: now}
+	view(t, s, func(tx masu.Tx) error {
+		h, err := tx.House()
+		if h != (masu.House{}) {
+			t.Errorf("before anything was said: %+v", h)
+		}
+		return err
+	})
+	update(t, s, func(tx masu.Tx) error {
+		return errors.Join(tx.PutMember(masu.Member{Name: "bob"}), tx.PutMember(alice), tx.PutToken(old), tx.PutToken(b), tx.PutToken(a), tx.PutHouse(house))
+	})
+	view(t, s, func(tx masu.Tx) error {
+		members, err1 := tx.Members()
+		if d := cmp.Diff([]masu.Member{alice, {Name: "bob"}}, members); d != "" {
+			t.Errorf("members: %s", d)
+		}
+		mine, err2 := tx.Tokens("alice")
+		if d := cmp.Diff([]masu.Token{a}, mine); d != "" {
+			t.Errorf("tokens: %s", d)
+		}
+		got, err3 := tx.Token(a.Hash)
+		if d := cmp.Diff(a, got); d != "" {
+			t.Errorf("token: %s", d)
+		}
+		for _, hash := range []string{"", "a", old.Hash} {
+			_, err := tx.Token(hash)
+			wantError(t, err, masu.NotFound, "no_token")
+		}
+		h, err4 := tx.House()
+		if d := cmp.Diff(house, h); d != "" {
+			t.Errorf("house: %s", d)
+		}
+		return errors.Join(err1, err2, err3, err4)
+	})
+	a.UsedAt = now
+	update(t, s, func(tx masu.Tx) error {
+		return errors.Join(tx.PutToken(a), tx.DeleteToken("b"), tx.DeleteToken("none"))
+	})
+	view(t, s, func(tx masu.Tx) error {
+		got, err := tx.Token(a.Hash)
+		if !got.UsedAt.Equal(now) {
+			t.Errorf("%+v", got)
+		}
+		_, gone := tx.Token(b.Hash)
+		wantError(t, gone, masu.NotFound, "no_token")
+		return err
+	})
+}

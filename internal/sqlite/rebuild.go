@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/masu-lab/masu"
+)
+
+var labID = regexp.MustCompile(`^[a-z0-9]{12}$`)
+
+// labFile keeps the lab's identity beside the store: boxes carry it, so a
+// store that was lost can find them again.
+func labFile(path string) string { return path + ".lab" }
+
+// identity gives the lab's identity for a new store: the one that was here before, or a new one.
+func identity(path string) string {
+	b, err := os.ReadFile(labFile(path))
+	if id := strings.TrimSpace(string(b)); err == nil && labID.MatchString(id) {
+		return id
+	}
+	return newLabID()
+}
+
+// keepIdentity writes the identity beside the store, where it is not so already.
+func (s *Store) keepIdentity(ctx context.Context) error {
+	var id string
+	if err := s.View(ctx, func(tx masu.Tx) (err error) { id, err = tx.Lab(); return err }); err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(labFile(s.path)); err == nil && string(b) == id+"\n" {
+		return nil
+	}
+	draft := labFile(s.path) + ".new"
+	if err := os.WriteFile(draft, []byte(id+"\n"), 0o600); err != nil {
+		return refusal(s.path, err)
+	}
+	return os.Rename(draft, labFile(s.path))
+}
+
+// Rebuilt says what became of a broken store.
+type Rebuilt struct {
+	Moved      string // the folder that holds the old files
+	Lab        string
+	Workspaces int // that could still be read
+	Members    int
+}
+
+// Rebuild sets a broken store aside and makes a new one of the same lab, with
+// all workspaces and members that can still be read. Sessions and the audit
+// log begin anew. Nobody may have the store open.
+func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
+	moved, err := Salvage(ctx, c.Path)
+	if err != nil {
+		return Rebuilt{}, err
+	}
+	r := Rebuilt{Moved: moved}
+	old := readOld(ctx, filepath.Join(moved, filepath.Base(c.Path)))
+	if _, err := os.Lstat(labFile(c.Path)); errors.Is(err, fs.ErrNotExist) && labID.MatchString(old.lab) {
+		if err := os.WriteFile(labFile(c.Path), []byte(old.lab+"\n"), 0o600); err != nil {
+			return r, refusal(c.Path, err)
+		}
+	}
+	s, err := Open(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	err = s.Update(ctx, func(tx masu.Tx) (err error) {
+		r.Workspaces, r.Members = 0, 0
+		if r.Lab, err = tx.Lab(); err != nil {
+			return err
+		}
+		for _, w := range old.workspaces {
+			if tx.PutWorkspace(w) == nil {
+				r.Workspaces++
+			}
+		}
+		for _, m := range old.members {
+			if tx.PutMember(m) == nil {
+				r.Members++
+			}
+		}
+		return tx.Append(masu.Event{Verb: "rebuild", Object: moved})
+	})
+	return r, errors.Join(err, s.Close())
+}
+
+// oldStore is what a broken store still says.
+type oldStore struct {
+	lab        string
+	workspaces []masu.Workspace
+	members    []masu.Member
+}
+
+// readOld reads as far as it gets: every error only means that there is less.
+func readOld(ctx context.Context, path string) (old oldStore) {
+	db, err := pool(path, 1)
+	if err != nil {
+		return old
+	}
+	defer db.Close()
+	_ = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'lab'").Scan(&old.lab)
+	each := func(query string, take func(doc []byte)) {
+		rows, err := db.QueryContext(ctx, query)
+		if err != nil {
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var doc []byte
+			if rows.Scan(&doc) == nil {
+				take(doc)
+			}
+		}
+		_ = rows.Err() // as far as it got
+	}
+	each("SELECT doc FROM workspace", func(doc []byte) {
+		var w masu.Workspace
+		if json.Unmarshal(doc, &w) == nil && w.ID != "" && w.Owner != "" {
+			old.workspaces = append(old.workspaces, w)
+		}
+	})
+	each("SELECT doc FROM member", func(doc []byte) {
+		var m masu.Member
+		if json.Unmarshal(doc, &m) == nil && m.Name != "" {
+			old.members = append(old.members, m)
+		}
+	})
+	return old
+}

@@ -1,0 +1,112 @@
+package masu
+
+import (
+	"context"
+	"time"
+)
+
+// Role is what somebody may do in the lab beside working there.
+type Role string
+
+const (
+	RoleMember  Role = ""        // nothing more
+	RoleTeacher Role = "teacher" // sees the whole lab's use: teachers, principal investigators
+	RoleAdmin   Role = "admin"   // may do everything
+)
+
+// Valid tells whether the role is one of those that there are.
+func (r Role) Valid() bool { return r == RoleMember || r == RoleTeacher || r == RoleAdmin }
+
+// MemberUse is a member as admins and teachers see them.
+type MemberUse struct {
+	Name       Username  `json:"name"`
+	UID        int       `json:"uid"`
+	Role       Role      `json:"role,omitempty"`
+	ByHost     bool      `json:"by_host,omitempty"` // admin by a group of the host: masu cannot take that away
+	Disabled   bool      `json:"disabled,omitempty"`
+	Password   bool      `json:"password,omitempty"` // may sign in by password
+	Most       *int      `json:"most,omitempty"`     // workspaces, instead of the policy's
+	Workspaces int       `json:"workspaces"`
+	Running    int       `json:"running"`
+	GPUs       int       `json:"gpus"`
+	UsedAt     time.Time `json:"used_at,omitzero"`
+	Gone       bool      `json:"gone,omitempty"` // the host has no such login any more
+}
+
+// MemberChange changes what masu keeps about a member; nil stays as it is.
+type MemberChange struct {
+	Role     *Role `json:"role,omitempty"`
+	Disabled *bool `json:"disabled,omitempty"` // ends everything they have going
+	Most     *int  `json:"most,omitempty"`     // workspaces; less than 0 means the policy's again
+}
+
+// Scope is what a token may be used for.
+type Scope string
+
+const (
+	ScopeRead Scope = "read" // look, and change nothing
+	ScopeAll  Scope = "all"  // whatever its owner may
+)
+
+// Token lets a program act for a member. Only the SHA-256 of its secret is kept.
+type Token struct {
+	ID      string    `json:"id"` // 12 lower-case letters and digits
+	Hash    string    `json:"hash,omitempty"`
+	User    Username  `json:"user"`
+	Name    string    `json:"name"` // what its owner calls it
+	Scope   Scope     `json:"scope"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"`
+	UsedAt  time.Time `json:"used_at,omitzero"` // to the hour
+}
+
+// TokenWish asks for a token.
+type TokenWish struct {
+	Name  string `json:"name"`
+	Scope Scope  `json:"scope"`
+	Days  int    `json:"days"` // 1 to 365
+}
+
+// NewToken is a token just made; its secret is told this once.
+type NewToken struct {
+	Token
+	Secret string `json:"secret"`
+}
+
+// House is what everybody should know now, and whether the house is open.
+type House struct {
+	Banner   string    `json:"banner,omitempty"`   // shown on every page, as an admin wrote it
+	ClosedAt time.Time `json:"closed_at,omitzero"` // from then on nothing new starts: maintenance; zero means open
+}
+
+// Closed tells whether nothing new may start at that time.
+func (h House) Closed(at time.Time) bool { return !h.ClosedAt.IsZero() && !at.Before(h.ClosedAt) }
+
+// Identity is the part of Service about the actor's own ways in and doings.
+type Identity interface {
+	// Sessions lists the actor's signed-in browsers, the newest first.
+	Sessions(ctx context.Context) ([]Session, error)
+	// EndSession signs one out, with all that hangs on it; NotFound "no_session".
+	EndSession(ctx context.Context, hash string) error
+	// Tokens lists the actor's, without their hashes.
+	Tokens(ctx context.Context) ([]Token, error)
+	// NewToken makes one; Invalid "token_wish" where the wish makes no sense.
+	NewToken(ctx context.Context, w TokenWish) (NewToken, error)
+	// DeleteToken ends one; NotFound "no_token".
+	DeleteToken(ctx context.Context, id string) error
+	// Events lists what the actor did, the newest first; for admins what anybody did.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
+}
+
+// Administration is the part of Service for admins; others are Denied "not_admin".
+type Administration interface {
+	// Members lists everybody who may use the lab; teachers may ask too.
+	Members(ctx context.Context) ([]MemberUse, error)
+	// ChangeMember changes one; Conflict "last_admin", "not_yourself".
+	ChangeMember(ctx context.Context, name Username, c MemberChange) error
+	// Invite makes a link, good for a week and one use, for somebody who has never used a terminal.
+	Invite(ctx context.Context, name Username) (OpenLink, error)
+	// VerifyEvents examines the audit log; Conflict "events_broken" names the first line that is not as it was written.
+	VerifyEvents(ctx context.Context) error
+	SetHouse(ctx context.Context, h House) error
+}
