@@ -20,3 +20,15 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// A spreadsheet takes no cell of the log for a formula.
+func TestEventRecord(t *testing.T) {
+	for in, want := range map[Username]string{"": "", "alice": "alice", "=1+1": "'=1+1", "@x": "'@x", "-1": "'-1", "a=b": "a=b"} {
+		if got := (Event{Actor: in}).Record()[2]; got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+	if len((Event{}).Record()) != len(EventHeading()) {
+		t.Error("as many cells as headings")
+	}
+}

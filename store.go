@@ -2,6 +2,7 @@ package masu
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -61,6 +62,20 @@ type Tx interface {
 	Events(after int64, limit int) ([]Event, error)
 	// FindEvents lists those that fit, newest first.
 	FindEvents(q EventQuery) ([]Event, error)
+}
+
+// EventHeading names the cells of Event.Record.
+func EventHeading() []string { return []string{"seq", "at", "actor", "door", "verb", "object", "code"} }
+
+// Record is the line for a spreadsheet. No cell can be taken for a formula.
+func (e Event) Record() []string {
+	inert := func(s string) string {
+		if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+			return "'" + s
+		}
+		return s
+	}
+	return []string{strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339), inert(string(e.Actor)), string(e.Door), inert(e.Verb), inert(e.Object), e.Code}
 }
 
 // EventQuery asks for lines of the audit log; what is zero does not matter.

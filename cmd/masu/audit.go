@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,11 +63,11 @@ func (a *app) showEvents(events []masu.Event, asCSV bool) error {
 		return a.data(events)
 	case asCSV:
 		w := csv.NewWriter(a.out)
-		if err := w.Write([]string{"seq", "at", "actor", "door", "verb", "object", "code"}); err != nil {
+		if err := w.Write(masu.EventHeading()); err != nil {
 			return err
 		}
 		for _, e := range events {
-			if err := w.Write([]string{strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339), inert(string(e.Actor)), string(e.Door), e.Verb, inert(e.Object), e.Code}); err != nil {
+			if err := w.Write(e.Record()); err != nil {
 				return err
 			}
 		}
@@ -86,12 +84,4 @@ func (a *app) showEvents(events []masu.Event, asCSV bool) error {
 	}
 	t.write()
 	return nil
-}
-
-// inert keeps a spreadsheet from taking a cell for a formula.
-func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

@@ -100,11 +100,3 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
-
-func TestInert(t *testing.T) {
-	for in, want := range map[string]string{"": "", "alice": "alice", "=1+1": "'=1+1", "@x": "'@x", "-1": "'-1", "a=b": "a=b"} {
-		if got := inert(in); got != want {
-			t.Errorf("%q: %q", in, got)
-		}
-	}
-}

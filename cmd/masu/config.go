@@ -27,7 +27,8 @@ type fileConfig struct {
 	HostName  string    `yaml:"host_name"`
 	Engine    string    `yaml:"engine"`
 	Admins    string    `yaml:"admins"`
-	Members   string    `yaml:"members"` // group whose logins may use the lab
+	Members   string    `yaml:"members"`  // group whose logins may use the lab
+	Versions  string    `yaml:"versions"` // an admin's table of versions
 	Site      masu.Site `yaml:"site"`
 	Egress    struct {
 		LAN *bool `yaml:"lan"` // may boxes reach the private networks around the host?
@@ -109,6 +110,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)
 	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
-	o.site, o.policy, o.members = c.Site, c.Policy, c.Members
+	o.site, o.policy, o.members, o.versions = c.Site, c.Policy, c.Members, c.Versions
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

@@ -45,7 +45,11 @@ func (a *app) ejectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files, err := recipe.Eject(recipe.EjectConfig{Project: plan.Project, Host: hello.Host, Site: file.Site, CAs: authorities(file.Site)})
+			table, err := versionTable(file.Versions)
+			if err != nil {
+				return err
+			}
+			files, err := recipe.Eject(recipe.EjectConfig{Project: plan.Project, Host: hello.Host, Versions: table, Site: file.Site, CAs: authorities(file.Site)})
 			if err != nil {
 				return err
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/masu-lab/masu/internal/host"
 	"github.com/masu-lab/masu/internal/lab"
 	"github.com/masu-lab/masu/internal/project"
+	"github.com/masu-lab/masu/internal/recipe"
 	"github.com/masu-lab/masu/internal/sqlite"
 	"github.com/masu-lab/masu/internal/text"
 	"github.com/masu-lab/masu/internal/web"
@@ -137,10 +138,14 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	table, err := versionTable(o.versions)
+	if err != nil {
+		return nil, err
+	}
 	p.lab, err = lab.New(lab.Config{
 		Store: store, Runtime: runtime, Inventory: gpus, Accounts: machine, Folders: machine, Origins: origins, Bases: machine.Bases(),
 		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Host: p.facts.host, Room: roomAt, State: o.state,
-		Site: o.site, CAs: authorities(o.site), Policy: policy,
+		Versions: table, Site: o.site, CAs: authorities(o.site), Policy: policy,
 		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(), Log: log,
 	})
 	if err != nil {
@@ -152,6 +157,14 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	}
 	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
 	return p, err
+}
+
+// versionTable is the admin's table, where there is one.
+func versionTable(path string) (*recipe.Versions, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return recipe.ReadVersions(path)
 }
 
 // servePages answers browsers until ctx ends, and a little longer for what is under way.

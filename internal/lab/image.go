@@ -54,7 +54,7 @@ func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress
 	if env.Preset == "" && env.Base == "" {
 		env.Preset = recipe.Default(host)
 	}
-	base, _, err := recipe.Base(env, host)
+	base, _, err := recipe.Base(env, host, l.cfg.Versions)
 	if err != nil {
 		return built{}, err
 	}
@@ -88,7 +88,7 @@ func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress
 }
 
 func (l *Lab) recipeConfig(env masu.Environment, host masu.Host, wish imageWish, base masu.Image) recipe.Config {
-	return recipe.Config{Environment: env, Host: host, Site: l.cfg.Site, CAs: l.cfg.CAs, Order: wish.order, Compact: wish.compact,
+	return recipe.Config{Environment: env, Host: host, Versions: l.cfg.Versions, Site: l.cfg.Site, CAs: l.cfg.CAs, Order: wish.order, Compact: wish.compact,
 		BaseFromPackages: base.Labels[baseFromPackages] != ""}
 }
 
@@ -103,6 +103,9 @@ func (l *Lab) base(ctx context.Context, ref masu.ImageRef, tell func(masu.Progre
 	if err != nil && masu.CodeOf(err) == "registry_unreachable" && l.cfg.Bases != nil && l.cfg.Bases.Can(ref) {
 		tell(masu.Progress{Code: "base_make", Args: []string{string(ref)}})
 		err = l.makeBase(ctx, ref, tell)
+	}
+	if near := recipe.Nearest(ref, l.cfg.Versions); err != nil && masu.CodeOf(err) == "no_image" && len(near) > 0 {
+		err = masu.E(masu.NotFound, "base_gone", ref, near[0], near).Because(err)
 	}
 	if err != nil {
 		return masu.Image{}, err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/recipe"
 )
 
 // Config is what a lab is made of.
@@ -33,6 +34,7 @@ type Config struct {
 	Room    func(path string) (free masu.Bytes, err error) // on the file system of a path; nil means plenty
 	State   string                                         // the folder of masu's own records
 
+	Versions *recipe.Versions // nil for the embedded table
 	Site     masu.Site
 	CAs      []masu.File
 	Policy   Policy

@@ -18,7 +18,7 @@ const (
 
 // Choices lists what runs on this host.
 func (s *service) Choices(ctx context.Context) ([]masu.Choice, error) {
-	return recipe.Choices(s.l.cfg.Host(ctx)), nil
+	return recipe.Choices(s.l.cfg.Host(ctx), s.l.cfg.Versions), nil
 }
 
 // Browse lists the folders in a folder that are the member's own.
@@ -111,7 +111,7 @@ func (s *service) plan(ctx context.Context, p masu.Project) (masu.Plan, error) {
 		env.Preset = recipe.Default(host)
 	}
 	base := masu.Image{}
-	if ref, _, err := recipe.Base(env, host); err == nil && env.Dockerfile == "" {
+	if ref, _, err := recipe.Base(env, host, s.l.cfg.Versions); err == nil && env.Dockerfile == "" {
 		base, _ = s.l.cfg.Runtime.Image(ctx, ref) // what is not there is not made from packages either
 	}
 	wish := imageWish{owner: s.actor.User, project: p, order: s.orderOf(ctx, p.Dir)}

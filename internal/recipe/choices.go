@@ -4,17 +4,17 @@ import "github.com/masu-lab/masu"
 
 // Choices lists what will run on the host, the default first, then newest
 // first. Of each minor release of torch and TensorFlow only the last is offered.
-func Choices(h masu.Host) []masu.Choice {
+func Choices(h masu.Host, v *Versions) []masu.Choice {
 	asked := []masu.Environment{{Preset: "python"}}
-	for _, v := range lastOfMinor(versions().releases("latest")) {
-		asked = append(asked, masu.Environment{Preset: "pytorch", Torch: v})
+	for _, release := range lastOfMinor(v.rows().releases("latest")) {
+		asked = append(asked, masu.Environment{Preset: "pytorch", Torch: release})
 	}
-	for _, v := range newestFirst(versions().TensorFlow) {
-		asked = append(asked, masu.Environment{Preset: "tensorflow", TensorFlow: v})
+	for _, release := range newestFirst(v.rows().TensorFlow) {
+		asked = append(asked, masu.Environment{Preset: "tensorflow", TensorFlow: release})
 	}
 	var out []masu.Choice
 	for _, e := range asked {
-		p, err := pick(e, h, false)
+		p, err := pick(e, h, v, false)
 		if err != nil {
 			continue // it will not run here
 		}

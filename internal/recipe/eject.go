@@ -19,10 +19,11 @@ var ejected embed.FS
 
 // EjectConfig says what to write down, and for which host.
 type EjectConfig struct {
-	Project masu.Project
-	Host    masu.Host
-	Site    masu.Site
-	CAs     []masu.File // contents of the site's CA bundles
+	Project  masu.Project
+	Host     masu.Host
+	Versions *Versions // nil for the embedded table
+	Site     masu.Site
+	CAs      []masu.File // contents of the site's CA bundles
 }
 
 // Eject writes a project's environment down as plain files: the guide's set,
@@ -36,7 +37,7 @@ func Eject(c EjectConfig) ([]masu.File, error) {
 	if err := siteOK(c.Site); err != nil {
 		return nil, err
 	}
-	p, err := pick(e, c.Host, false)
+	p, err := pick(e, c.Host, c.Versions, false)
 	if err != nil {
 		return nil, err
 	}

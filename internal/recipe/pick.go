@@ -26,6 +26,7 @@ func plainBases() []masu.ImageRef {
 type picked struct {
 	env    masu.Environment // with what a preset or a requirements list implies
 	host   masu.Host
+	table  *table
 	base   masu.ImageRef
 	system system
 	python python
@@ -44,8 +45,8 @@ func (p *picked) note(code string, args ...any) {
 
 // pick decides on base, Python and wheels: the first combination that runs,
 // with a base's own Python before any other.
-func pick(e masu.Environment, h masu.Host, fromPackages bool) (picked, error) {
-	p := picked{env: e, host: h}
+func pick(e masu.Environment, h masu.Host, v *Versions, fromPackages bool) (picked, error) {
+	p := picked{env: e, host: h, table: v.rows()}
 	if err := p.imply(); err != nil {
 		return picked{}, err
 	}
@@ -130,7 +131,7 @@ func (p *picked) imply() error {
 
 // bases lists the candidates where the member named none.
 func (p *picked) bases() []masu.ImageRef {
-	t := versions()
+	t := p.table
 	if p.env.TensorFlow == "" || p.env.CUDA == "cpu" || p.host.Driver == "" {
 		return plainBases()
 	}
@@ -170,7 +171,7 @@ func (p picked) on(base masu.ImageRef, s system, own bool) (picked, error) {
 
 // wheels chooses torch and TensorFlow; a refusal is given the nearest set that runs as its last argument.
 func (p *picked) wheels() error {
-	t, m := versions(), machineOf(p.host, p.system)
+	t, m := p.table, machineOf(p.host, p.system)
 	if p.env.Torch != "" {
 		w, err := t.torch(p.env.Torch, p.python.version, p.env.CUDA, m)
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Environment masu.Environment
 	Host        masu.Host
+	Versions    *Versions // nil for the embedded table
 	Site        masu.Site
 	CAs         []masu.File  // contents of the site's CA bundles
 	Order       []masu.Layer // how the last build was layered; nil for none
@@ -52,7 +53,7 @@ func Plan(c Config) (Recipe, error) {
 	if err := siteOK(c.Site); err != nil {
 		return Recipe{}, err
 	}
-	p, err := pick(e, c.Host, c.BaseFromPackages)
+	p, err := pick(e, c.Host, c.Versions, c.BaseFromPackages)
 	if err != nil {
 		return Recipe{}, err
 	}
@@ -72,11 +73,11 @@ func Plan(c Config) (Recipe, error) {
 }
 
 // Base tells which base image Plan would build on.
-func Base(e masu.Environment, h masu.Host) (masu.ImageRef, []masu.Note, error) {
+func Base(e masu.Environment, h masu.Host, v *Versions) (masu.ImageRef, []masu.Note, error) {
 	if e.Dockerfile != "" {
 		return "", nil, nil
 	}
-	p, err := pick(e, h, false)
+	p, err := pick(e, h, v, false)
 	return p.base, p.notes, err
 }
 

@@ -179,7 +179,7 @@ func TestOwnDockerfile(t *testing.T) {
 	if err != nil || len(r.Files) != 0 || r.Ref != ref(e.Key()) {
 		t.Errorf("%+v %v", r, err)
 	}
-	if b, _, err := Base(e, noGPU); b != "" || err != nil {
+	if b, _, err := Base(e, noGPU, nil); b != "" || err != nil {
 		t.Errorf("base %q %v", b, err)
 	}
 	if _, err := Eject(EjectConfig{Project: masu.Project{Environment: e}}); masu.CodeOf(err) != "eject_dockerfile" {

@@ -204,7 +204,7 @@ func (c *draft) wheels(cfg Config, p picked) {
 		return
 	}
 	var keep string
-	t := versions()
+	t := p.table
 	if w := p.torch; w != nil {
 		list := t.requirements(*w, cfg.Host.Arch)
 		keep += list

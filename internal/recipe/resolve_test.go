@@ -18,7 +18,7 @@ func hostWith(driver string, capabilities ...string) masu.Host {
 
 // outcome is what a plan decided, in one line, or the code of its refusal and its arguments.
 func outcome(e masu.Environment, h masu.Host) string {
-	p, err := pick(e, h, false)
+	p, err := pick(e, h, nil, false)
 	if err != nil {
 		if m, ok := err.(*masu.Error); ok {
 			return m.Code + " " + strings.Join(m.Args, " | ")
@@ -175,7 +175,7 @@ func TestDefaultAndChoices(t *testing.T) {
 		t.Errorf("without a driver: %s", d)
 	}
 	for _, h := range []masu.Host{noGPU, rtx, alone, hostWith("470.256.02", "6.1")} {
-		all := Choices(h)
+		all := Choices(h, nil)
 		if len(all) == 0 || !all[0].Default || all[0].Preset != Default(h) {
 			t.Fatalf("%+v: the default is not first: %+v", h, all)
 		}
@@ -189,7 +189,7 @@ func TestDefaultAndChoices(t *testing.T) {
 			}
 		}
 	}
-	if n := len(Choices(alone)); n != 1 {
+	if n := len(Choices(alone, nil)); n != 1 {
 		t.Errorf("without an index there are %d choices", n)
 	}
 }

@@ -22,6 +22,17 @@ var versions = sync.OnceValue(func() *table {
 	return &t
 })
 
+// Versions is the table of what goes together: the embedded one, or that with
+// an admin's rows over it. nil stands for the embedded one.
+type Versions struct{ table *table }
+
+func (v *Versions) rows() *table {
+	if v == nil {
+		return versions()
+	}
+	return v.table
+}
+
 type table struct {
 	Torch      map[string]torchRow  `json:"torch"`
 	TensorFlow map[string]tfRow     `json:"tensorflow"`

@@ -47,9 +47,12 @@ func newLooks() (*looks, error) {
 	}
 	for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
 		t := template.New("").Funcs(template.FuncMap{
-			"asset": l.path,
-			"say":   func(code string, args ...any) string { return text.Say(lang, code, args...) },
-			"since": func(at time.Time) string { return since(lang, time.Since(at)) },
+			"asset":     l.path,
+			"say":       func(code string, args ...any) string { return text.Say(lang, code, args...) },
+			"since_ago": func(at time.Time) string { return text.Say(lang, "web.ago", since(lang, time.Since(at))) },
+			"day":       func(at time.Time) string { return at.Local().Format("2006-01-02") },
+			"clock":     func(at time.Time) string { return at.Local().Format("01-02 15:04") },
+			"since":     func(at time.Time) string { return since(lang, time.Since(at)) },
 		})
 		if l.pages[lang], err = t.ParseFS(files, "templates/*.html"); err != nil {
 			return nil, err

@@ -41,7 +41,7 @@ func newFakeGate() *fakeGate {
 }
 
 func (g *fakeGate) user(name masu.Username) masu.User {
-	return masu.User{Name: name, UID: 30001, Home: cmp.Or(g.home, "/home/"+string(name)), Lang: g.langs[name]}
+	return masu.User{Name: name, UID: 30001, Admin: name == "boss", Home: cmp.Or(g.home, "/home/"+string(name)), Lang: g.langs[name]}
 }
 
 func (g *fakeGate) next(kind string) string {
@@ -57,7 +57,7 @@ func (g *fakeGate) ByPassword(_ context.Context, name masu.Username, password st
 	if g.refuse != nil {
 		return masu.User{}, g.refuse
 	}
-	if (name == "alice" || name == "bob") && password == "right "+string(name) {
+	if (name == "alice" || name == "bob" || name == "boss") && password == "right "+string(name) {
 		return g.user(name), nil
 	}
 	return masu.User{}, masu.E(masu.Denied, "signin_wrong")
@@ -142,26 +142,32 @@ func (g *fakeGate) EnterLink(_ context.Context, s masu.Session, id masu.Workspac
 type fakeLab struct {
 	masu.Service // what a test does not need is not there
 
-	mu    sync.Mutex
-	hello masu.Hello
-	list  []masu.Workspace
-	told  []masu.Progress
-	news  chan struct{}
-	did   []string // what was asked for
-	app   string   // address of what every port of every box answers with
-	fail  error    // of Up
-	dial  error
+	mu     sync.Mutex
+	people *masutest.FakeService
+	hello  masu.Hello
+	images []masu.ImageUse
+	list   []masu.Workspace
+	told   []masu.Progress
+	news   chan struct{}
+	did    []string // what was asked for
+	app    string   // address of what every port of every box answers with
+	fail   error    // of Up
+	dial   error
 }
 
 // fakeActor is the lab for one member.
 type fakeActor struct {
 	*fakeLab
 	masu.Projects // real folders
-	name          masu.Username
+	masu.Identity
+	masu.Administration
+	name  masu.Username
+	admin bool
 }
 
 func (l *fakeLab) As(a masu.Actor) masu.Service {
-	return &fakeActor{l, masutest.NewService().As(a), a.Name}
+	s := l.people.As(a)
+	return &fakeActor{l, s, s, s, a.Name, a.Admin}
 }
 
 // set puts a workspace there, or changes it.
@@ -187,20 +193,29 @@ func (l *fakeLab) changed() {
 	l.news = make(chan struct{})
 }
 
-func (a *fakeActor) Whoami(context.Context) (masu.Hello, error) {
+func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := a.hello
 	h.Actor.Name, h.Actor.Home = a.name, "/home/"+string(a.name)
-	return h, nil
+	known, err := a.people.As(masu.Actor{User: masu.User{Name: a.name}}).Whoami(ctx)
+	h.House = known.House
+	return h, err
 }
 
-func (a *fakeActor) Workspaces(context.Context, bool) ([]masu.Workspace, error) {
+func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
+
+func (a *fakeActor) PruneImages(context.Context, bool) ([]masu.ImageUse, error) {
+	a.note("prune", "")
+	return nil, nil
+}
+
+func (a *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(a.list), func(w masu.Workspace) bool { return w.Owner != a.name }), nil
+	return slices.DeleteFunc(slices.Clone(a.list), func(w masu.Workspace) bool { return w.Owner != a.name && !(all && a.admin) }), nil
 }
 
 func (a *fakeActor) Workspace(ctx context.Context, name string) (masu.Workspace, error) {
-	list, _ := a.Workspaces(ctx, false)
+	list, _ := a.Workspaces(ctx, a.admin)
 	for _, w := range list {
 		if w.Name == name || string(w.ID) == name {
 			return w, nil
@@ -341,7 +356,7 @@ func rigAt(t testing.TB, l net.Listener, c OriginsConfig) *rig {
 		fmt.Fprintf(w, "app %s %s %q", r.Host, r.RequestURI, r.Header["Cookie"])
 	}))
 	t.Cleanup(app.Close)
-	g := &rig{t: t, gate: newFakeGate(), lab: &fakeLab{news: make(chan struct{}), app: app.Listener.Addr().String()}, log: &strings.Builder{}}
+	g := &rig{t: t, gate: newFakeGate(), lab: &fakeLab{people: masutest.NewService(), news: make(chan struct{}), app: app.Listener.Addr().String()}, log: &strings.Builder{}}
 	g.addr = l.Addr().String()
 	_, g.port, _ = net.SplitHostPort(g.addr)
 	g.server, err = New(Config{Gate: g.gate, As: g.lab.As, Template: func(d masu.Draft) string { return "preset: " + d.Preset + "\n" }, Origins: origins, Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)), Version: "1.0", HostName: "gpu1"})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/text"
@@ -21,6 +22,9 @@ type base struct {
 	App     bool          // at an app's origin, where the pages' forms do not work
 	Root    string        // where masu's own files are: "", or its corner of an app's origin
 	Pages   string        // the pages' origin, for links; "" when we are there
+	Admin   bool          // User administers the lab
+	Banner  string        // what an admin wants everybody to know
+	Closes  time.Time     // when maintenance begins, or began; zero for none
 	Refresh bool          // without scripts, the page comes again by itself; the page says so
 }
 
@@ -39,6 +43,9 @@ type page interface {
 func (*signinView) template() string    { return "signin" }
 func (*homeView) template() string      { return "home" }
 func (*newView) template() string       { return "new" }
+func (*settingsView) template() string  { return "settings" }
+func (*adminView) template() string     { return "admin" }
+func (*auditView) template() string     { return "audit" }
 func (*workspaceView) template() string { return "workspace" }
 func (*waitView) template() string      { return "wait" }
 func (*errorView) template() string     { return "error" }
@@ -46,6 +53,9 @@ func (*errorView) template() string     { return "error" }
 func (*signinView) title(lang masu.Lang) string      { return text.Say(lang, "web.signin") }
 func (*homeView) title(lang masu.Lang) string        { return text.Say(lang, "web.home") }
 func (*newView) title(lang masu.Lang) string         { return text.Say(lang, "web.new") }
+func (*settingsView) title(lang masu.Lang) string    { return text.Say(lang, "web.settings") }
+func (*adminView) title(lang masu.Lang) string       { return text.Say(lang, "web.admin") }
+func (*auditView) title(lang masu.Lang) string       { return text.Say(lang, "web.audit") }
 func (v *workspaceView) title(lang masu.Lang) string { return v.Card.Name }
 func (v *waitView) title(lang masu.Lang) string      { return v.Name }
 func (v *errorView) title(lang masu.Lang) string     { return v.Problem.Message }
@@ -72,7 +82,10 @@ func (s *Server) base(r *http.Request, v *visit) base {
 		b.Here = r.URL.RequestURI()
 	}
 	if v != nil {
-		b.User = v.actor.Name
+		b.User, b.Admin = v.actor.Name, v.actor.Admin
+		if hello, err := v.service.Whoami(r.Context()); err == nil { // a page without its notice is better than none
+			b.Banner, b.Closes = hello.House.Banner, hello.House.ClosedAt
+		}
 	}
 	if _, _, b.App = s.cfg.Origins.placeOf(r); b.App {
 		b.Root, b.Pages = strings.TrimSuffix(reserved, "/"), s.cfg.Origins.pagesFor(r)

@@ -49,6 +49,15 @@ func everyPage(lang masu.Lang) map[string]page {
 		"new": &newView{Dir: evil, Above: []folderLink{{"~", "/new"}, {evil, "/new?dir=" + evil}}, Inside: []folderLink{{evil, "/new?dir=" + evil}}, More: true,
 			Picks: picks(lang, "requirements.txt", []masu.Choice{{Preset: "pytorch", Torch: "2.9.0", CUDA: "cu126", Python: "3.12", Default: true}, {Preset: "python"}}, &newForm{}),
 			Text:  evil, Was: "x", GPUs: []int{0, 1, 2}, Wants: 1, Name: evil, Plan: &planView{Name: evil, Facts: facts(lang, ws), Built: true, Notes: []string{evil}}, Problem: failed},
+		"settings": &settingsView{Sessions: []sessionView{{"h", evil, time.Now(), true}, {"i", "Firefox", time.Now(), false}}, Tokens: []masu.Token{{ID: "x", Name: evil, Scope: masu.ScopeAll, Expires: time.Now()}},
+			Secret: "masu_x", Done: evil, Problem: failed},
+		"admin": &adminView{Members: []memberView{newMember(lang, masu.MemberUse{Name: "alice", Role: masu.RoleTeacher, Most: new(int), GPUs: 2, UsedAt: time.Now()}, "boss"),
+			newMember(lang, masu.MemberUse{Name: "bob", Disabled: true}, "boss"), newMember(lang, masu.MemberUse{Name: "carol", Gone: true}, "boss"), newMember(lang, masu.MemberUse{Name: "boss", Role: masu.RoleAdmin, ByHost: true}, "boss")},
+			Workspaces: []labWorkspace{{"alice", newCard(lang, ws), "x"}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
+			Unused: 1, House: masu.House{Banner: evil, ClosedAt: time.Now()}, Closed: true, Link: "http://localhost:8888/enter?code=x", For: evil, Problem: failed},
+		"admin empty": &adminView{},
+		"audit": &auditView{Query: masu.EventQuery{Actor: evil, Verb: "up"}, Days: 7, Older: "/audit?before=3", Whole: evil, Broken: failed,
+			Events: []eventView{{masu.Event{Seq: 3, Actor: evil, Door: masu.DoorWeb, Verb: "up", Object: evil}, "2026", evil}, {masu.Event{Verb: "rebuild"}, "2026", ""}}},
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
 		"wait":      &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
 		"error":     &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
@@ -66,7 +75,7 @@ func TestEveryPage(t *testing.T) {
 	shown := map[string]bool{}
 	for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
 		for name, p := range everyPage(lang) {
-			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil})
+			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil, Admin: true, Banner: evil, Closes: time.Now()})
 			b, err := l.render(lang, p.template(), p)
 			if err != nil {
 				t.Error(err)
@@ -109,7 +118,7 @@ func checkHTML(t *testing.T, name, html string) {
 			t.Errorf("%s: nothing is called %q", name, m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?:<label[^>]*>)?<(?:input|select|textarea)[^>]*>`).FindAllString(html, -1) {
+	for _, m := range regexp.MustCompile(`(?:<label[^>]*>[^<]*)?<(?:input|select|textarea)[^>]*>`).FindAllString(html, -1) {
 		if strings.HasPrefix(m, "<label") { // which holds its field
 			continue
 		}

@@ -1,0 +1,312 @@
+package web
+
+import (
+	"encoding/csv"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+// adminView is the lab as its administrator sees it.
+type adminView struct {
+	base
+	Members    []memberView
+	Workspaces []labWorkspace
+	Images     []imageView
+	Unused     int // images that nobody needs
+	House      masu.House
+	Closed     bool
+	Closing    bool
+	Link       string // an invitation just made
+	For        string
+	Done       string
+	Problem    *problem
+}
+
+type memberView struct {
+	masu.MemberUse
+	RoleName string
+	State    string // "" for somebody in good standing
+	Mine     bool
+}
+
+type labWorkspace struct {
+	Owner masu.Username
+	Card  card
+	ID    masu.WorkspaceID
+}
+
+type imageView struct {
+	Name, Size, Owners string
+	Unused             bool
+}
+
+func (s *Server) adminPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.showAdmin(w, r, v, http.StatusOK, adminView{})
+}
+
+// admins keeps a page to administrators; for others it is not there.
+func admins(h handler) handler {
+	return members(func(w http.ResponseWriter, r *http.Request, v *visit) error {
+		if !v.actor.Admin {
+			return masu.E(masu.NotFound, "no_page")
+		}
+		return h(w, r, v)
+	})
+}
+
+func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, code int, view adminView) error {
+	lang := s.lang(r, v)
+	list, err := v.service.Members(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		view.Members = append(view.Members, newMember(lang, m, v.actor.Name))
+	}
+	all, err := v.service.Workspaces(r.Context(), true)
+	if err != nil {
+		return err
+	}
+	for _, ws := range all {
+		if ws.Phase != masu.Stopped && ws.Phase != masu.Failed {
+			view.Workspaces = append(view.Workspaces, labWorkspace{ws.Owner, newCard(lang, ws), ws.ID})
+		}
+	}
+	images, err := v.service.Images(r.Context())
+	if err != nil { // an engine that is away takes only its images from the page
+		s.log(r, err)
+		view.Problem = newProblem(lang, err)
+	}
+	for _, i := range images {
+		view.Images = append(view.Images, newImage(i))
+		if view.Images[len(view.Images)-1].Unused {
+			view.Unused++
+		}
+	}
+	hello, err := v.service.Whoami(r.Context())
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	view.House = hello.House
+	view.Closed = hello.House.Closed(now)
+	view.Closing = !hello.House.ClosedAt.IsZero() && !view.Closed
+	return s.show(w, r, v, code, &view)
+}
+
+func newMember(lang masu.Lang, m masu.MemberUse, me masu.Username) memberView {
+	view := memberView{MemberUse: m, Mine: m.Name == me, RoleName: text.Say(lang, "role.member")}
+	if m.Role != masu.RoleMember {
+		view.RoleName = text.Say(lang, "role."+string(m.Role))
+	}
+	switch {
+	case m.Disabled:
+		view.State = text.Say(lang, "member_state.disabled")
+	case m.Gone:
+		view.State = text.Say(lang, "member_state.gone")
+	}
+	return view
+}
+
+func newImage(i masu.ImageUse) imageView {
+	view := imageView{Name: i.ID, Size: i.Size.String(), Unused: len(i.Owners) == 0 && !i.InUse}
+	if len(i.Refs) > 0 {
+		view.Name = string(i.Refs[0])
+	}
+	var owners []string
+	for _, o := range i.Owners {
+		owners = append(owners, string(o))
+	}
+	view.Owners = strings.Join(owners, ", ")
+	return view
+}
+
+// administered shows what came of an act on the admin page.
+func (s *Server) administered(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
+	if err != nil {
+		s.log(r, err)
+		return s.showAdmin(w, r, v, status(err), adminView{Problem: newProblem(s.lang(r, v), err)})
+	}
+	http.Redirect(w, r, "/admin", http.StatusSeeOther)
+	return nil
+}
+
+// changeMember takes the line of one member.
+func (s *Server) changeMember(w http.ResponseWriter, r *http.Request, v *visit) error {
+	var c masu.MemberChange
+	f := r.PostForm
+	if f.Has("role") {
+		role := masu.Role(strings.TrimPrefix(f.Get("role"), "member"))
+		c.Role = &role
+	}
+	if f.Has("most") {
+		most := -1
+		if said := strings.TrimSpace(f.Get("most")); said != "" {
+			n, err := strconv.Atoi(said)
+			if err != nil {
+				return s.administered(w, r, v, masu.E(masu.Invalid, "member_change"))
+			}
+			most = n
+		}
+		c.Most = &most
+	}
+	if f.Has("disabled") {
+		disabled := f.Get("disabled") == "yes"
+		c.Disabled = &disabled
+	}
+	return s.administered(w, r, v, v.service.ChangeMember(r.Context(), masu.Username(f.Get("name")), c))
+}
+
+func (s *Server) invite(w http.ResponseWriter, r *http.Request, v *visit) error {
+	name := strings.TrimSpace(r.PostForm.Get("name"))
+	link, err := v.service.Invite(r.Context(), masu.Username(name))
+	if err != nil {
+		return s.administered(w, r, v, err)
+	}
+	return s.showAdmin(w, r, v, http.StatusOK, adminView{Link: link.URL, For: name})
+}
+
+// setHouse takes the notice and the maintenance.
+func (s *Server) setHouse(w http.ResponseWriter, r *http.Request, v *visit) error {
+	hello, err := v.service.Whoami(r.Context())
+	if err != nil {
+		return err
+	}
+	h := hello.House
+	switch f := r.PostForm; {
+	case f.Has("banner"):
+		h.Banner = f.Get("banner")
+	case f.Get("close") == "":
+		h.ClosedAt = time.Time{}
+	default:
+		minutes, err := strconv.Atoi(f.Get("close"))
+		if err != nil || minutes < 0 || minutes > 60*24*30 {
+			return masu.E(masu.Invalid, "form_wrong")
+		}
+		h.ClosedAt = time.Now().Add(time.Duration(minutes) * time.Minute)
+	}
+	return s.administered(w, r, v, v.service.SetHouse(r.Context(), h))
+}
+
+func (s *Server) adminStop(w http.ResponseWriter, r *http.Request, v *visit) error {
+	_, err := v.service.Stop(r.Context(), r.PostForm.Get("id"))
+	return s.administered(w, r, v, err)
+}
+
+func (s *Server) prune(w http.ResponseWriter, r *http.Request, v *visit) error {
+	_, err := v.service.PruneImages(r.Context(), false)
+	return s.administered(w, r, v, err)
+}
+
+// auditView is the audit log.
+type auditView struct {
+	base
+	Query  masu.EventQuery
+	Days   int
+	Events []eventView
+	Older  string // where it goes on; "" at the end
+	Whole  string // what an examination said
+	Broken *problem
+}
+
+type eventView struct {
+	masu.Event
+	When, Result string
+}
+
+const auditLines = 100
+
+func (s *Server) audit(w http.ResponseWriter, r *http.Request, v *visit) error {
+	lang, q := s.lang(r, v), r.URL.Query()
+	view := &auditView{Query: eventQuery(q), Days: daysOf(q)}
+	view.Query.Limit = auditLines + 1
+	events, err := v.service.Events(r.Context(), view.Query)
+	if err != nil {
+		return err
+	}
+	if len(events) > auditLines {
+		events = events[:auditLines]
+		q.Set("before", strconv.FormatInt(events[auditLines-1].Seq, 10))
+		view.Older = "/audit?" + q.Encode()
+	}
+	for _, e := range events {
+		x := eventView{Event: e, When: e.At.Local().Format("2006-01-02 15:04:05")}
+		if e.Code != "" {
+			x.Result, _ = text.Error(lang, &masu.Error{Code: e.Code, Args: e.Args})
+		}
+		view.Events = append(view.Events, x)
+	}
+	if q.Get("verify") != "" && v.actor.Admin {
+		if err := v.service.VerifyEvents(r.Context()); err != nil {
+			view.Broken = newProblem(lang, err)
+		} else {
+			view.Whole = text.Say(lang, "audit_whole")
+		}
+	}
+	return s.show(w, r, v, http.StatusOK, view)
+}
+
+// CSV is where the same lines are for a spreadsheet.
+func (v *auditView) CSV() string {
+	q := url.Values{}
+	for name, value := range map[string]string{"who": string(v.Query.Actor), "verb": v.Query.Verb, "what": v.Query.Object} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if v.Days > 0 {
+		q.Set("days", strconv.Itoa(v.Days))
+	}
+	return "/audit.csv?" + q.Encode()
+}
+
+// csvLines bounds a spreadsheet of the log.
+const csvLines = 100_000
+
+// auditCSV gives the log for a spreadsheet, the newest first.
+func (s *Server) auditCSV(w http.ResponseWriter, r *http.Request, v *visit) error {
+	q := eventQuery(r.URL.Query())
+	q.Limit = 1000
+	out := csv.NewWriter(w)
+	for n := 0; n < csvLines; n += q.Limit {
+		events, err := v.service.Events(r.Context(), q)
+		if err != nil && n == 0 {
+			return err
+		}
+		if n == 0 {
+			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+			w.Header().Set("Content-Disposition", `attachment; filename="masu-audit.csv"`)
+			_ = out.Write(masu.EventHeading()) // Flush tells
+		}
+		for _, e := range events {
+			_ = out.Write(e.Record())
+		}
+		out.Flush()
+		if len(events) < q.Limit || out.Error() != nil {
+			return nil // all told, or the browser has gone
+		}
+		q.Before = events[len(events)-1].Seq
+	}
+	return nil
+}
+
+// eventQuery reads what is asked for.
+func eventQuery(q url.Values) masu.EventQuery {
+	e := masu.EventQuery{Actor: masu.Username(q.Get("who")), Verb: q.Get("verb"), Object: q.Get("what")}
+	if days := daysOf(q); days > 0 {
+		e.Since = time.Now().AddDate(0, 0, -days)
+	}
+	e.Before, _ = strconv.ParseInt(q.Get("before"), 10, 64) // what is no number asks for nothing
+	return e
+}
+
+func daysOf(q url.Values) int {
+	days, _ := strconv.Atoi(q.Get("days")) // what is no number asks for nothing
+	return min(max(days, 0), 3650)
+}

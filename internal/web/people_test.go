@@ -1,0 +1,134 @@
+package web
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/masu-lab/masu"
+)
+
+// TestSettings: what a member decides about themselves, on the page.
+func TestSettings(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.signIn("alice")
+	for _, c := range []struct {
+		path string
+		form url.Values
+		code int
+		says string
+	}{
+		{"/settings/password", url.Values{"password": {"one"}, "again": {"two"}}, 400, "passwords differ|2 回の入力が違います"},
+		{"/settings/token", url.Values{"name": {"cron"}, "scope": {"read"}, "days": {"30"}}, 200, "masu_"},
+		{"/settings/token", url.Values{"name": {"cron"}, "scope": {"everything"}, "days": {"30"}}, 400, "365"},
+		{"/settings/token", url.Values{"name": {"cron"}, "scope": {"all"}, "days": {"x"}}, 400, "365"},
+		{"/settings/token/delete", url.Values{"token": {"none"}}, 404, "token|トークン"},
+		{"/settings/session", url.Values{"session": {"none"}}, 404, "note bad"},
+	} {
+		a := b.post(c.path, c.form)
+		found := false
+		for _, s := range strings.Split(c.says, "|") {
+			found = found || strings.Contains(a.text, s)
+		}
+		if a.StatusCode != c.code || !found {
+			t.Errorf("%s %v: %s, not %d %q", c.path, c.form, a.Status, c.code, c.says)
+		}
+	}
+	if a := b.get("/settings"); strings.Contains(a.text, "masu_") || !strings.Contains(a.text, "cron") {
+		t.Error("a token's secret is shown again, or the token is not listed")
+	}
+}
+
+// TestAdminIsForAdmins: for everybody else the admin's pages are not there.
+func TestAdminIsForAdmins(t *testing.T) {
+	g := newRig(t)
+	acts := map[string]url.Values{
+		"/admin/member": {"name": {"bob"}, "disabled": {"yes"}}, "/admin/invite": {"name": {"bob"}}, "/admin/house": {"banner": {"x"}},
+		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
+	}
+	stranger, alice, boss := g.browser(), g.browser(), g.browser()
+	alice.signIn("alice")
+	boss.signIn("boss")
+	g.lab.set(running("alice", "thesis"))
+	for path, form := range acts {
+		if a := stranger.post(path, form); a.StatusCode != 403 && a.StatusCode != 401 {
+			t.Errorf("a stranger at %s: %s", path, a.Status)
+		}
+		if a := alice.post(path, form); a.StatusCode != 404 {
+			t.Errorf("a member at %s: %s", path, a.Status)
+		}
+		if a := boss.post(path, form, "Origin", "http://evil.example"); a.StatusCode != 403 {
+			t.Errorf("another site in the admin's name at %s: %s", path, a.Status)
+		}
+	}
+	if a := alice.get("/admin"); a.StatusCode != 404 {
+		t.Errorf("a member looks: %s", a.Status)
+	}
+	if did := g.lab.doings(); did != "" {
+		t.Errorf("done all the same: %s", did)
+	}
+	if a := alice.get("/"); strings.Contains(a.text, `href="/admin"`) {
+		t.Error("a member is shown the way to the admin's page")
+	}
+	if a := alice.get("/audit?who=boss"); a.StatusCode != 403 {
+		t.Errorf("another's log: %s", a.Status)
+	}
+	if a := alice.get("/audit.csv"); a.StatusCode != 200 || !strings.HasPrefix(a.text, "seq,at,actor") || strings.Contains(a.text, "boss") {
+		t.Errorf("one's own log: %s\n%s", a.Status, a.text)
+	}
+}
+
+// TestAdminActs: the page does what its buttons say.
+func TestAdminActs(t *testing.T) {
+	g := newRig(t)
+	boss := g.browser()
+	boss.signIn("boss")
+	g.lab.set(running("alice", "thesis"))
+	for path, form := range map[string]url.Values{
+		"/admin/member": {"name": {"alice"}, "role": {"teacher"}}, "/admin/house": {"banner": {"Power cut on Friday"}}, "/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
+	} {
+		if a := boss.post(path, form); a.Header.Get("Location") != "/admin" {
+			t.Errorf("%s: %s\n%s", path, a.Status, a.text)
+		}
+	}
+	for _, form := range []url.Values{{"name": {"alice"}, "most": {"many"}}, {"name": {"boss"}, "disabled": {"yes"}}, {"name": {"alice"}, "role": {"king"}}} {
+		if a := boss.post("/admin/member", form); a.StatusCode < 400 || !strings.Contains(a.text, "note bad") {
+			t.Errorf("%v: %s", form, a.Status)
+		}
+	}
+	if a := boss.post("/admin/invite", url.Values{"name": {"bob"}}); !strings.Contains(a.text, "/enter?code=") {
+		t.Errorf("invite: %s", a.Status)
+	}
+	list, err := g.lab.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}}).Members(t.Context())
+	if err != nil || len(list) == 0 || list[0].Name != "alice" || list[0].Role != masu.RoleTeacher {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if a := boss.get("/"); !strings.Contains(a.text, "Power cut on Friday") {
+		t.Error("the notice is not on the first page")
+	}
+	if did := g.lab.doings(); !strings.Contains(did, "boss stop thesis-alice") || !strings.Contains(did, "boss prune") {
+		t.Errorf("did %q", did)
+	}
+	if a := boss.post("/admin/house", url.Values{"close": {"15"}}); a.Header.Get("Location") != "/admin" {
+		t.Errorf("close: %s", a.Status)
+	}
+	if a := boss.get("/admin"); !strings.Contains(a.text, `class="btn p">`) {
+		t.Error("a closed house can't be opened again")
+	}
+}
+
+func TestBrowserName(t *testing.T) {
+	for agent, want := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0":                                                    "Firefox · Linux",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36 Edg/150.0": "Edge · Windows",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Safari/604.1": "Safari · iPhone",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 15_0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36":        "Chrome · Mac",
+		"curl/8": "Browser",
+		"":       "Browser",
+	} {
+		if got := browserName(masu.English, agent); got != want {
+			t.Errorf("%q: %q", agent, got)
+		}
+	}
+}
