@@ -46,7 +46,7 @@ func (h *Host) Fence(ctx context.Context, bridge string) error {
 	h.fenceMu.Lock()
 	defer h.fenceMu.Unlock()
 	rules := h.fenceRules(ctx, bridge)
-	if h.fenced[bridge] == rules && jumps(ctx, bridge) {
+	if h.fenced[bridge] == rules && inForce(ctx, bridge) {
 		return nil
 	}
 	h.unfenceGone(ctx)
@@ -115,13 +115,20 @@ func fenceJumps(bridge string) [][]string {
 func inChain(bridge string) string { return "MASU-IN-" + bridge }
 func onChain(bridge string) string { return "MASU-ON-" + bridge }
 
-// jumps tells whether the rules are still asked: an engine that starts, or
+// inForce tells whether the rules are still asked: an engine that starts, or
 // somebody who loads rules of their own, may have left them out.
-func jumps(ctx context.Context, bridge string) bool {
-	last := []string{inChain(bridge), "-j", "REJECT", "--reject-with", "icmp-admin-prohibited"}
-	return !slices.ContainsFunc(append(fenceJumps(bridge), last), func(j []string) bool {
-		return iptables(ctx, "iptables", "", append([]string{"-w", "-C"}, j...)...) != nil
-	})
+func inForce(ctx context.Context, bridge string) bool {
+	out, err := exec.CommandContext(ctx, "iptables", "-w", "-S").Output()
+	if err != nil {
+		return false
+	}
+	rules := "\n" + string(out)
+	for _, j := range append(fenceJumps(bridge), []string{inChain(bridge), "-j", "REJECT", "--reject-with", "icmp-admin-prohibited"}) {
+		if !strings.Contains(rules, "\n-A "+strings.Join(j, " ")+"\n") {
+			return false
+		}
+	}
+	return true
 }
 
 // fenceRules writes both chains for iptables-restore, which puts them in force at once.

@@ -65,6 +65,7 @@ type Lab struct {
 	making   map[masu.ImageRef]*making
 	builders map[masu.Username]*semaphore.Weighted // each member's own builds
 	freed    chan struct{}                         // closed and replaced when GPUs come back
+	root     string                                // where the engine keeps its data; "" until it was asked
 	away     error                                 // why the engine does not answer; nil when it does
 }
 

@@ -17,11 +17,27 @@ func (l *Lab) roomy(ctx context.Context) error {
 	if err := l.spare(l.cfg.State, p.SpareState); err != nil {
 		return err
 	}
+	return l.spare(l.engineRoot(ctx), p.SpareEngine)
+}
+
+// engineRoot is where the engine keeps its data. It is asked once: an engine
+// takes its time to tell, and does not move. "" means that it does not answer,
+// which what begins will say.
+func (l *Lab) engineRoot(ctx context.Context) string {
+	l.mu.Lock()
+	root := l.root
+	l.mu.Unlock()
+	if root != "" {
+		return root
+	}
 	info, err := l.cfg.Runtime.Info(ctx)
 	if err != nil {
-		return nil // what begins will say that the engine is away
+		return ""
 	}
-	return l.spare(info.Root, p.SpareEngine)
+	l.mu.Lock()
+	l.root = info.Root
+	l.mu.Unlock()
+	return info.Root
 }
 
 func (l *Lab) spare(path string, need masu.Bytes) error {
