@@ -151,11 +151,11 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
+	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return p, err
 }
 

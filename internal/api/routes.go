@@ -25,17 +25,18 @@ const maxBody = 1 << 20
 type router struct {
 	*Server
 	mux *http.ServeMux
+	api *[]route // what programs with a token may ask for
 }
 
 // nothing is the answer of a call that only succeeds.
 type nothing struct{}
 
 func (s *Server) routes() http.Handler {
-	r := router{s, http.NewServeMux()}
+	r := router{s, http.NewServeMux(), &s.api}
 	get(r, "/v1/whoami", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.Hello, error) {
 		return svc.Whoami(ctx)
 	})
-	post(r, "/v1/read", func(ctx context.Context, svc masu.Service, q readRequest) (masu.Plan, error) {
+	ask(r, "/v1/read", func(ctx context.Context, svc masu.Service, q readRequest) (masu.Plan, error) {
 		return svc.Read(ctx, q.Dir)
 	})
 	get(r, "/v1/choices", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Choice, error) {
@@ -43,16 +44,16 @@ func (s *Server) routes() http.Handler {
 	})
 	get(r, "/v1/folder", func(ctx context.Context, svc masu.Service, q url.Values) (masu.Listing, error) {
 		return svc.Browse(ctx, q.Get("dir"))
-	})
+	}, "dir")
 	post(r, "/v1/folder/make", func(ctx context.Context, svc masu.Service, q readRequest) (nothing, error) {
 		return nothing{}, svc.MakeFolder(ctx, q.Dir)
 	})
-	post(r, "/v1/project/preview", func(ctx context.Context, svc masu.Service, q projectRequest) (masu.Plan, error) {
+	ask(r, "/v1/project/preview", func(ctx context.Context, svc masu.Service, q projectRequest) (masu.Plan, error) {
 		return svc.Preview(ctx, q.Dir, q.Text)
 	})
 	get(r, "/v1/project", func(ctx context.Context, svc masu.Service, q url.Values) (string, error) {
 		return svc.ProjectFile(ctx, q.Get("dir"))
-	})
+	}, "dir")
 	post(r, "/v1/project", func(ctx context.Context, svc masu.Service, q projectRequest) (nothing, error) {
 		return nothing{}, svc.WriteProjectFile(ctx, q.Dir, q.Old, q.Text)
 	})
@@ -71,7 +72,7 @@ func (s *Server) routes() http.Handler {
 	post(r, "/v1/tokens/delete", func(ctx context.Context, svc masu.Service, q named) (nothing, error) {
 		return nothing{}, svc.DeleteToken(ctx, q.Name)
 	})
-	post(r, "/v1/events", func(ctx context.Context, svc masu.Service, q masu.EventQuery) ([]masu.Event, error) {
+	ask(r, "/v1/events", func(ctx context.Context, svc masu.Service, q masu.EventQuery) ([]masu.Event, error) {
 		return svc.Events(ctx, q)
 	})
 	get(r, "/v1/events/verify", func(ctx context.Context, svc masu.Service, _ url.Values) (nothing, error) {
@@ -100,13 +101,13 @@ func (s *Server) routes() http.Handler {
 	})
 	get(r, "/v1/workspace", func(ctx context.Context, svc masu.Service, q url.Values) (masu.Workspace, error) {
 		return svc.Workspace(ctx, q.Get("name"))
-	})
+	}, "name")
 	get(r, "/v1/workspaces", func(ctx context.Context, svc masu.Service, q url.Values) ([]masu.Workspace, error) {
 		return svc.Workspaces(ctx, q.Get("all") == "true")
-	})
+	}, "all")
 	follow(r, "/v1/watch", func(ctx context.Context, svc masu.Service, q url.Values) iter.Seq2[masu.Progress, error] {
 		return svc.Watch(ctx, q.Get("name"))
-	})
+	}, "name")
 	follow(r, "/v1/changes", func(ctx context.Context, svc masu.Service, _ url.Values) iter.Seq2[masu.Workspace, error] {
 		return svc.Changes(ctx)
 	})
@@ -174,7 +175,8 @@ func (r router) handle(pattern string, h func(masu.Service, http.ResponseWriter,
 	})
 }
 
-func get[T any](r router, path string, f func(context.Context, masu.Service, url.Values) (T, error)) {
+func get[T any](r router, path string, f func(context.Context, masu.Service, url.Values) (T, error), params ...string) {
+	r.describe(route{method: http.MethodGet, path: path, reads: true, params: params, out: typeOf[T]()})
 	r.handle("GET "+path, func(svc masu.Service, w http.ResponseWriter, q *http.Request) error {
 		answer, err := f(q.Context(), svc, q.URL.Query())
 		if err == nil {
@@ -184,7 +186,17 @@ func get[T any](r router, path string, f func(context.Context, masu.Service, url
 	})
 }
 
+// ask is a post that changes nothing.
+func ask[Q, T any](r router, path string, f func(context.Context, masu.Service, Q) (T, error)) {
+	carry(r, path, f, true)
+}
+
 func post[Q, T any](r router, path string, f func(context.Context, masu.Service, Q) (T, error)) {
+	carry(r, path, f, false)
+}
+
+func carry[Q, T any](r router, path string, f func(context.Context, masu.Service, Q) (T, error), reads bool) {
+	r.describe(route{method: http.MethodPost, path: path, reads: reads, in: typeOf[Q](), out: typeOf[T]()})
 	r.handle("POST "+path, func(svc masu.Service, w http.ResponseWriter, q *http.Request) error {
 		asked, err := readBody[Q](w, q)
 		if err != nil {
@@ -199,7 +211,8 @@ func post[Q, T any](r router, path string, f func(context.Context, masu.Service,
 }
 
 // follow answers with lines until the sequence ends.
-func follow[T any](r router, path string, f func(context.Context, masu.Service, url.Values) iter.Seq2[T, error]) {
+func follow[T any](r router, path string, f func(context.Context, masu.Service, url.Values) iter.Seq2[T, error], params ...string) {
+	r.describe(route{method: http.MethodGet, path: path, reads: true, params: params, out: typeOf[T](), lines: true})
 	r.handle("GET "+path, func(svc masu.Service, w http.ResponseWriter, q *http.Request) error {
 		out := newLines(r.Server, w, q)
 		for item, err := range f(q.Context(), svc, q.URL.Query()) {
@@ -220,6 +233,7 @@ func follow[T any](r router, path string, f func(context.Context, masu.Service, 
 
 // work answers with lines of progress, and then the result.
 func work[Q, T any](r router, path string, f func(context.Context, masu.Service, Q, func(masu.Progress)) (T, error)) {
+	r.describe(route{method: http.MethodPost, path: path, in: typeOf[Q](), out: typeOf[T](), lines: true})
 	r.handle("POST "+path, func(svc masu.Service, w http.ResponseWriter, q *http.Request) error {
 		asked, err := readBody[Q](w, q)
 		if err != nil {

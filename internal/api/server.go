@@ -37,6 +37,7 @@ type ServerConfig struct {
 type Server struct {
 	ServerConfig
 	handler http.Handler
+	api     []route
 	ping    time.Duration
 }
 
@@ -114,6 +115,9 @@ type connsKey struct{}
 // actor says who asks. No header says it: only root may name another member,
 // because root could become that member anyway.
 func (s *Server) actor(r *http.Request) (masu.Actor, error) {
+	if a, ok := r.Context().Value(tokenKey{}).(masu.Actor); ok { // by TokenHandler, and only by it
+		return a, nil
+	}
 	p, ok := r.Context().Value(peerKey{}).(peer)
 	as := masu.Username(r.Header.Get(headerAs))
 	user, reason, err := s.user(r.Context(), p, ok, as)

@@ -25,6 +25,7 @@ type Config struct {
 	Gate     masu.Gate
 	As       func(masu.Actor) masu.Service
 	Template func(masu.Draft) string // writes a masu.yaml
+	API      http.Handler            // for programs with a token, at /api/ and /metrics; nil for none
 	Origins  *Origins
 	Log      *slog.Logger
 	Version  string
@@ -83,6 +84,8 @@ func (s *Server) Handler() http.Handler {
 		switch {
 		case isApp:
 			s.apps.ServeHTTP(w, r)
+		case s.cfg.Origins.pages(r) && s.cfg.API != nil && (strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"):
+			s.cfg.API.ServeHTTP(w, r)
 		case s.cfg.Origins.pages(r):
 			s.pages.ServeHTTP(w, r)
 		default:
