@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,21 +16,23 @@ const completeTime = time.Second
 func (a *app) completionCommand() *cobra.Command {
 	c := a.command("completion", "completion bash|zsh|fish|powershell", groupOther, a.args(1, 1), nil)
 	c.ValidArgs = []string{"bash", "zsh", "fish", "powershell"}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		root := c.Root()
-		switch args[0] {
-		case "bash":
-			return root.GenBashCompletionV2(a.out, true)
-		case "zsh":
-			return root.GenZshCompletion(a.out)
-		case "fish":
-			return root.GenFishCompletion(a.out, true)
-		case "powershell":
-			return root.GenPowerShellCompletionWithDesc(a.out)
-		}
-		return masu.E(masu.Invalid, "shell_unknown", args[0])
-	}
+	c.RunE = func(c *cobra.Command, args []string) error { return completion(c.Root(), args[0], a.out) }
 	return c
+}
+
+// completion writes what makes a shell complete masu's commands.
+func completion(root *cobra.Command, shell string, to io.Writer) error {
+	switch shell {
+	case "bash":
+		return root.GenBashCompletionV2(to, true)
+	case "zsh":
+		return root.GenZshCompletion(to)
+	case "fish":
+		return root.GenFishCompletion(to, true)
+	case "powershell":
+		return root.GenPowerShellCompletionWithDesc(to)
+	}
+	return masu.E(masu.Invalid, "shell_unknown", shell)
 }
 
 // completeNames offers the member's workspaces. It says nothing when there is

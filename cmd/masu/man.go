@@ -16,13 +16,16 @@ func (a *app) manCommand() *cobra.Command {
 		if err := os.MkdirAll(args[0], 0o755); err != nil {
 			return masu.E(masu.Invalid, "cannot_write", args[0]).Because(err)
 		}
-		root := c.Root()
-		root.DisableAutoGenTag = true // a date would make two builds differ
-		header := &doc.GenManHeader{Section: "1", Source: "masu " + version, Manual: "masu"}
-		if err := doc.GenManTree(root, header, args[0]); err != nil {
+		if err := manPages(c.Root(), args[0]); err != nil {
 			return masu.E(masu.Invalid, "cannot_write", args[0]).Because(err)
 		}
 		return nil
 	}
 	return c
+}
+
+// manPages writes a page for each command into a folder.
+func manPages(root *cobra.Command, dir string) error {
+	root.DisableAutoGenTag = true // a date would make two builds differ
+	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "masu " + version, Manual: "masu"}, dir)
 }

@@ -40,9 +40,18 @@ type serveOptions struct {
 
 func (a *app) serveCommand() *cobra.Command {
 	var o serveOptions
-	var config string
+	var config, root string
+	var install, uninstall, yes bool
 	var c *cobra.Command
 	c = a.command("serve", "serve", groupServer, a.args(0, 0), func(ctx context.Context, _ []string) error {
+		switch {
+		case install && uninstall:
+			return masu.E(masu.Invalid, "flags_exclude", "--install, --uninstall")
+		case install:
+			return a.install(ctx, root, yes)
+		case uninstall:
+			return a.uninstall(ctx, root)
+		}
 		file, err := readConfig(config)
 		if err != nil {
 			return err
@@ -63,6 +72,11 @@ func (a *app) serveCommand() *cobra.Command {
 	f.StringVar(&o.engine, "engine", a.getenv("MASU_ENGINE"), "")
 	f.StringVar(&config, "config", a.configPath(), "")
 	f.StringVar(&o.admins, "admins", cmp.Or(a.getenv("MASU_ADMINS"), "sudo,wheel,masu-admin"), "")
+	f.BoolVar(&install, "install", false, "")
+	f.BoolVar(&uninstall, "uninstall", false, "")
+	f.BoolVarP(&yes, "yes", "y", false, "")
+	f.StringVar(&root, "root", "/", "") // for tests and for images of machines
+	_ = f.MarkHidden("root")
 	// What the help shows must not depend on who asks.
 	f.Lookup("socket").DefValue, f.Lookup("state").DefValue = systemSocket, "/var/lib/masu"
 	f.Lookup("config").DefValue = "/etc/masu/config.yaml"

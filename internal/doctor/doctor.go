@@ -63,6 +63,7 @@ func checks() []check {
 		{"clock", checkClock},
 		{"proxy", checkProxy},
 		{"mmdebstrap", checkBootstrap},
+		{"fence", checkFence},
 		{"runtime", checkRuntime},
 	}
 }

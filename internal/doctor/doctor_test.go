@@ -51,7 +51,7 @@ func engine(t *testing.T, answer map[string]any) string {
 func root(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, f := range append(files, "/usr/bin/mmdebstrap", "/proc/sys/kernel/osrelease=6.8.0-45-generic") {
+	for _, f := range append(files, "/usr/bin/mmdebstrap", "/usr/sbin/iptables", "/proc/sys/kernel/osrelease=6.8.0-45-generic") {
 		name, content, _ := strings.Cut(f, "=")
 		p := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
@@ -223,6 +223,10 @@ func TestFindings(t *testing.T) {
 		"proxy everywhere": {func(t *testing.T, c *Config) {
 			c.Getenv, c.Socket = only("https_proxy"), engine(t, info(map[string]any{"HttpsProxy": "http://proxy:3128"}))
 		}, []string{none}, nil},
+		"no iptables": {func(t *testing.T, c *Config) {
+			c.Root = root(t, debian)
+			os.Remove(filepath.Join(c.Root, "/usr/sbin/iptables"))
+		}, []string{none, "warn fence_missing []"}, nil},
 		"no mmdebstrap": {func(t *testing.T, c *Config) {
 			c.Root = root(t, debian)
 			os.Remove(filepath.Join(c.Root, "/usr/bin/mmdebstrap"))

@@ -146,6 +146,18 @@ func checkClock(_ context.Context, e *exam) []masu.Finding {
 }
 
 // checkBootstrap looks for the program that makes base images where no registry answers.
+// checkFence looks for what keeps boxes from the host's own services.
+func checkFence(_ context.Context, e *exam) []masu.Finding {
+	if _, there := e.program("iptables"); there {
+		return one(masu.Good, "fence_ok")
+	}
+	switch e.distro() {
+	case "debian", "ubuntu":
+		return mend(finding(masu.Warn, "fence_missing"), apt("update"), aptInstall("--no-install-recommends", "iptables"))
+	}
+	return one(masu.Warn, "fence_missing")
+}
+
 func checkBootstrap(_ context.Context, e *exam) []masu.Finding {
 	if _, there := e.program("mmdebstrap"); there {
 		return one(masu.Good, "mmdebstrap_ok")
