@@ -6,11 +6,12 @@ SHELL  := /bin/bash
 BIN    := bin/masu
 GOFLAGS_STATIC := -trimpath -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+ARCHS   ?= amd64 arm64
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test check unit engine e2e bench setup clean
+.PHONY: up build test check unit bench setup packages clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
@@ -26,10 +27,13 @@ check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	cd test/e2e && go vet ./...
+	cd packaging && go vet ./...
 
 # -count=1: what the engine does is no cached result.
 test: setup check
 	MASU_TEST_ENGINE=default MASU_BIN=$(CURDIR)/$(BIN) go test -race -count=1 -p 2 -timeout 40m ./...
+	@$(MAKE) --no-print-directory packages ARCHS=$$(go env GOARCH)
+	cd packaging && MASU_TEST_ENGINE=default go test -count=1 ./...
 	cd test/e2e && MASU_BIN=$(CURDIR)/$(BIN) go test -count=1 -timeout 30m ./...
 
 # Without engine, browser or root: what can be tested anywhere, in a minute.
@@ -41,6 +45,17 @@ bench: setup
 	cd test/bench && npm ci --silent
 	CGO_ENABLED=0 go build -o bin/bench ./test/bench
 	cd test/bench && $(SUDO) env MASU_BIN=$(CURDIR)/$(BIN) ../../bin/bench
+
+# dist/masu_*.deb and .rpm for amd64 and arm64; two builds of one commit are equal.
+packages: build
+	@rm -rf dist && mkdir -p dist/completion
+	@$(BIN) man dist/man
+	@for s in bash zsh fish; do $(BIN) completion $$s > dist/completion/masu.$$s; done
+	@sed 's|@BIN@|/usr/bin/masu|' cmd/masu/install/masu.service > dist/masu.service
+	@for a in $(ARCHS); do \
+		CGO_ENABLED=0 GOARCH=$$a go build $(GOFLAGS_STATIC) -ldflags '$(LDFLAGS)' -o dist/masu-linux-$$a ./cmd/masu && \
+		(cd packaging && go run . -version '$(VERSION)' -arch $$a -dist ../dist -at $$(git log -1 --format=%ct)) || exit 1; \
+	done
 
 clean:
 	rm -rf bin dist
