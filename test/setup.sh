@@ -18,6 +18,7 @@ need docker-registry docker-registry
 need dockerd docker.io iptables
 need docker-compose docker-compose
 need ip iproute2
+need npm npm
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
 if [ -n "${missing:-}" ]; then
 	echo "setup: installing$missing"
@@ -33,6 +34,9 @@ if [ -n "${missing:-}" ]; then
 fi
 
 ./bin/masu doctor --start-engine
+
+# What the browser tests examine the pages with.
+[ -d test/axe/node_modules ] || (cd test/axe && npm ci --silent --no-audit --no-fund)
 
 # The plainest Debian, from the distribution's own packages, for tests that need some image.
 if ! docker image inspect masu-test/base >/dev/null 2>&1; then

@@ -203,6 +203,30 @@ func (c *chromium) well(what string) {
 	c.troubles = nil
 }
 
+// axe examines the page for what keeps people with a screen reader, a keyboard
+// or weak eyes from using it.
+func (c *chromium) axe(script, what string) {
+	c.t.Helper()
+	if script == "" {
+		return
+	}
+	c.eval(script + "; true")
+	found, _ := c.eval(`axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ' at ' + v.nodes.slice(0, 3).map(n => n.target.join(' ')).join(', ')).join('; '))`).(string)
+	if found != "" {
+		c.t.Errorf("%s: %s", what, found)
+	}
+}
+
+// axeScript is axe-core, which make setup fetches; "" where it is not there.
+func axeScript(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../../test/axe/node_modules/axe-core/axe.min.js")
+	if err != nil && os.Getenv("MASU_TEST_ENGINE") != "" {
+		t.Errorf("axe-core: %v", err) // make test has it
+	}
+	return string(b)
+}
+
 // aLab fills a lab as one may look on a working day.
 func aLab(g *rig) {
 	g.lab.hello = masu.Hello{Host: masu.Host{CPUs: 32, Memory: 128 * masu.GiB, GPUs: []masu.GPU{
@@ -267,7 +291,7 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 	g := newRig(t)
 	aLab(g)
-	home := aHome(t)
+	home, axe := aHome(t), axeScript(t)
 	g.gate.home = home
 	c := newChromium(t)
 	base := "http://localhost:" + g.port
@@ -322,6 +346,7 @@ func TestPagesInABrowser(t *testing.T) {
 					t.Errorf("%s is in %v", name, got)
 				}
 				c.shoot(name)
+				c.axe(axe, name)
 				c.well(name)
 			}
 		}
