@@ -38,6 +38,9 @@ type Service interface {
 	// one that was removed comes with an empty Phase.
 	Changes(ctx context.Context) iter.Seq2[Workspace, error]
 
+	// Board tells who uses how much of the host now; it may take a second.
+	Board(ctx context.Context) (Board, error)
+
 	Exec(ctx context.Context, name string, e Exec) (int, error)
 	Logs(ctx context.Context, name string, w io.Writer, follow bool) error
 	Dial(ctx context.Context, name string, port int) (net.Conn, error)

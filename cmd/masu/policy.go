@@ -110,11 +110,12 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	return p, errs
 }
 
-// roomAt asks the kernel how much a path's file system has left.
-func roomAt(path string) (masu.Bytes, error) {
+// roomAt asks the kernel how much a path's file system has left, and how much it has.
+func roomAt(path string) (free, total masu.Bytes, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
-		return 0, fmt.Errorf("room at %s: %w", path, err)
+		return 0, 0, fmt.Errorf("room at %s: %w", path, err)
 	}
-	return masu.Bytes(s.Bavail) * masu.Bytes(s.Bsize), nil
+	size := masu.Bytes(s.Bsize)
+	return masu.Bytes(s.Bavail) * size, masu.Bytes(s.Blocks) * size, nil
 }

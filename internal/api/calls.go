@@ -156,3 +156,8 @@ func (c *Client) SetLang(ctx context.Context, lang masu.Lang) error {
 func (c *Client) Link(ctx context.Context, name string) (masu.OpenLink, error) {
 	return call[masu.OpenLink](ctx, c, "/v1/link", nil, named{name})
 }
+
+// Board is masu.Service's.
+func (c *Client) Board(ctx context.Context) (masu.Board, error) {
+	return call[masu.Board](ctx, c, "/v1/board", nil, nil)
+}

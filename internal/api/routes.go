@@ -57,6 +57,9 @@ func (s *Server) routes() http.Handler {
 	post(r, "/v1/project", func(ctx context.Context, svc masu.Service, q projectRequest) (nothing, error) {
 		return nothing{}, svc.WriteProjectFile(ctx, q.Dir, q.Old, q.Text)
 	})
+	get(r, "/v1/board", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.Board, error) {
+		return svc.Board(ctx)
+	})
 	get(r, "/v1/sessions", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Session, error) {
 		return svc.Sessions(ctx)
 	})

@@ -46,6 +46,7 @@ type Host struct {
 
 	mu    sync.Mutex
 	asked map[string]answer // what getent said lately
+	ticks ticks             // when Usage was asked last
 
 	fenceMu sync.Mutex
 	fenced  map[string]string // the rules in force, by bridge

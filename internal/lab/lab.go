@@ -31,8 +31,9 @@ type Config struct {
 	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
 	NameFor func(dir string) string
 	Host    func(ctx context.Context) masu.Host
-	Room    func(path string) (free masu.Bytes, err error) // on the file system of a path; nil means plenty
-	State   string                                         // the folder of masu's own records
+	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty
+	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
+	State   string                                                // the folder of masu's own records
 
 	Versions *recipe.Versions // nil for the embedded table
 	Site     masu.Site
@@ -56,6 +57,7 @@ type Lab struct {
 	starts *semaphore.Weighted
 	hub    *hub
 	gate   *gate
+	board  boardCache
 
 	mu       sync.Mutex
 	ops      map[masu.WorkspaceID]*operation

@@ -26,7 +26,7 @@ type world struct {
 	gpus    []masu.GPU
 	project func(dir string) masu.Project // what a folder asks for
 	lab     *Lab                          // the newest
-	room    func(string) (masu.Bytes, error)
+	room    func(string) (free, total masu.Bytes, err error)
 	policy  func(*Policy)
 }
 
@@ -45,7 +45,9 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		w.policy(&policy)
 	}
 	l, err := New(Config{
-		Room: w.room, State: "/state",
+		Room: w.room, State: "/state", Usage: func() (masu.Usage, error) {
+			return masu.Usage{CPU: masu.Fill{Used: 1, Total: 2}, Memory: masu.Fill{Used: 1, Total: 4}}, nil
+		},
 		Store: w.store, Runtime: w.runtime, Inventory: w, Accounts: accounts{}, Folders: folders{}, Origins: origins{},
 		Read: func(f masu.Folder, preset string) (masu.Project, error) {
 			p := w.project(f.Dir())
@@ -438,7 +440,7 @@ func TestNearlyFullDisk(t *testing.T) {
 	w := newWorld(t)
 	var free atomic.Int64
 	free.Store(int64(100 * masu.GiB))
-	w.room = func(path string) (masu.Bytes, error) { return masu.Bytes(free.Load()), nil }
+	w.room = func(string) (masu.Bytes, masu.Bytes, error) { return masu.Bytes(free.Load()), 200 * masu.GiB, nil }
 	l, stop := w.daemon()
 	defer stop()
 	s := l.As(actor("alice"))

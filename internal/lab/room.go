@@ -44,7 +44,7 @@ func (l *Lab) spare(path string, need masu.Bytes) error {
 	if path == "" || need == 0 {
 		return nil
 	}
-	free, err := l.cfg.Room(path)
+	free, _, err := l.cfg.Room(path)
 	if err != nil { // an engine's folder on another machine, or one that only the engine may see
 		l.log.Debug("room", "path", path, "error", err)
 		return nil

@@ -177,3 +177,16 @@ func (s *fakeActor) mayBegin() error {
 	}
 	return nil
 }
+
+func (s *fakeActor) Board(context.Context) (b masu.Board, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.At = time.Now()
+	b.Host = masu.Usage{CPU: masu.Fill{Used: 0.5, Total: 2}, Memory: masu.Fill{Used: 1 << 30, Total: 4 << 30}}
+	for _, r := range s.rooms {
+		if r.Phase == masu.Running {
+			b.Users = append(b.Users, masu.BoardUse{Member: r.Owner, Running: 1, Memory: masu.MiB, Since: r.ChangedAt})
+		}
+	}
+	return b, nil
+}

@@ -85,6 +85,11 @@ func testServiceMembers(g *guest, admin masu.Service) {
 	}
 	_, err = g.svc.Up(g.ctx, masu.UpRequest{Dir: g.folder(), Name: suiteName()})
 	wantError(g.T, err, masu.Full, "house_closed")
+	board, err := g.other().Board(g.ctx) // who shares a host sees who uses it
+	if err != nil || !slices.ContainsFunc(board.Users, func(u masu.BoardUse) bool { return u.Member == "suite-a" && u.Running > 0 }) ||
+		board.Host.Memory.Percent() < 0 || board.At.IsZero() {
+		g.Errorf("board: %+v, %v", board, err)
+	}
 	wantError(g.T, admin.SetHouse(g.ctx, masu.House{Banner: "a\nb"}), masu.Invalid, "banner_wrong")
 	if err := admin.SetHouse(g.ctx, masu.House{}); err != nil {
 		g.Error(err)

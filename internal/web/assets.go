@@ -29,6 +29,12 @@ type looks struct {
 	hashed map[string]string                // plain name to hashed name
 }
 
+// The inside of a box as it is drawn, in the drawing's units.
+const (
+	boxFloor  = 90
+	boxHeight = 86 // a full one stays a little below the rim
+)
+
 type asset struct {
 	plain, gzipped []byte
 	kind           string
@@ -52,6 +58,8 @@ func newLooks() (*looks, error) {
 			"since_ago": func(at time.Time) string { return text.Say(lang, "web.ago", since(lang, time.Since(at))) },
 			"day":       func(at time.Time) string { return at.Local().Format("2006-01-02") },
 			"clock":     func(at time.Time) string { return at.Local().Format("01-02 15:04") },
+			"height":    func(percent int) float64 { return boxHeight * float64(percent) / 100 },
+			"level":     func(percent int) float64 { return boxFloor - boxHeight*float64(percent)/100 },
 			"since":     func(at time.Time) string { return since(lang, time.Since(at)) },
 		})
 		if l.pages[lang], err = t.ParseFS(files, "templates/*.html"); err != nil {

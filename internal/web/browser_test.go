@@ -242,6 +242,9 @@ func aLab(g *rig) {
 		Trouble: &masu.Trouble{Kind: masu.Invalid, Code: "build_failed", Args: []string{"5", "RUN pip install -r requirements.txt", "1"}}})
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "report", Phase: masu.Stopped, Project: masu.Project{Dir: "/home/alice/report"}})
 	g.lab.set(running("suzuki", "eval"))
+	g.lab.measured = masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 11.5, Total: 32}, Memory: masu.Fill{Used: 71 << 30, Total: 128 << 30}}, Images: masu.Fill{Used: 3.1e12, Total: 4e12},
+		GPUs:  []masu.BoardGPU{{GPU: g.lab.hello.Host.GPUs[0], Holder: "alice", Since: time.Now().Add(-2 * time.Hour)}, {GPU: g.lab.hello.Host.GPUs[1], Holder: "suzuki", Since: time.Now().Add(-26 * time.Hour)}},
+		Users: []masu.BoardUse{{Member: "suzuki", Running: 1, CPU: 7.9, Memory: 40 << 30, GPUs: 1, Since: time.Now().Add(-26 * time.Hour)}, {Member: "alice", Running: 1, CPU: 2.4, Memory: 12 << 30, GPUs: 1, Since: time.Now().Add(-2 * time.Hour)}}}
 	boss := g.lab.people.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}, Door: masu.DoorWeb})
 	teacher, most := masu.RoleTeacher, 3
 	for name, change := range map[masu.Username]masu.MemberChange{"alice": {Most: &most}, "suzuki": {Role: &teacher}, "tanaka": {Disabled: new(true)}} {
@@ -318,7 +321,7 @@ func TestPagesInABrowser(t *testing.T) {
 			for _, page := range []struct{ name, session, address, ready string }{
 				{"signin", "", base + "/signin", ""},
 				{"link-used", "", base + "/enter?code=x", ""},
-				{"home", alice, base + "/", "document.querySelectorAll('.card').length === 4"},
+				{"home", alice, base + "/", "document.querySelectorAll('.card').length === 4 && document.querySelector('#board .lines')"},
 				{"first", bob, base + "/", ""},
 				{"running", alice, base + "/w/train?changed=1", "document.querySelectorAll('#steps details').length === 3"},
 				{"failed", alice, base + "/w/llm-eval", "document.querySelector('details[open] .term')"},

@@ -142,17 +142,18 @@ func (g *fakeGate) EnterLink(_ context.Context, s masu.Session, id masu.Workspac
 type fakeLab struct {
 	masu.Service // what a test does not need is not there
 
-	mu     sync.Mutex
-	people *masutest.FakeService
-	hello  masu.Hello
-	images []masu.ImageUse
-	list   []masu.Workspace
-	told   []masu.Progress
-	news   chan struct{}
-	did    []string // what was asked for
-	app    string   // address of what every port of every box answers with
-	fail   error    // of Up
-	dial   error
+	mu       sync.Mutex
+	people   *masutest.FakeService
+	hello    masu.Hello
+	images   []masu.ImageUse
+	measured masu.Board
+	list     []masu.Workspace
+	told     []masu.Progress
+	news     chan struct{}
+	did      []string // what was asked for
+	app      string   // address of what every port of every box answers with
+	fail     error    // of Up
+	dial     error
 }
 
 // fakeActor is the lab for one member.
@@ -200,6 +201,8 @@ func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 	h.House = known.House
 	return h, err
 }
+
+func (a *fakeActor) Board(context.Context) (masu.Board, error) { return a.measured, nil }
 
 func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
 

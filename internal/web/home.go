@@ -25,9 +25,7 @@ type homeView struct {
 	Presets []string
 	Problem *problem // why it did not
 	Cards   []card
-	GPUs    []gpuView
-	CPUs    int
-	Memory  string
+	Board   boardView // as far as it is known without measuring
 	Notices []string
 }
 
@@ -50,14 +48,6 @@ type card struct {
 type appLink struct {
 	Name, Title, Path string
 	Main              bool
-}
-
-// gpuView is a GPU of the board.
-type gpuView struct {
-	Index  int
-	Model  string
-	Memory string
-	Mine   string // my workspace that has it
 }
 
 func newCard(lang masu.Lang, w masu.Workspace) card {
@@ -113,19 +103,20 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request, v *visit, code
 // newHome builds the page from what is known.
 func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace, filled homeView) *homeView {
 	h := &filled
-	h.Presets, h.CPUs, h.Memory = presets[:], hello.Host.CPUs, hello.Host.Memory.String()
-	mine := map[masu.GPUID]string{}
+	h.Presets = presets[:]
 	for _, w := range list {
 		h.Cards = append(h.Cards, newCard(lang, w))
-		for _, g := range w.GPUs {
-			mine[g] = w.Name
-		}
 	}
 	slices.SortStableFunc(h.Cards, func(a, b card) int {
 		return cmp.Or(cmp.Compare(order(a.Phase), order(b.Phase)), b.Since.Compare(a.Since))
 	})
+	mine := held(list)
 	for _, g := range hello.Host.GPUs {
-		h.GPUs = append(h.GPUs, gpuView{Index: g.Index, Model: strings.TrimPrefix(g.Model, "NVIDIA "), Memory: g.Memory.String(), Mine: mine[g.ID]})
+		h.Board.GPUs = append(h.Board.GPUs, newGPU(g, mine[g.ID]))
+	}
+	h.Board.Boxes = []measureView{
+		{Name: "CPU", Below: text.Say(lang, "web.cores", hello.Host.CPUs)},
+		{Name: text.Say(lang, "web.memory"), Below: hello.Host.Memory.String()},
 	}
 	for _, n := range hello.Notes {
 		h.Notices = append(h.Notices, text.Strings(lang, n.Code, n.Args))

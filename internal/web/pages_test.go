@@ -41,8 +41,11 @@ func everyPage(lang masu.Lang) map[string]page {
 	view := newWorkspace(lang, stopped)
 	view.Changed, view.Next, view.Problem = true, "/open/thesis/jupyter?next=%2Flab"+evil, failed
 	return map[string]page{
-		"signin":     &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
-		"home":       newHome(lang, hello, list, homeView{Folder: evil, Preset: "python", Problem: failed}),
+		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
+		"home":   newHome(lang, hello, list, homeView{Folder: evil, Preset: "python", Problem: failed}),
+		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
+			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holder: evil, Since: time.Now()}, {GPU: masu.GPU{ID: "i"}}},
+			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
 		"home empty": newHome(lang, masu.Hello{}, nil, homeView{Folder: "~/work"}),
 		"workspace":  newWorkspace(lang, ws),
 		"failed":     view,

@@ -154,6 +154,7 @@ func (s *Server) pageRoutes() http.Handler {
 	act("/signout", members(s.signout))
 	route("GET /{$}", members(s.home))
 	act("/start", members(s.start))
+	route("GET /board", members(s.board))
 	route("GET /settings", members(s.settings))
 	act("/settings/password", members(s.setPassword))
 	act("/settings/session", members(s.endSessionOf))

@@ -100,6 +100,19 @@ if (cards) {
   });
 }
 
+// The board, measured anew while somebody looks.
+const board = document.getElementById('board');
+if (board) {
+  const measure = async () => {
+    if (document.hidden) return;
+    const answer = await fetch(board.dataset.board).catch(() => null);
+    if (answer?.ok && !answer.redirected) board.innerHTML = await answer.text();
+  };
+  measure();
+  setInterval(measure, 5000);
+  document.addEventListener('visibilitychange', measure);
+}
+
 // New workspace: what would be started, as it is filled in.
 const draft = document.getElementById('new');
 if (draft) {

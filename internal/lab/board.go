@@ -1,0 +1,122 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/masu-lab/masu"
+)
+
+const (
+	boardFor  = 3 * time.Second // how long a board is shown to others who ask
+	boardOnce = 8               // boxes measured at once
+)
+
+// boardCache keeps the last board: many look at the same one. Nothing is
+// measured while nobody looks.
+type boardCache struct {
+	mu   sync.Mutex
+	last masu.Board
+}
+
+// Board tells who uses how much now.
+func (s *service) Board(ctx context.Context) (masu.Board, error) {
+	c := &s.l.board
+	c.mu.Lock() // one measures, the others wait for it
+	defer c.mu.Unlock()
+	if time.Since(c.last.At) < boardFor {
+		return c.last, nil
+	}
+	b, err := s.l.measure(ctx)
+	if err == nil {
+		c.last = b
+	}
+	return b, err
+}
+
+func (l *Lab) measure(ctx context.Context) (b masu.Board, err error) {
+	all, err := l.everything(ctx)
+	if err != nil {
+		return b, err
+	}
+	loads := l.loads(ctx, all)
+	holders := map[masu.GPUID]masu.Workspace{}
+	users := map[masu.Username]*masu.BoardUse{}
+	for _, w := range all {
+		if w.Phase != masu.Running {
+			continue
+		}
+		use := users[w.Owner]
+		if use == nil {
+			use = &masu.BoardUse{Member: w.Owner, Since: w.ChangedAt}
+			users[w.Owner] = use
+		}
+		use.Running++
+		use.GPUs += len(w.GPUs)
+		use.CPU += loads[w.ID].CPU
+		use.Memory += loads[w.ID].Memory
+		if w.ChangedAt.Before(use.Since) {
+			use.Since = w.ChangedAt
+		}
+		for _, g := range w.GPUs {
+			holders[g] = w
+		}
+	}
+	for _, use := range users {
+		b.Users = append(b.Users, *use)
+	}
+	slices.SortFunc(b.Users, func(x, y masu.BoardUse) int {
+		return cmp.Or(cmp.Compare(y.Memory, x.Memory), cmp.Compare(x.Member, y.Member))
+	})
+	for _, g := range l.cfg.Host(ctx).GPUs {
+		w := holders[g.ID]
+		b.GPUs = append(b.GPUs, masu.BoardGPU{GPU: g, Holder: w.Owner, Since: w.ChangedAt})
+	}
+	if l.cfg.Usage != nil {
+		if b.Host, err = l.cfg.Usage(); err != nil {
+			return b, err
+		}
+	}
+	if root := l.engineRoot(ctx); l.cfg.Room != nil && root != "" {
+		if free, total, err := l.cfg.Room(root); err == nil { // an engine elsewhere has its disk elsewhere
+			b.Images = masu.Fill{Used: float64(total - free), Total: float64(total)}
+		}
+	}
+	b.At = time.Now()
+	return b, nil
+}
+
+// loads measures running boxes; one that cannot be measured, because it ends just now, counts as nothing.
+func (l *Lab) loads(ctx context.Context, all []masu.Workspace) map[masu.WorkspaceID]masu.Load {
+	m, ok := l.cfg.Runtime.(masu.Measurer)
+	if !ok {
+		return nil
+	}
+	var mu sync.Mutex
+	loads := map[masu.WorkspaceID]masu.Load{}
+	var g errgroup.Group
+	g.SetLimit(boardOnce)
+	for _, w := range all {
+		if w.Phase != masu.Running {
+			continue
+		}
+		g.Go(func() error {
+			load, err := m.Measure(ctx, w.ID)
+			if err != nil {
+				l.log.Debug("measure", "workspace", w.Label, "error", err)
+				return nil
+			}
+			mu.Lock()
+			loads[w.ID] = load
+			mu.Unlock()
+			return nil
+		})
+	}
+	_ = g.Wait() // none of them fails
+	return loads
+}
