@@ -160,6 +160,8 @@ type Gate interface {
 	ByPassword(ctx context.Context, name Username, password string, from netip.Addr) (User, error)
 	ByLink(ctx context.Context, secret string) (User, Link, error)
 
+	// ByName is for a member whom a sign-in service has vouched for.
+	ByName(ctx context.Context, name Username) (User, error)
 	// ByToken is for programs that bring a token's secret.
 	ByToken(ctx context.Context, secret string) (User, Token, error)
 

@@ -21,15 +21,16 @@ const mostConfig = 256 << 10
 // fileConfig is the daemon's configuration file. A flag wins over a variable,
 // a variable over the file, the file over the default.
 type fileConfig struct {
-	Listen    string    `yaml:"listen"`
-	PlainHTTP bool      `yaml:"plain_http"`
-	AppPorts  string    `yaml:"app_ports"`
-	HostName  string    `yaml:"host_name"`
-	Engine    string    `yaml:"engine"`
-	Admins    string    `yaml:"admins"`
-	Members   string    `yaml:"members"`  // group whose logins may use the lab
-	Versions  string    `yaml:"versions"` // an admin's table of versions
-	Site      masu.Site `yaml:"site"`
+	Listen    string     `yaml:"listen"`
+	PlainHTTP bool       `yaml:"plain_http"`
+	AppPorts  string     `yaml:"app_ports"`
+	HostName  string     `yaml:"host_name"`
+	Engine    string     `yaml:"engine"`
+	Admins    string     `yaml:"admins"`
+	Members   string     `yaml:"members"`  // group whose logins may use the lab
+	Versions  string     `yaml:"versions"` // an admin's table of versions
+	Site      masu.Site  `yaml:"site"`
+	OIDC      oidcConfig `yaml:"oidc"`
 	Egress    struct {
 		LAN *bool `yaml:"lan"` // may boxes reach the private networks around the host?
 	} `yaml:"egress"`
@@ -68,6 +69,9 @@ func readConfig(path string) (fileConfig, error) {
 		return c, nil // which the parser calls "no document"
 	}
 	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
+		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+	}
+	if err := c.OIDC.check(); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
 	}
 	if _, err := c.Policy.policy(lab.Policy{}); err != nil {
@@ -110,6 +114,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)
 	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
-	o.site, o.policy, o.members, o.versions = c.Site, c.Policy, c.Members, c.Versions
+	o.site, o.policy, o.members, o.versions, o.oidc = c.Site, c.Policy, c.Members, c.Versions, c.OIDC
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

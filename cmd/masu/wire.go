@@ -155,7 +155,11 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	sso, ssoName, err := o.oidc.provider(origins.Pages())
+	if err != nil {
+		return nil, err
+	}
+	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return p, err
 }
 

@@ -74,6 +74,13 @@ func (g *fakeGate) ByLink(_ context.Context, secret string) (masu.User, masu.Lin
 	return g.user(l.User), l, nil
 }
 
+func (g *fakeGate) ByName(_ context.Context, name masu.Username) (masu.User, error) {
+	if name != "alice" {
+		return masu.User{}, masu.E(masu.Denied, "signin_wrong")
+	}
+	return g.user(name), nil
+}
+
 func (g *fakeGate) ByToken(context.Context, string) (masu.User, masu.Token, error) {
 	return masu.User{}, masu.Token{}, masu.E(masu.Denied, "signin_wrong")
 }

@@ -47,6 +47,7 @@ func (*settingsView) template() string  { return "settings" }
 func (*adminView) template() string     { return "admin" }
 func (*auditView) template() string     { return "audit" }
 func (*workspaceView) template() string { return "workspace" }
+func (*ssoView) template() string       { return "sso" }
 func (*waitView) template() string      { return "wait" }
 func (*errorView) template() string     { return "error" }
 
@@ -57,6 +58,7 @@ func (*settingsView) title(lang masu.Lang) string    { return text.Say(lang, "we
 func (*adminView) title(lang masu.Lang) string       { return text.Say(lang, "web.admin") }
 func (*auditView) title(lang masu.Lang) string       { return text.Say(lang, "web.audit") }
 func (v *workspaceView) title(lang masu.Lang) string { return v.Card.Name }
+func (v *ssoView) title(lang masu.Lang) string       { return text.Say(lang, "web.sso_to", v.Name) }
 func (v *waitView) title(lang masu.Lang) string      { return v.Name }
 func (v *errorView) title(lang masu.Lang) string     { return v.Problem.Message }
 

@@ -62,6 +62,8 @@ func everyPage(lang masu.Lang) map[string]page {
 		"audit": &auditView{Query: masu.EventQuery{Actor: evil, Verb: "up"}, Days: 7, Older: "/audit?before=3", Whole: evil, Broken: failed,
 			Events: []eventView{{masu.Event{Seq: 3, Actor: evil, Door: masu.DoorWeb, Verb: "up", Object: evil}, "2026", evil}, {masu.Event{Verb: "rebuild"}, "2026", ""}}},
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
+		"sso":       &ssoView{To: "https://id.example/auth?x=" + evil, Name: evil},
+		"sign sso":  &signinView{SSO: evil},
 		"wait":      &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
 		"error":     &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
 	}

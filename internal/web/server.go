@@ -25,6 +25,8 @@ type Config struct {
 	Gate     masu.Gate
 	As       func(masu.Actor) masu.Service
 	Template func(masu.Draft) string // writes a masu.yaml
+	SSO      SSO                     // a sign-in service; nil for none
+	SSOName  string                  // what people call it
 	API      http.Handler            // for programs with a token, at /api/ and /metrics; nil for none
 	Origins  *Origins
 	Log      *slog.Logger
@@ -149,6 +151,8 @@ func (s *Server) pageRoutes() http.Handler {
 	})
 	route("GET /signin", s.signinPage)
 	act("/signin", s.signin)
+	act("/signin/sso", s.beginSSO)
+	route("GET "+CallbackPath, s.endSSO)
 	route("GET /enter", s.enter)
 	act("/lang", s.setLang)
 	act("/signout", members(s.signout))

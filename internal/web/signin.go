@@ -86,7 +86,8 @@ type signinView struct {
 	base
 	Name, Next string
 	Problem    *problem
-	Plain      bool // others on the network could read along
+	SSO        string // what people call the sign-in service; "" where there is none
+	Plain      bool   // others on the network could read along
 }
 
 func (s *Server) signinPage(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -95,7 +96,7 @@ func (s *Server) signinPage(w http.ResponseWriter, r *http.Request, v *visit) er
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return nil
 	}
-	return s.show(w, r, nil, http.StatusOK, &signinView{Next: next, Plain: s.plain(r)})
+	return s.show(w, r, nil, http.StatusOK, &signinView{Next: next, Plain: s.plain(r), SSO: s.cfg.SSOName})
 }
 
 func (s *Server) plain(r *http.Request) bool {
@@ -114,7 +115,7 @@ func (s *Server) signin(w http.ResponseWriter, r *http.Request, _ *visit) error 
 			return err
 		}
 		retryAfter(w, err)
-		return s.show(w, r, nil, status(err), &signinView{Name: name, Next: next, Plain: s.plain(r), Problem: newProblem(s.lang(r, nil), err)})
+		return s.show(w, r, nil, status(err), &signinView{Name: name, Next: next, Plain: s.plain(r), SSO: s.cfg.SSOName, Problem: newProblem(s.lang(r, nil), err)})
 	}
 	return s.letIn(w, r, u, next)
 }
@@ -136,7 +137,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return nil
 	}
 	used := masu.E(masu.Denied, "link_used")
-	return s.show(w, r, nil, status(used), &signinView{Next: "/", Plain: s.plain(r), Problem: newProblem(s.lang(r, nil), used)})
+	return s.show(w, r, nil, status(used), &signinView{Next: "/", Plain: s.plain(r), SSO: s.cfg.SSOName, Problem: newProblem(s.lang(r, nil), used)})
 }
 
 // letIn opens a new session, never one that the browser brought.

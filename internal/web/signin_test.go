@@ -1,12 +1,14 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/oidc"
 )
 
 // TestSignIn: a new session with a new secret (W1), by password and by link (W16).
@@ -174,5 +176,75 @@ func TestLanguage(t *testing.T) {
 	b.signIn("bob")
 	if a := b.get("/", "Accept-Language", "en"); !strings.Contains(a.text, `<html lang="ja">`) {
 		t.Error("what the member chose is not followed")
+	}
+}
+
+// vouching is a sign-in service that vouches for whoever the code names.
+type vouching struct{ tries map[string]oidc.Try }
+
+func (v vouching) Begin(_ context.Context, t oidc.Try) (string, error) {
+	v.tries[t.State] = t
+	return "https://id.example/auth?state=" + t.State, nil
+}
+
+func (v vouching) Finish(_ context.Context, t oidc.Try, state, code string) (masu.Username, error) {
+	if t.State == "" || state != t.State || v.tries[state] != t {
+		return "", masu.E(masu.Denied, "signin_wrong")
+	}
+	return masu.Username(code), nil
+}
+
+// TestSSO: who comes back must be the browser that went, and a member.
+func TestSSO(t *testing.T) {
+	g := newRig(t)
+	v := vouching{map[string]oidc.Try{}}
+	g.server.cfg.SSO, g.server.cfg.SSOName = v, "Example University"
+	begin := func(b *browser, next string) string {
+		t.Helper()
+		a := b.post("/signin/sso", url.Values{"next": {next}})
+		_, state, ok := strings.Cut(a.text, "https://id.example/auth?state=")
+		if a.StatusCode != 200 || !ok {
+			t.Fatalf("%s\n%s", a.Status, a.text)
+		}
+		return state[:strings.IndexAny(state, `"&`)]
+	}
+	b := g.browser()
+	if a := b.get("/signin"); !strings.Contains(a.text, "Example University") {
+		t.Error("the sign-in page does not offer it")
+	}
+	state := begin(b, "/w/thesis")
+	if a := b.get("/signin/callback?state=" + state + "&code=alice"); a.Header.Get("Location") != "/w/thesis" {
+		t.Errorf("%s %s", a.Status, a.Header.Get("Location"))
+	}
+	if a := b.get("/"); a.StatusCode != 200 {
+		t.Errorf("signed in: %s", a.Status)
+	}
+	for name, c := range map[string]func(b *browser) answer{
+		"somebody's link": func(b *browser) answer { return b.get("/signin/callback?state=" + state + "&code=alice") },
+		"another state":   func(b *browser) answer { begin(b, "/"); return b.get("/signin/callback?state=x&code=alice") },
+		"no member":       func(b *browser) answer { return b.get("/signin/callback?state=" + begin(b, "/") + "&code=root") },
+		"the second time": func(b *browser) answer {
+			s := begin(b, "/")
+			b.get("/signin/callback?state=x&code=alice")
+			return b.get("/signin/callback?state=" + s + "&code=alice")
+		},
+		"another site's form": func(b *browser) answer { return b.post("/signin/sso", nil, "Origin", "http://evil.example") },
+	} {
+		b := g.browser()
+		if a := c(b); a.StatusCode != 403 {
+			t.Errorf("%s: %s", name, a.Status)
+		}
+		if a := b.get("/"); a.StatusCode == 200 {
+			t.Errorf("%s: signed in", name)
+		}
+	}
+	b = g.browser()
+	state = begin(b, "//evil.example/")
+	if a := b.get("/signin/callback?state=" + state + "&code=alice"); a.Header.Get("Location") != "/" {
+		t.Errorf("led to %s", a.Header.Get("Location"))
+	}
+	g.server.cfg.SSO = nil
+	if a := g.browser().post("/signin/sso", nil); a.StatusCode != 404 {
+		t.Errorf("where there is none: %s", a.Status)
 	}
 }

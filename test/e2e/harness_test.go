@@ -26,6 +26,7 @@ type lab struct {
 	socket string
 	port   int
 	engine string // address; "" for the host's own
+	config string // file; "" for none
 	daemon *exec.Cmd
 	log    *os.File
 }
@@ -77,6 +78,9 @@ func (l *lab) start() {
 		"--listen", fmt.Sprintf("127.0.0.1:%d", l.port))
 	if l.engine != "" {
 		l.daemon.Args = append(l.daemon.Args, "--engine", l.engine)
+	}
+	if l.config != "" {
+		l.daemon.Args = append(l.daemon.Args, "--config", l.config)
 	}
 	l.daemon.Stdout, l.daemon.Stderr = l.log, l.log
 	if err := l.daemon.Start(); err != nil {

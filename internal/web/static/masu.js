@@ -25,6 +25,10 @@ for (const b of document.querySelectorAll('[data-copy]')) {
   });
 }
 
+// On to the sign-in service, where nothing was done yet that one could go back to.
+const sso = document.getElementById('sso');
+if (sso) location.replace(sso.href);
+
 // A form is sent once, and shows that it was.
 document.addEventListener('submit', (e) => {
   if (e.target.dataset.sent) { e.preventDefault(); return; }
