@@ -151,16 +151,21 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	return p, a.doors(p, o, machine, origins, log)
+}
+
+// doors makes the ways in: the socket and tokens, and the pages.
+func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, log *slog.Logger) (err error) {
 	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sso, ssoName, err := o.oidc.provider(origins.Pages())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
-	return p, err
+	return err
 }
 
 // versionTable is the admin's table, where there is one.

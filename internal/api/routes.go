@@ -33,32 +33,24 @@ type nothing struct{}
 
 func (s *Server) routes() http.Handler {
 	r := router{s, http.NewServeMux(), &s.api}
+	peopleRoutes(r)
+	projectsRoutes(r)
+	workspacesRoutes(r)
+	imagesRoutes(r)
+	r.handle("GET /v1/logs", s.logs)
+	r.handle("POST /v1/exec", s.exec)
+	r.handle("POST /v1/run", s.run)
+	r.handle("POST /v1/dial", s.dial)
+	r.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, masu.E(masu.NotFound, "no_route", r.Method+" "+r.URL.Path))
+	})
+	return s.checked(r.mux)
+}
+
+// peopleRoutes adds the routes about who asks, and who is there.
+func peopleRoutes(r router) {
 	get(r, "/v1/whoami", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.Hello, error) {
 		return svc.Whoami(ctx)
-	})
-	ask(r, "/v1/read", func(ctx context.Context, svc masu.Service, q readRequest) (masu.Plan, error) {
-		return svc.Read(ctx, q.Dir)
-	})
-	get(r, "/v1/choices", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Choice, error) {
-		return svc.Choices(ctx)
-	})
-	get(r, "/v1/folder", func(ctx context.Context, svc masu.Service, q url.Values) (masu.Listing, error) {
-		return svc.Browse(ctx, q.Get("dir"))
-	}, "dir")
-	post(r, "/v1/folder/make", func(ctx context.Context, svc masu.Service, q readRequest) (nothing, error) {
-		return nothing{}, svc.MakeFolder(ctx, q.Dir)
-	})
-	ask(r, "/v1/project/preview", func(ctx context.Context, svc masu.Service, q projectRequest) (masu.Plan, error) {
-		return svc.Preview(ctx, q.Dir, q.Text)
-	})
-	get(r, "/v1/project", func(ctx context.Context, svc masu.Service, q url.Values) (string, error) {
-		return svc.ProjectFile(ctx, q.Get("dir"))
-	}, "dir")
-	post(r, "/v1/project", func(ctx context.Context, svc masu.Service, q projectRequest) (nothing, error) {
-		return nothing{}, svc.WriteProjectFile(ctx, q.Dir, q.Old, q.Text)
-	})
-	get(r, "/v1/board", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.Board, error) {
-		return svc.Board(ctx)
 	})
 	get(r, "/v1/sessions", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Session, error) {
 		return svc.Sessions(ctx)
@@ -93,6 +85,47 @@ func (s *Server) routes() http.Handler {
 	post(r, "/v1/house", func(ctx context.Context, svc masu.Service, q masu.House) (nothing, error) {
 		return nothing{}, svc.SetHouse(ctx, q)
 	})
+	post(r, "/v1/password", func(ctx context.Context, svc masu.Service, q passwordRequest) (nothing, error) {
+		return nothing{}, svc.SetPassword(ctx, q.Password)
+	})
+	post(r, "/v1/lang", func(ctx context.Context, svc masu.Service, q langRequest) (nothing, error) {
+		return nothing{}, svc.SetLang(ctx, q.Lang)
+	})
+	post(r, "/v1/link", func(ctx context.Context, svc masu.Service, q named) (masu.OpenLink, error) {
+		return svc.Link(ctx, q.Name)
+	})
+}
+
+// projectsRoutes adds the routes of masu.Projects.
+func projectsRoutes(r router) {
+	ask(r, "/v1/read", func(ctx context.Context, svc masu.Service, q readRequest) (masu.Plan, error) {
+		return svc.Read(ctx, q.Dir)
+	})
+	get(r, "/v1/choices", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Choice, error) {
+		return svc.Choices(ctx)
+	})
+	get(r, "/v1/folder", func(ctx context.Context, svc masu.Service, q url.Values) (masu.Listing, error) {
+		return svc.Browse(ctx, q.Get("dir"))
+	}, "dir")
+	post(r, "/v1/folder/make", func(ctx context.Context, svc masu.Service, q readRequest) (nothing, error) {
+		return nothing{}, svc.MakeFolder(ctx, q.Dir)
+	})
+	ask(r, "/v1/project/preview", func(ctx context.Context, svc masu.Service, q projectRequest) (masu.Plan, error) {
+		return svc.Preview(ctx, q.Dir, q.Text)
+	})
+	get(r, "/v1/project", func(ctx context.Context, svc masu.Service, q url.Values) (string, error) {
+		return svc.ProjectFile(ctx, q.Get("dir"))
+	}, "dir")
+	post(r, "/v1/project", func(ctx context.Context, svc masu.Service, q projectRequest) (nothing, error) {
+		return nothing{}, svc.WriteProjectFile(ctx, q.Dir, q.Old, q.Text)
+	})
+}
+
+// workspacesRoutes adds the routes about what runs.
+func workspacesRoutes(r router) {
+	get(r, "/v1/board", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.Board, error) {
+		return svc.Board(ctx)
+	})
 	post(r, "/v1/up", func(ctx context.Context, svc masu.Service, q masu.UpRequest) (masu.Workspace, error) {
 		return svc.Up(ctx, q)
 	})
@@ -114,6 +147,10 @@ func (s *Server) routes() http.Handler {
 	follow(r, "/v1/changes", func(ctx context.Context, svc masu.Service, _ url.Values) iter.Seq2[masu.Workspace, error] {
 		return svc.Changes(ctx)
 	})
+}
+
+// imagesRoutes adds the routes about environments' images.
+func imagesRoutes(r router) {
 	work(r, "/v1/build", func(ctx context.Context, svc masu.Service, q masu.BuildWish, progress func(masu.Progress)) (masu.Image, error) {
 		return svc.Build(ctx, q, progress)
 	})
@@ -126,23 +163,6 @@ func (s *Server) routes() http.Handler {
 	post(r, "/v1/images/prune", func(ctx context.Context, svc masu.Service, q pruneRequest) ([]masu.ImageUse, error) {
 		return svc.PruneImages(ctx, q.Dry)
 	})
-	post(r, "/v1/password", func(ctx context.Context, svc masu.Service, q passwordRequest) (nothing, error) {
-		return nothing{}, svc.SetPassword(ctx, q.Password)
-	})
-	post(r, "/v1/lang", func(ctx context.Context, svc masu.Service, q langRequest) (nothing, error) {
-		return nothing{}, svc.SetLang(ctx, q.Lang)
-	})
-	post(r, "/v1/link", func(ctx context.Context, svc masu.Service, q named) (masu.OpenLink, error) {
-		return svc.Link(ctx, q.Name)
-	})
-	r.handle("GET /v1/logs", s.logs)
-	r.handle("POST /v1/exec", s.exec)
-	r.handle("POST /v1/run", s.run)
-	r.handle("POST /v1/dial", s.dial)
-	r.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, masu.E(masu.NotFound, "no_route", r.Method+" "+r.URL.Path))
-	})
-	return s.checked(r.mux)
 }
 
 // checked says who we are, and refuses those who speak another version. The mux

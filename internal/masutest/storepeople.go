@@ -2,6 +2,8 @@ package masutest
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +67,46 @@ func testStorePeople(t *testing.T, s masu.Store) {
 		wantError(t, gone, masu.NotFound, "no_token")
 		return err
 	})
+}
+
+func testStoreFindEvents(t *testing.T, s masu.Store) {
+	update(t, s, func(tx masu.Tx) error {
+		var err error
+		for i, e := range []masu.Event{
+			{Actor: "alice", Verb: "up", Object: "thesis--alice"}, {Actor: "bob", Verb: "up", Object: "bert--bob"},
+			{Actor: "alice", Verb: "stop", Object: "thesis--alice"}, {Verb: "rebuild"}, {Actor: "alice", Verb: "up", Object: "bert--alice"},
+		} {
+			e.At = storeTime.Add(time.Duration(i) * time.Minute)
+			err = errors.Join(err, tx.Append(e))
+		}
+		return err
+	})
+	for name, c := range map[string]struct {
+		q    masu.EventQuery
+		want string
+	}{
+		"all":       {masu.EventQuery{Limit: 10}, "5 4 3 2 1"},
+		"some":      {masu.EventQuery{Limit: 2}, "5 4"},
+		"none":      {masu.EventQuery{}, ""},
+		"older":     {masu.EventQuery{Limit: 2, Before: 4}, "3 2"},
+		"by actor":  {masu.EventQuery{Limit: 10, Actor: "alice"}, "5 3 1"},
+		"by verb":   {masu.EventQuery{Limit: 10, Verb: "up"}, "5 2 1"},
+		"by object": {masu.EventQuery{Limit: 10, Object: "bert"}, "5 2"},
+		"since":     {masu.EventQuery{Limit: 10, Since: storeTime.Add(3 * time.Minute)}, "5 4"},
+		"just then": {masu.EventQuery{Limit: 10, Since: storeTime.Add(3*time.Minute + time.Millisecond)}, "5"},
+		"together":  {masu.EventQuery{Limit: 10, Actor: "alice", Verb: "up", Object: "thesis"}, "1"},
+		"hostile":   {masu.EventQuery{Limit: 10, Actor: "' OR 1=1 --", Object: "%"}, ""},
+	} {
+		view(t, s, func(tx masu.Tx) error {
+			list, err := tx.FindEvents(c.q)
+			var got []string
+			for _, e := range list {
+				got = append(got, fmt.Sprint(e.Seq))
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s: %v, want %s", name, got, c.want)
+			}
+			return err
+		})
+	}
 }
