@@ -11,13 +11,17 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test check unit bench setup packages clean
+.PHONY: up build test check unit bench setup packages pam clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
 
 build:
 	@CGO_ENABLED=0 go build $(GOFLAGS_STATIC) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/masu
+
+# The helper that asks PAM (C): bin/masu-pam. Needs gcc and libpam0g-dev.
+pam:
+	cd pam && go build -trimpath -buildvcs=false -o ../bin/masu-pam .
 
 # What the tests need beside Go: an engine that answers, a base image, a browser.
 setup: build
@@ -28,13 +32,16 @@ check:
 	go vet ./...
 	cd test/e2e && go vet ./...
 	cd packaging && go vet ./...
+	cd pam && go vet ./...
 
 # -count=1: what the engine does is no cached result.
 test: setup check
 	MASU_TEST_ENGINE=default MASU_BIN=$(CURDIR)/$(BIN) go test -race -count=1 -p 2 -timeout 40m ./...
 	@$(MAKE) --no-print-directory packages ARCHS=$$(go env GOARCH)
 	cd packaging && MASU_TEST_ENGINE=default go test -count=1 ./...
-	cd test/e2e && MASU_BIN=$(CURDIR)/$(BIN) go test -count=1 -timeout 30m ./...
+	cd pam && MASU_TEST_ENGINE=default go test -count=1 ./...
+	@$(MAKE) --no-print-directory pam
+	cd test/e2e && MASU_BIN=$(CURDIR)/$(BIN) MASU_PAM=$(CURDIR)/bin/masu-pam go test -count=1 -timeout 30m ./...
 
 # Without engine, browser or root: what can be tested anywhere, in a minute.
 unit:

@@ -34,7 +34,7 @@ var floors = map[string][]string{
 	"internal/doctor":   {"."},
 	"internal/masutest": {"."},
 	"cmd/masu":          {"*"},
-	"packaging":         {}, // a module of its own
+	"packaging":         {}, // a module of its own, as is pam
 }
 
 // outsiders are packages of others that must not come in: each has cost somebody dearly.
@@ -49,7 +49,7 @@ func TestFloors(t *testing.T) {
 			return err
 		}
 		if d.IsDir() && path != "." {
-			if n := d.Name(); n == "testdata" || n == "test" || n == "node_modules" || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_") {
+			if n := d.Name(); n == "testdata" || n == "test" || n == "pam" || n == "node_modules" || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_") {
 				return filepath.SkipDir
 			}
 		}

@@ -19,6 +19,7 @@ need dockerd docker.io iptables
 need docker-compose docker-compose
 need ip iproute2
 need npm npm
+[ -e /usr/include/security/pam_appl.h ] || missing="${missing:-} libpam0g-dev"
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
 if [ -n "${missing:-}" ]; then
 	echo "setup: installing$missing"

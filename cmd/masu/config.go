@@ -31,6 +31,7 @@ type fileConfig struct {
 	Versions  string     `yaml:"versions"` // an admin's table of versions
 	Site      masu.Site  `yaml:"site"`
 	OIDC      oidcConfig `yaml:"oidc"`
+	PAM       pamConfig  `yaml:"pam"`
 	Egress    struct {
 		LAN *bool `yaml:"lan"` // may boxes reach the private networks around the host?
 	} `yaml:"egress"`
@@ -71,7 +72,7 @@ func readConfig(path string) (fileConfig, error) {
 	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
 	}
-	if err := c.OIDC.check(); err != nil {
+	if err := errors.Join(c.OIDC.check(), c.PAM.check()); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
 	}
 	if _, err := c.Policy.policy(lab.Policy{}); err != nil {
@@ -114,6 +115,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)
 	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
-	o.site, o.policy, o.members, o.versions, o.oidc = c.Site, c.Policy, c.Members, c.Versions, c.OIDC
+	o.site, o.policy, o.members, o.versions, o.oidc, o.pam = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

@@ -33,6 +33,7 @@ type serveOptions struct {
 	first, last int // of appPorts
 	site        masu.Site
 	oidc        oidcConfig
+	pam         pamConfig
 	versions    string // an admin's table of versions; "" for the embedded one
 	members     string // the group that may use the lab; "" is everybody with a shell
 	noLAN       bool   // boxes stay out of the private networks around the host

@@ -87,6 +87,9 @@ func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password strin
 		return masu.User{}, err
 	}
 	if !ok {
+		ok = l.vouched(ctx, name, password)
+	}
+	if !ok {
 		l.record(ctx, masu.Actor{User: masu.User{Name: name}, Door: masu.DoorWeb}, "signin", "", wrong())
 		return masu.User{}, wrong()
 	}
@@ -101,9 +104,28 @@ func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password strin
 	return u, nil
 }
 
-// ByName finds a member whom somebody else has vouched for.
+// vouched asks somebody else about a password that is not masu's own.
+func (l *Lab) vouched(ctx context.Context, name masu.Username, password string) bool {
+	if l.cfg.Vouch == nil || password == "" || len(password) > maxPassword {
+		return false
+	}
+	if u, err := l.cfg.Accounts.ByName(name); err != nil || u.UID == 0 {
+		return false
+	}
+	ok, err := l.cfg.Vouch(ctx, name, password)
+	if err != nil {
+		l.log.Error("the host's own passwords cannot be asked about", "error", err) // masu's own go on
+	}
+	return ok && err == nil
+}
+
+// ByName finds a member whom somebody else has vouched for. Nobody's word but
+// the kernel's and masu's own makes anybody root.
 func (l *Lab) ByName(ctx context.Context, name masu.Username) (masu.User, error) {
 	u, err := l.cfg.Accounts.ByName(name)
+	if err == nil && u.UID == 0 {
+		err = wrong()
+	}
 	if err == nil {
 		u, err = l.admit(ctx, u)
 	}

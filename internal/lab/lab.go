@@ -33,7 +33,9 @@ type Config struct {
 	Host    func(ctx context.Context) masu.Host
 	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty
 	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
-	State   string                                                // the folder of masu's own records
+	// Vouch asks somebody else about a password that is not one of masu's own: the host's PAM. nil for nobody.
+	Vouch func(ctx context.Context, name masu.Username, password string) (bool, error)
+	State string // the folder of masu's own records
 
 	Versions *recipe.Versions // nil for the embedded table
 	Site     masu.Site

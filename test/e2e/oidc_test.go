@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -76,5 +79,39 @@ func TestUniversitySignIn(t *testing.T) {
 			continue
 		}
 		holds(t, ctx, "who has no login here is refused", `document.querySelector('[role="alert"]')?.textContent.includes("大学") && !document.querySelector('form[action="/signout"]')`)
+	}
+}
+
+// TestHostPassword: where the admin wishes so, the password of the host signs
+// in, and masu's own goes on beside it.
+func TestHostPassword(t *testing.T) {
+	helper := os.Getenv("MASU_PAM")
+	l := newLab(t)
+	if helper == "" {
+		t.Skip("MASU_PAM is not set; make test builds the helper")
+	}
+	l.member("e2ealice")
+	l.kill()
+	const service = "masu-e2e"
+	if err := os.WriteFile("/etc/pam.d/"+service, []byte("auth required pam_unix.so nodelay\naccount required pam_unix.so\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove("/etc/pam.d/" + service) })
+	passwd := exec.Command("chpasswd")
+	passwd.Stdin = strings.NewReader("e2ealice:of this host\n")
+	if out, err := passwd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	l.config = filepath.Join(l.dir, "config.yaml")
+	if err := os.WriteFile(l.config, fmt.Appendf(nil, "pam: {helper: %s, service: %s}\n", helper, service), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	l.asIn("e2ealice", "", "masu's own\nmasu's own\n", "passwd")
+	pages := fmt.Sprintf("http://localhost:%d", l.port)
+	for password, want := range map[string]int{"of this host": http.StatusSeeOther, "masu's own": http.StatusSeeOther, "neither": http.StatusForbidden, "": http.StatusForbidden} {
+		if code := signInStatus(t, pages, url.Values{"name": {"e2ealice"}, "password": {password}}); code != want {
+			t.Errorf("%q: %d, not %d", password, code, want)
+		}
 	}
 }

@@ -1,0 +1,3 @@
+module github.com/masu-lab/masu/pam
+
+go 1.26
