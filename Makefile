@@ -48,7 +48,7 @@ unit:
 	go test ./...
 
 bench: setup
-	@command -v wrk >/dev/null && command -v nginx >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends wrk nginx-light
+	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v jupyterhub >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends wrk nginx-light jupyterhub
 	cd test/bench && npm ci --silent
 	CGO_ENABLED=0 go build -o bin/bench ./test/bench
 	cd test/bench && $(SUDO) env MASU_BIN=$(CURDIR)/$(BIN) ../../bin/bench

@@ -25,6 +25,7 @@ type Tx interface {
 	WorkspaceNamed(owner Username, name string) (Workspace, error)
 	WorkspaceLabelled(label string) (Workspace, error)
 	Workspaces() ([]Workspace, error) // by owner, then name
+	WorkspacesOf(owner Username) ([]Workspace, error)
 	PutWorkspace(w Workspace) error   // Conflict "name_taken" for a second one with that owner and name, or that label
 	DeleteWorkspace(id WorkspaceID) error
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"iter"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -73,12 +72,13 @@ func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspa
 		return nil, masu.E(masu.Denied, "not_admin")
 	}
 	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
-		list, err = tx.Workspaces()
+		if all {
+			list, err = tx.Workspaces()
+		} else {
+			list, err = tx.WorkspacesOf(s.actor.Name)
+		}
 		return err
 	})
-	if !all {
-		list = slices.DeleteFunc(list, func(w masu.Workspace) bool { return w.Owner != s.actor.Name })
-	}
 	return list, err
 }
 

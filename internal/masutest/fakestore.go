@@ -170,6 +170,10 @@ func (t *memoryTx) Workspaces() ([]masu.Workspace, error) {
 	return pick(t.workspaces, func(masu.Workspace) bool { return true }, byOwnerAndName)
 }
 
+func (t *memoryTx) WorkspacesOf(owner masu.Username) ([]masu.Workspace, error) {
+	return pick(t.workspaces, func(w masu.Workspace) bool { return w.Owner == owner }, byOwnerAndName)
+}
+
 func byOwnerAndName(a, b masu.Workspace) int {
 	return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
 }

@@ -110,7 +110,12 @@ func testStoreWorkspaces(t *testing.T, s masu.Store) {
 		if !slices.Equal(order, []string{"alice/bert", "alice/thesis", "bob/a"}) {
 			t.Errorf("the order is %v", order)
 		}
-		return errors.Join(err1, err2, err3, err4)
+		hers, err5 := tx.WorkspacesOf("alice")
+		none, err6 := tx.WorkspacesOf("carol")
+		if len(hers) != 2 || hers[0].Name != "bert" || hers[1].Name != "thesis" || len(none) != 0 {
+			t.Errorf("alice's: %v, carol's: %v", hers, none)
+		}
+		return errors.Join(err1, err2, err3, err4, err5, err6)
 	})
 	w.Phase = masu.Running
 	update(t, s, func(tx masu.Tx) error {

@@ -99,6 +99,10 @@ func (t *tx) Workspaces() ([]masu.Workspace, error) {
 	return list[masu.Workspace](t, "SELECT doc FROM workspace ORDER BY owner, name")
 }
 
+func (t *tx) WorkspacesOf(owner masu.Username) ([]masu.Workspace, error) {
+	return list[masu.Workspace](t, "SELECT doc FROM workspace WHERE owner = ? ORDER BY name", owner)
+}
+
 func (t *tx) PutWorkspace(w masu.Workspace) error {
 	err := t.put(w, `INSERT INTO workspace (id, owner, name, label, doc) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, name = excluded.name, label = excluded.label, doc = excluded.doc`,

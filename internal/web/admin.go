@@ -89,7 +89,7 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, cod
 			view.Unused++
 		}
 	}
-	hello, err := v.service.Whoami(r.Context())
+	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 // setHouse takes the notice and the maintenance.
 func (s *Server) setHouse(w http.ResponseWriter, r *http.Request, v *visit) error {
-	hello, err := v.service.Whoami(r.Context())
+	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 // showHome shows the first page, with what was filled in and what came of it.
 func (s *Server) showHome(w http.ResponseWriter, r *http.Request, v *visit, code int, filled homeView) error {
-	hello, err := v.service.Whoami(r.Context())
+	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err
 	}

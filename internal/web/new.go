@@ -138,7 +138,7 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 	if err != nil {
 		return err
 	}
-	hello, err := v.service.Whoami(r.Context())
+	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err
 	}

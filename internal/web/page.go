@@ -85,7 +85,7 @@ func (s *Server) base(r *http.Request, v *visit) base {
 	}
 	if v != nil {
 		b.User, b.Admin = v.actor.Name, v.actor.Admin
-		if hello, err := v.service.Whoami(r.Context()); err == nil { // a page without its notice is better than none
+		if hello, err := v.hello(r.Context()); err == nil { // a page without its notice is better than none
 			b.Banner, b.Closes = hello.House.Banner, hello.House.ClosedAt
 		}
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,6 +26,19 @@ type visit struct {
 	actor   masu.Actor
 	session masu.Session
 	service masu.Service
+
+	asked bool // hello was asked for
+	said  masu.Hello
+	err   error
+}
+
+// hello tells who asks and what everybody should know; a page asks once.
+func (v *visit) hello(ctx context.Context) (masu.Hello, error) {
+	if !v.asked {
+		v.said, v.err = v.service.Whoami(ctx)
+		v.asked = true
+	}
+	return v.said, v.err
 }
 
 // visit tells who asks; nil if nobody has signed in.

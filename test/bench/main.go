@@ -55,11 +55,12 @@ var parts = []part{
 	{"rebuild", benchRebuild},
 	{"proxy", benchProxy},
 	{"daemon", benchDaemon},
+	{"lab", benchLab},
 }
 
 func main() {
 	addr := flag.String("upstream", "", "serve the upstream of the proxy part on this address, and nothing else")
-	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon")
+	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/api"
+)
+
+const (
+	people   = 200
+	streams  = 500
+	firstUID = 33000
+	secret   = "benchbenchbenchbenchbenchbench12"
+)
+
+// benchLab measures the first page of a lab of many members, beside JupyterHub's.
+func benchLab(ctx context.Context, b *bench) ([]row, error) {
+	if _, err := exec.LookPath("jupyterhub"); err != nil {
+		fmt.Fprintln(os.Stderr, "no jupyterhub here: apt-get install jupyterhub")
+		return nil, nil
+	}
+	ours, memory, err := b.manyMembers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("masu: %w", err)
+	}
+	theirs, theirMemory, err := b.hub(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("JupyterHub: %w", err)
+	}
+	return []row{
+		{"first page, 200 members, half of requests within", ours.p50, theirs.p50, "ms", "JupyterHub", false, 0},
+		{"first page, 200 members, 99 % of requests within", ours.p99, theirs.p99, "ms", "JupyterHub", false, 1.0 / 3},
+		{"first pages a second, 8 connections", ours.rps, theirs.rps, "req/s", "JupyterHub", true, 0},
+		{"memory, 200 members, 200 workspaces, 500 open streams", memory, theirMemory, "MiB", "JupyterHub with 200 members", false, 0.25},
+	}, nil
+}
+
+type pageTimes struct{ rps, p50, p99 float64 }
+
+// pageLoad asks for one page over and over, after a look that it is the right one.
+func pageLoad(ctx context.Context, address, cookie, who string) (t pageTimes, err error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return t, err
+	}
+	q.Header.Set("Cookie", cookie)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(q)
+	if err != nil {
+		return t, err
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(text), who) {
+		return t, fmt.Errorf("%s: %s, and not the page of %s (%v)", address, resp.Status, who, err)
+	}
+	out, err := exec.CommandContext(ctx, "wrk", "-t1", "-c8", "-d5s", "--latency", "-H", "Cookie: "+cookie, address).CombinedOutput()
+	if err != nil {
+		return t, fmt.Errorf("%w: %s", err, out)
+	}
+	if bad := wrkBad.Find(out); bad != nil {
+		return t, fmt.Errorf("%s: %s", address, bad)
+	}
+	for line := range strings.Lines(string(out)) {
+		switch f := strings.Fields(line); {
+		case len(f) == 2 && f[0] == "Requests/sec:":
+			t.rps, _ = strconv.ParseFloat(f[1], 64)
+		case len(f) == 2 && f[0] == "50%":
+			t.p50 = milliseconds(f[1])
+		case len(f) == 2 && f[0] == "99%":
+			t.p99 = milliseconds(f[1])
+		}
+	}
+	if t.rps == 0 || t.p99 == 0 {
+		return t, fmt.Errorf("wrk said %s", out)
+	}
+	return t, nil
+}
+
+func milliseconds(s string) float64 {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0
+	}
+	return d.Seconds() * 1e3
+}
+
+// manyMembers fills a lab with logins of this host, each with a workspace, and
+// opens event streams; the logins are removed again.
+func (b *bench) manyMembers(ctx context.Context) (t pageTimes, memory float64, err error) {
+	name := func(i int) string { return fmt.Sprintf("masubench%03d", i) }
+	defer func() {
+		for i := range people {
+			_ = exec.Command("userdel", "-f", name(i)).Run()
+		}
+	}()
+	for i := range people {
+		uid := strconv.Itoa(firstUID + i)
+		if out, err := exec.CommandContext(ctx, "useradd", "--no-create-home", "--uid", uid, "--shell", "/bin/sh", name(i)).CombinedOutput(); err != nil {
+			return t, 0, fmt.Errorf("useradd: %w: %s", err, out)
+		}
+		dir := filepath.Join("/tmp", filepath.Base(b.dir)+"-"+name(i))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return t, 0, err
+		}
+		defer os.RemoveAll(dir)
+		if err := os.Chown(dir, firstUID+i, firstUID+i); err != nil {
+			return t, 0, err
+		}
+		c, err := api.Dial(ctx, b.socket, api.ClientOptions{As: masu.Username(name(i))})
+		if err != nil {
+			return t, 0, err
+		}
+		if _, err = c.Up(ctx, masu.UpRequest{Dir: dir, Name: "work"}); err == nil {
+			_, err = c.Stop(ctx, "work")
+		}
+		_ = c.Close()
+		if err != nil {
+			return t, 0, err
+		}
+	}
+	cookie, err := b.cookieOf(ctx, masu.Username(name(0)))
+	if err != nil {
+		return t, 0, err
+	}
+	pages := "http://localhost:" + b.listen[strings.LastIndexByte(b.listen, ':')+1:]
+	open, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for range streams {
+		q, err := http.NewRequestWithContext(open, http.MethodGet, pages+"/events", nil)
+		if err != nil {
+			return t, 0, err
+		}
+		q.Header.Set("Cookie", cookie)
+		q.Header.Set("Accept", "text/event-stream")
+		resp, err := http.DefaultClient.Do(q)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			return t, 0, fmt.Errorf("a stream: %v", err)
+		}
+		defer resp.Body.Close()
+	}
+	if t, err = pageLoad(ctx, pages+"/", cookie, name(0)); err != nil {
+		return t, 0, err
+	}
+	memory, err = b.rss()
+	return t, memory, err
+}
+
+// cookieOf signs a member in by a one-time link.
+func (b *bench) cookieOf(ctx context.Context, who masu.Username) (string, error) {
+	c, err := api.Dial(ctx, b.socket, api.ClientOptions{As: who})
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	link, err := c.Link(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Get(link.URL)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	for _, k := range resp.Cookies() {
+		if k.Name == "masu_session" {
+			return k.Name + "=" + k.Value, nil
+		}
+	}
+	return "", fmt.Errorf("no session: %s", resp.Status)
+}
+
+// hub runs Debian's JupyterHub with as many members and its own local spawner.
+func (b *bench) hub(ctx context.Context) (t pageTimes, memory float64, err error) {
+	dir := filepath.Join(b.dir, "hub")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return t, 0, err
+	}
+	at, hubAt, apiAt := freeAddr(), freeAddr(), freeAddr()
+	config := fmt.Sprintf(`c.JupyterHub.bind_url = "http://%s"
+c.JupyterHub.hub_bind_url = "http://%s"
+c.ConfigurableHTTPProxy.api_url = "http://%s"
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.password = "bench"
+c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.db_url = "sqlite:///%s/hub.sqlite"
+c.JupyterHub.cookie_secret_file = "%s/cookie"
+c.JupyterHub.log_level = "ERROR"
+c.JupyterHub.services = [{"name": "bench", "api_token": "%s"}]
+c.JupyterHub.load_roles = [{"name": "bench", "scopes": ["admin:users"], "services": ["bench"]}]
+`, at, hubAt, apiAt, dir, dir, secret)
+	file := filepath.Join(dir, "config.py")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return t, 0, err
+	}
+	cmd := exec.CommandContext(ctx, "jupyterhub", "-f", file)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "NODE_PATH=/usr/share/nodejs", "CONFIGPROXY_AUTH_TOKEN="+secret)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		return t, 0, err
+	}
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		_ = cmd.Wait()
+	}()
+	if err := answers(ctx, at); err != nil {
+		return t, 0, fmt.Errorf("%w: %s", err, said.String())
+	}
+	cookie, err := hubMembers(ctx, at)
+	if err != nil {
+		return t, 0, fmt.Errorf("%w: %s", err, said.String())
+	}
+	if t, err = pageLoad(ctx, "http://"+at+"/hub/home", cookie, "member000"); err != nil {
+		return t, 0, err
+	}
+	memory, err = treeMemory(cmd.Process.Pid)
+	return t, memory, err
+}
+
+// hubMembers makes the members and signs one in.
+func hubMembers(ctx context.Context, at string) (cookie string, err error) {
+	var names []string
+	for i := range people {
+		names = append(names, fmt.Sprintf("member%03d", i))
+	}
+	body, err := json.Marshal(map[string]any{"usernames": names})
+	if err != nil {
+		return "", err
+	}
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+at+"/hub/api/users", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	q.Header.Set("Authorization", "token "+secret)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		resp, err := http.DefaultClient.Do(q.Clone(ctx))
+		if err == nil {
+			text, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusCreated {
+				break
+			}
+			err = fmt.Errorf("%s: %s", resp.Status, text)
+		}
+		if time.Now().After(end) {
+			return "", err
+		}
+		q.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return "", err
+	}
+	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.PostForm("http://"+at+"/hub/login", url.Values{"username": {"member000"}, "password": {"bench"}})
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	var all []string
+	for _, k := range jar.Cookies(&url.URL{Scheme: "http", Host: at, Path: "/hub/"}) {
+		all = append(all, k.Name+"="+k.Value)
+	}
+	if len(all) == 0 {
+		return "", fmt.Errorf("nobody is signed in: %s", resp.Status)
+	}
+	return strings.Join(all, "; "), nil
+}
+
+// treeMemory is what a process and all that it started hold, in MiB.
+func treeMemory(root int) (total float64, err error) {
+	out, err := exec.Command("ps", "-eo", "pid=,ppid=,rss=").Output()
+	if err != nil {
+		return 0, err
+	}
+	below, held := map[int][]int{}, map[int]float64{}
+	for line := range strings.Lines(string(out)) {
+		var pid, parent int
+		var kib float64
+		if _, err := fmt.Sscan(line, &pid, &parent, &kib); err == nil {
+			below[parent], held[pid] = append(below[parent], pid), kib
+		}
+	}
+	for all := []int{root}; len(all) > 0; all = all[1:] {
+		total += held[all[0]] / 1024
+		all = append(all, below[all[0]]...)
+	}
+	return total, nil
+}
