@@ -26,7 +26,7 @@ type Tx interface {
 	WorkspaceLabelled(label string) (Workspace, error)
 	Workspaces() ([]Workspace, error) // by owner, then name
 	WorkspacesOf(owner Username) ([]Workspace, error)
-	PutWorkspace(w Workspace) error   // Conflict "name_taken" for a second one with that owner and name, or that label
+	PutWorkspace(w Workspace) error // Conflict "name_taken" for a second one with that owner and name, or that label
 	DeleteWorkspace(id WorkspaceID) error
 
 	// Leases lists the running ones.
