@@ -48,3 +48,14 @@ type BoardUse struct {
 	GPUs    int       `json:"gpus"`
 	Since   time.Time `json:"since"` // of the oldest
 }
+
+// Sample is what a workspace's box used in one minute, on the average.
+type Sample struct {
+	Workspace WorkspaceID `json:"-"`
+	At        time.Time   `json:"at"`  // when the minute began
+	CPU       float64     `json:"cpu"` // cores
+	Memory    Bytes       `json:"memory"`
+}
+
+// SamplesFor is how long samples are kept.
+const SamplesFor = 48 * time.Hour

@@ -12,12 +12,13 @@ import (
 // Service is what one actor may do. lab.As(actor) makes it, in the daemon;
 // api.Client is the same over a unix socket, so the wire loses nothing
 // (masutest.Service runs on both). Workspaces are named by their name, by
-// OWNER/NAME (admins), or by ID; one that is not yours is NotFound "no_workspace".
+// OWNER/NAME (admins, guests), or by ID; one that is not yours is NotFound "no_workspace".
 type Service interface {
 	// Whoami tells the actor and the daemon it talks to.
 	Whoami(ctx context.Context) (Hello, error)
 
 	Projects
+	Sharing
 	Identity
 	Administration
 	// Up records the wish and returns at once; Watch tells how it goes. A
@@ -32,14 +33,22 @@ type Service interface {
 	// Remove forgets the workspace and deletes its home; the project folder is never touched.
 	Remove(ctx context.Context, name string) error
 	Workspace(ctx context.Context, name string) (Workspace, error)
-	// Workspaces lists the actor's; with all, an admin's view of everybody's.
+	// Workspaces lists the actor's, then those opened to them; with all, an admin's view of everybody's.
 	Workspaces(ctx context.Context, all bool) ([]Workspace, error)
-	// Changes yields each of the actor's workspaces as it changes, beginning with all of them;
-	// one that was removed comes with an empty Phase.
+	// Changes yields each workspace that Workspaces lists as it changes, beginning with all of them;
+	// one that was removed, or shut to the actor, comes with an empty Phase.
 	Changes(ctx context.Context) iter.Seq2[Workspace, error]
 
 	// Board tells who uses how much of the host now; it may take a second.
 	Board(ctx context.Context) (Board, error)
+	// Samples tells what a workspace used, minute by minute, the oldest first; SamplesFor is how far it goes back.
+	Samples(ctx context.Context, name string, since time.Time) ([]Sample, error)
+
+	// Added tells which packages were installed by hand in a running workspace.
+	Added(ctx context.Context, name string) (Layer, error)
+	// Keep writes packages into the file that speaks for the workspace's folder, so that the next
+	// start has them; Invalid "keep_by_hand" where masu cannot (a Dockerfile).
+	Keep(ctx context.Context, name string, l Layer) error
 
 	Exec(ctx context.Context, name string, e Exec) (int, error)
 	Logs(ctx context.Context, name string, w io.Writer, follow bool) error

@@ -26,7 +26,8 @@ type Tx interface {
 	WorkspaceLabelled(label string) (Workspace, error)
 	Workspaces() ([]Workspace, error) // by owner, then name
 	WorkspacesOf(owner Username) ([]Workspace, error)
-	PutWorkspace(w Workspace) error // Conflict "name_taken" for a second one with that owner and name, or that label
+	WorkspacesOpenTo(guest Username) ([]Workspace, error) // by owner, then name
+	PutWorkspace(w Workspace) error                       // Conflict "name_taken" for a second one with that owner and name, or that label
 	DeleteWorkspace(id WorkspaceID) error
 
 	// Leases lists the running ones.
@@ -43,6 +44,17 @@ type Tx interface {
 	Tokens(user Username) ([]Token, error) // the oldest first
 	PutToken(t Token) error
 	DeleteToken(id string) error
+
+	// SharedEnvironment finds one by its ID; NotFound "no_shared".
+	SharedEnvironment(id string) (Shared, error)
+	SharedEnvironments() ([]Shared, error) // the newest first
+	PutShared(s Shared) error
+	DeleteShared(id string) error
+
+	// PutSamples adds what boxes used, and forgets all that is older than forget.
+	PutSamples(list []Sample, forget time.Time) error
+	// Samples lists a workspace's since then, the oldest first; cores to the thousandth.
+	Samples(id WorkspaceID, since time.Time) ([]Sample, error)
 
 	House() (House, error) // zero if nothing was said
 	PutHouse(h House) error

@@ -18,6 +18,7 @@ import (
 type policyConfig struct {
 	Sudo                *bool             `yaml:"sudo"`
 	OwnDockerfile       *bool             `yaml:"own_dockerfile"`
+	Guests              *bool             `yaml:"guests"`
 	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
 	BuildsAtOnce        *int              `yaml:"builds_at_once"`
 	BuildsPerMember     *int              `yaml:"builds_per_member"`
@@ -81,12 +82,14 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 		}
 		*to = v
 	}
-	if c.Sudo != nil {
-		p.Sudo = *c.Sudo
+	yes := func(to *bool, said *bool) {
+		if said != nil {
+			*to = *said
+		}
 	}
-	if c.OwnDockerfile != nil {
-		p.OwnDockerfile = *c.OwnDockerfile
-	}
+	yes(&p.Sudo, c.Sudo)
+	yes(&p.OwnDockerfile, c.OwnDockerfile)
+	yes(&p.Guests, c.Guests)
 	number(&p.WorkspacesPerMember, "workspaces_per_member", c.WorkspacesPerMember, 0)
 	number(&p.BuildsAtOnce, "builds_at_once", c.BuildsAtOnce, 1)
 	number(&p.BuildsPerMember, "builds_per_member", c.BuildsPerMember, 1)

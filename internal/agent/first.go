@@ -83,6 +83,11 @@ func (f *first) begin(ctx context.Context) error {
 			f.wg.Go(func() { sup.keep(ctx, a) })
 		}
 	}
+	f.wg.Go(func() { // nobody waits for it: a notebook needs longer to install something
+		if err := (packages{root: "/"}).rememberBrought(); err != nil {
+			complain(err)
+		}
+	})
 	f.wg.Go(func() { watchPorts(ctx, f.state, f.spec.User.UID) })
 	f.wg.Go(func() { watchActivity(ctx, f.state, slices.Contains(f.spec.Apps, "jupyter")) })
 	return nil

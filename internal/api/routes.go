@@ -35,6 +35,7 @@ func (s *Server) routes() http.Handler {
 	r := router{s, http.NewServeMux(), &s.api}
 	peopleRoutes(r)
 	projectsRoutes(r)
+	sharingRoutes(r)
 	workspacesRoutes(r)
 	imagesRoutes(r)
 	r.handle("GET /v1/logs", s.logs)

@@ -240,7 +240,15 @@ func (l *Lab) Ended(ctx context.Context) iter.Seq[string] {
 }
 
 // EnterLink makes the code by which a signed-in browser enters a workspace's own origin.
+// Whoever enters another's, as an admin who helps or as a guest, is written down.
 func (l *Lab) EnterLink(ctx context.Context, s masu.Session, id masu.WorkspaceID, next string) (string, error) {
+	var w masu.Workspace
+	if err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err }); err != nil {
+		return "", err
+	}
+	if w.Owner != s.User {
+		l.record(ctx, masu.Actor{User: masu.User{Name: s.User}, Door: masu.DoorWeb}, "open", w.Label, nil)
+	}
 	return l.link(ctx, masu.Link{User: s.User, For: id, Parent: s.Hash, Next: next}, enterFor)
 }
 

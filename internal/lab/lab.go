@@ -30,6 +30,8 @@ type Config struct {
 	Read    func(f masu.Folder, preset string) (masu.Project, error)
 	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
 	NameFor func(dir string) string
+	Keep    func(f masu.Folder, preset string, l masu.Layer) ([]masu.File, error) // the folder's files with packages added
+	Text    func(env masu.Environment, comments ...string) (string, error)        // the masu.yaml that asks for an environment
 	Host    func(ctx context.Context) masu.Host
 	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty
 	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
@@ -76,7 +78,7 @@ type Lab struct {
 // New checks that nothing is missing. It reads the lab's identity from the store.
 func New(c Config) (*Lab, error) {
 	if c.Store == nil || c.Runtime == nil || c.Inventory == nil || c.Accounts == nil || c.Folders == nil || c.Origins == nil ||
-		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Host == nil || c.Log == nil {
+		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Text == nil || c.Keep == nil || c.Host == nil || c.Log == nil {
 		return nil, errors.New("lab: a part of Config is missing")
 	}
 	l := &Lab{
@@ -107,6 +109,8 @@ func (l *Lab) Run(ctx context.Context) error {
 	wg.Go(func() { l.follow(ctx) })
 	timer := time.NewTicker(reconcileEvery)
 	defer timer.Stop()
+	minute := time.NewTicker(sampleEvery)
+	defer minute.Stop()
 	l.reconcile(ctx, &wg)
 	for {
 		select {
@@ -118,6 +122,8 @@ func (l *Lab) Run(ctx context.Context) error {
 			l.reconcile(ctx, &wg)
 		case <-timer.C:
 			l.reconcile(ctx, &wg)
+		case <-minute.C:
+			wg.Go(func() { l.sample(ctx) })
 		}
 	}
 }

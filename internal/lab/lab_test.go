@@ -62,9 +62,9 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		Context: func(masu.Folder, string, string) (fs.FS, int64, error) {
 			return nil, 0, errors.New("no Dockerfile here")
 		},
-		NameFor: func(string) string { return "work" },
-		Host:    func(context.Context) masu.Host { return masu.Host{CPUs: 2, Memory: 8 * masu.GiB, Arch: "amd64"} },
-		Policy:  policy, Version: "test", HostName: "host", Log: slog.New(slog.DiscardHandler),
+		NameFor: func(string) string { return "work" }, Keep: keep, Text: func(masu.Environment, ...string) (string, error) { return "preset: python\n", nil },
+		Host:   func(context.Context) masu.Host { return masu.Host{CPUs: 2, Memory: 8 * masu.GiB, Arch: "amd64"} },
+		Policy: policy, Version: "test", HostName: "host", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -93,6 +93,11 @@ func (w *world) view(f func(masu.Tx) error) {
 	}
 }
 
+// keep writes the masu.yaml of a folder that said nothing.
+func keep(_ masu.Folder, _ string, l masu.Layer) ([]masu.File, error) {
+	return []masu.File{{Path: "masu.yaml", Text: "apt:\n  - " + strings.Join(l.Apt, "\n  - ") + "\n"}}, nil
+}
+
 type accounts struct{}
 
 func (accounts) ByUID(uid int) (masu.User, error) {
@@ -107,6 +112,9 @@ func (accounts) All() ([]masu.User, error) {
 }
 
 func (accounts) ByName(n masu.Username) (masu.User, error) {
+	if n == "nobody-known" {
+		return masu.User{}, masu.E(masu.NotFound, "no_account")
+	}
 	return masu.User{Name: n, UID: 30001, GID: 30001, Home: "/home/" + string(n)}, nil
 }
 
@@ -382,6 +390,11 @@ func TestLinksAndSessions(t *testing.T) {
 	}
 	_, session, err := l.BySession(ctx, cookie)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Update(ctx, func(tx masu.Tx) error {
+		return tx.PutWorkspace(masu.Workspace{ID: "abcdefghijkl", Owner: "alice", Name: "a", Label: "a--alice", Phase: masu.Stopped})
+	}); err != nil {
 		t.Fatal(err)
 	}
 	enter, err := l.EnterLink(ctx, session, "abcdefghijkl", "/lab")

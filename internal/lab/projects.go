@@ -83,21 +83,21 @@ func (s *service) readWith(dir, text string) (masu.Project, error) {
 	})
 }
 
-// overlay is a folder with one file that is not there, or not yet.
+// overlay is a folder with files that are not there, or not yet.
 type overlay struct {
 	masu.Folder
 	over fstest.MapFS
 }
 
 func (o overlay) Open(name string) (fs.File, error) {
-	if name == projectFile {
+	if o.over[name] != nil {
 		return o.over.Open(name)
 	}
 	return o.Folder.Open(name)
 }
 
 func (o overlay) Stat(name string) (fs.FileInfo, error) {
-	if name == projectFile {
+	if o.over[name] != nil {
 		return o.over.Stat(name)
 	}
 	return o.Folder.Stat(name)

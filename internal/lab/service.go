@@ -63,7 +63,7 @@ func (s *service) find(ctx context.Context, name string) (w masu.Workspace, err 
 
 // Workspace gives one.
 func (s *service) Workspace(ctx context.Context, name string) (masu.Workspace, error) {
-	return s.find(ctx, name)
+	return s.visible(ctx, name)
 }
 
 // Workspaces lists the actor's, or everybody's for an admin who asks.
@@ -74,9 +74,13 @@ func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspa
 	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		if all {
 			list, err = tx.Workspaces()
-		} else {
-			list, err = tx.WorkspacesOf(s.actor.Name)
+			return err
 		}
+		if list, err = tx.WorkspacesOf(s.actor.Name); err != nil {
+			return err
+		}
+		open, err := tx.WorkspacesOpenTo(s.actor.Name)
+		list = append(list, open...)
 		return err
 	})
 	return list, err
@@ -92,10 +96,18 @@ func (s *service) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error] 
 			yield(masu.Workspace{}, err)
 			return
 		}
+		open := map[masu.WorkspaceID]bool{} // of others, that were open to the actor
 		for {
 			for _, w := range list {
-				if w.Owner == s.actor.Name && !yield(w, nil) {
+				visible := w.Owner == s.actor.Name || w.Guest(s.actor.Name)
+				if !visible && open[w.ID] {
+					w = masu.Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label}
+				}
+				if (visible || open[w.ID]) && !yield(w, nil) {
 					return
+				}
+				if w.Owner != s.actor.Name {
+					open[w.ID] = visible
 				}
 			}
 			select {
@@ -114,7 +126,7 @@ func (s *service) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error] 
 // Watch replays and follows the operation on a workspace.
 func (s *service) Watch(ctx context.Context, name string) iter.Seq2[masu.Progress, error] {
 	return func(yield func(masu.Progress, error) bool) {
-		w, err := s.find(ctx, name)
+		w, err := s.visible(ctx, name)
 		if err != nil {
 			yield(masu.Progress{}, err)
 			return
@@ -199,7 +211,10 @@ func (s *service) Remove(ctx context.Context, name string) (err error) {
 
 // Exec runs a command in a running workspace.
 func (s *service) Exec(ctx context.Context, name string, e masu.Exec) (int, error) {
-	w, err := s.running(ctx, name)
+	w, err := s.find(ctx, name)
+	if err == nil {
+		err = runs(w)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -225,7 +240,10 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 	if port < 1024 || port > 65535 {
 		return nil, masu.E(masu.Invalid, "bad_port", port)
 	}
-	w, err := s.running(ctx, name)
+	w, err := s.visible(ctx, name)
+	if err == nil {
+		err = runs(w)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -233,12 +251,11 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 	return s.l.cfg.Runtime.Dial(ctx, w.ID, port)
 }
 
-func (s *service) running(ctx context.Context, name string) (masu.Workspace, error) {
-	w, err := s.find(ctx, name)
-	if err == nil && w.Phase != masu.Running {
-		err = masu.E(masu.Conflict, "not_running", w.Name)
+func runs(w masu.Workspace) error {
+	if w.Phase != masu.Running {
+		return masu.E(masu.Conflict, "not_running", w.Name)
 	}
-	return w, err
+	return nil
 }
 
 // used notes that somebody does something there, at most once a minute.

@@ -32,8 +32,9 @@ type FakeService struct {
 	built map[masu.ImageRef][]masu.Username // who asked for an image
 	langs map[masu.Username]masu.Lang
 	people
-	news chan struct{} // closed, and made anew, at each change
-	work sync.WaitGroup
+	shared map[string]masu.Shared
+	news   chan struct{} // closed, and made anew, at each change
+	work   sync.WaitGroup
 }
 
 // room is a workspace and what its last operation has told.
@@ -88,11 +89,11 @@ func (s *fakeActor) find(name string) (*room, error) {
 	return nil, masu.E(masu.NotFound, "no_workspace", name)
 }
 
-// box finds a workspace and whether it runs.
-func (s *fakeActor) box(name string) (masu.WorkspaceID, error) {
+// box finds a workspace, by find or open, and whether it runs.
+func (s *fakeActor) box(name string, find func(string) (*room, error)) (masu.WorkspaceID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, err := s.find(name)
+	r, err := find(name)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +116,7 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 	if name == "" {
 		name = filepath.Base(q.Dir)
 	}
-	if !masu.ValidWorkspaceName(name) {
+	if q.Dir != "" && !masu.ValidWorkspaceName(name) {
 		return masu.Workspace{}, masu.E(masu.Invalid, "project_name", "name", name)
 	}
 	if q.Dir != "" {
@@ -194,7 +195,7 @@ func (s *fakeActor) Watch(ctx context.Context, name string) iter.Seq2[masu.Progr
 	return func(yield func(masu.Progress, error) bool) {
 		for n := 0; ; {
 			s.mu.Lock()
-			r, err := s.find(name)
+			r, err := s.open(name)
 			if err != nil {
 				s.mu.Unlock()
 				yield(masu.Progress{}, err)
@@ -259,7 +260,7 @@ func (s *fakeActor) Remove(ctx context.Context, name string) error {
 func (s *fakeActor) Workspace(_ context.Context, name string) (masu.Workspace, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, err := s.find(name)
+	r, err := s.open(name)
 	if err != nil {
 		return masu.Workspace{}, err
 	}
@@ -274,7 +275,7 @@ func (s *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, e
 
 func (s *fakeActor) mine(all bool) (list []masu.Workspace) {
 	for _, r := range s.rooms {
-		if all || r.Owner == s.actor.Name {
+		if all || r.Owner == s.actor.Name || r.Guest(s.actor.Name) {
 			list = append(list, r.Workspace)
 		}
 	}
@@ -317,7 +318,7 @@ func (s *fakeActor) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error
 }
 
 func (s *fakeActor) Exec(ctx context.Context, name string, e masu.Exec) (int, error) {
-	id, err := s.box(name)
+	id, err := s.box(name, s.find)
 	if err != nil {
 		return -1, err
 	}
@@ -325,7 +326,7 @@ func (s *fakeActor) Exec(ctx context.Context, name string, e masu.Exec) (int, er
 }
 
 func (s *fakeActor) Logs(ctx context.Context, name string, w io.Writer, follow bool) error {
-	id, err := s.box(name)
+	id, err := s.box(name, s.find)
 	if masu.KindOf(err) == masu.NotFound {
 		return err
 	}
@@ -333,7 +334,7 @@ func (s *fakeActor) Logs(ctx context.Context, name string, w io.Writer, follow b
 }
 
 func (s *fakeActor) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
-	id, err := s.box(name)
+	id, err := s.box(name, s.open)
 	if err != nil {
 		return nil, err
 	}
@@ -446,7 +447,7 @@ func (s *fakeActor) Link(_ context.Context, name string) (masu.OpenLink, error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if name != "" {
-		if _, err := s.find(name); err != nil {
+		if _, err := s.open(name); err != nil {
 			return masu.OpenLink{}, err
 		}
 	}

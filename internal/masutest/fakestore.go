@@ -34,6 +34,8 @@ type memory struct {
 	sessions   map[string][]byte
 	links      map[string][]byte
 	tokens     map[string][]byte
+	shared     map[string][]byte
+	samples    map[sampleKey][]byte
 	house      []byte
 	events     [][]byte
 }
@@ -48,11 +50,13 @@ func NewStore() *FakeStore {
 func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
-		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), house: m.house, events: slices.Clone(m.events),
+		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), shared: maps.Clone(m.shared),
+		samples: maps.Clone(m.samples), house: m.house, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
 		c.sessions, c.links, c.tokens = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
+		c.shared, c.samples = map[string][]byte{}, map[sampleKey][]byte{}
 	}
 	return &c
 }

@@ -32,6 +32,9 @@ func Store(t *testing.T, open func(t *testing.T) masu.Store) {
 		"Events":             testStoreEvents,
 		"FindEvents":         testStoreFindEvents,
 		"People":             testStorePeople,
+		"Guests":             testStoreGuests,
+		"Shared":             testStoreShared,
+		"Samples":            testStoreSamples,
 		"ManyReadThenWrite":  testStoreMany,
 		"AnEndedContextEnds": testStoreContext,
 	} {

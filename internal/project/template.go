@@ -60,7 +60,7 @@ func listLine(name string, values []string, example string) string {
 // quote writes a YAML scalar: plain where it cannot be misread, else in double quotes.
 func quote(s string) string {
 	simple := s != "" && s[0] >= 'a' && s[0] <= 'z' && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._/-", r))
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._/-=+", r))
 	})
 	if simple && s != "true" && s != "false" && s != "null" {
 		return s

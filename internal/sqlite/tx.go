@@ -110,11 +110,19 @@ func (t *tx) PutWorkspace(w masu.Workspace) error {
 	if taken(err) {
 		return masu.E(masu.Conflict, "name_taken", w.Name).Because(err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return t.putGuests(w)
 }
 
 func (t *tx) DeleteWorkspace(id masu.WorkspaceID) error {
-	return t.do("DELETE FROM workspace WHERE id = ?", id)
+	for _, table := range []string{"DELETE FROM guest WHERE workspace = ?", "DELETE FROM sample WHERE workspace = ?", "DELETE FROM workspace WHERE id = ?"} {
+		if err := t.do(table, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) Member(name masu.Username) (masu.Member, error) {

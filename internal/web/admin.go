@@ -75,7 +75,7 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, cod
 	}
 	for _, ws := range all {
 		if ws.Phase != masu.Stopped && ws.Phase != masu.Failed {
-			view.Workspaces = append(view.Workspaces, labWorkspace{ws.Owner, newCard(lang, ws), ws.ID})
+			view.Workspaces = append(view.Workspaces, labWorkspace{ws.Owner, newCard(lang, ws, v.actor.Name), ws.ID})
 		}
 	}
 	images, err := v.service.Images(r.Context())

@@ -31,7 +31,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	next := r.FormValue("next")
 	if ws.Phase != masu.Running {
-		http.Redirect(w, r, pageThen(ws, app, next), http.StatusSeeOther)
+		http.Redirect(w, r, pageThen(key(ws, v.actor.Name), app, next), http.StatusSeeOther)
 		return nil
 	}
 	if _, ok := ws.App(app); !ok {
@@ -73,12 +73,12 @@ func (s *Server) named(ctx context.Context, v *visit, name string) (masu.Workspa
 }
 
 // pageThen is the page of a workspace that does not run, for a browser that wants to open an app of it.
-func pageThen(ws masu.Workspace, app, next string) string {
+func pageThen(key, app, next string) string {
 	q := url.Values{"go": {app}}
 	if next != "" {
 		q.Set("next", safeNext(next))
 	}
-	return "/w/" + url.PathEscape(ws.Name) + "?" + q.Encode()
+	return "/w/" + key + "?" + q.Encode()
 }
 
 // appCookieName names the cookie of an app's origin. Where apps share a host
@@ -159,7 +159,7 @@ func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.T
 	if root == "" {
 		root = session.Hash
 	}
-	life := s.live.of(root)
+	life, own := s.live.of(root), s.live.of(session.Hash)
 	service := s.cfg.As(masu.Actor{User: u, Door: masu.DoorWeb})
 	ws, err := service.Workspace(ctx, string(session.For))
 	if err != nil || ws.Label != at.label {
@@ -175,7 +175,11 @@ func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.T
 	return proxy.Target{
 		Dial: func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
 		Key:  string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
-		User: u.Name, OnEnd: life.onEnd,
+		User: u.Name,
+		OnEnd: func(f func()) func() bool { // with the sign-out, and when a guest is dismissed
+			a, b := life.onEnd(f), own.onEnd(f)
+			return func() bool { return a() && b() }
+		},
 	}, life.done, nil
 }
 
@@ -203,7 +207,7 @@ func (s *Server) refuseApp(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Refresh", "3")
 		at, _, _ := s.cfg.Origins.placeOf(r)
 		name, _, _ := strings.Cut(at.label, "--")
-		view := &waitView{Name: name, App: appTitle(at.app), Path: s.cfg.Origins.pagesFor(r) + "/w/" + url.PathEscape(name)}
+		view := &waitView{Name: name, App: appTitle(at.app), Path: s.cfg.Origins.pagesFor(r) + "/w/" + url.PathEscape(at.label)}
 		if err := s.show(w, r, nil, status(err), view); err != nil {
 			s.refuse(w, r, err)
 		}

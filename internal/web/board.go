@@ -86,19 +86,16 @@ func (s *Server) board(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	part, err := s.looks.render(s.lang(r, v), "board", newBoard(s.lang(r, v), b, v.actor.Name, held(list)))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(part) // it may have gone already
-	return nil
+	return s.part(w, r, v, "board", newBoard(s.lang(r, v), b, v.actor.Name, held(list, v.actor.Name)))
 }
 
 // held tells which workspace has which GPU.
-func held(list []masu.Workspace) map[masu.GPUID]string {
+func held(list []masu.Workspace, me masu.Username) map[masu.GPUID]string {
 	mine := map[masu.GPUID]string{}
 	for _, w := range list {
+		if w.Owner != me {
+			continue
+		}
 		for _, g := range w.GPUs {
 			mine[g] = w.Name
 		}

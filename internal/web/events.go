@@ -55,12 +55,12 @@ type cardEvent struct {
 	HTML  string           `json:"html,omitempty"`
 }
 
-func (s *Server) newCardEvent(lang masu.Lang, part string, ws masu.Workspace) (cardEvent, error) {
+func (s *Server) newCardEvent(lang masu.Lang, part string, ws masu.Workspace, me masu.Username) (cardEvent, error) {
 	e := cardEvent{ID: ws.ID, Phase: ws.Phase}
 	if ws.Phase == "" {
 		return e, nil
 	}
-	b, err := s.looks.render(lang, part, newCard(lang, ws))
+	b, err := s.looks.render(lang, part, newCard(lang, ws, me))
 	e.HTML = string(b)
 	return e, err
 }
@@ -87,7 +87,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error 
 			return nil // the browser comes again
 		}
 		var e cardEvent
-		if e, err = s.newCardEvent(s.lang(r, v), "card", ws); err != nil {
+		if e, err = s.newCardEvent(s.lang(r, v), "card", ws, v.actor.Name); err != nil {
 			s.log(r, err)
 			return nil
 		}
@@ -99,7 +99,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error 
 // workspaceEvents tells a workspace's page how it stands, and what its last
 // start tells: "state", "begin" (of an operation), "progress", "end".
 func (s *Server) workspaceEvents(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	ws, err := s.named(r.Context(), v, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (t *teller) run(ctx context.Context) {
 		if ws.ID != t.ws.ID {
 			continue
 		}
-		e, err := t.s.newCardEvent(t.lang, "state", ws)
+		e, err := t.s.newCardEvent(t.lang, "state", ws, t.v.actor.Name)
 		if err != nil {
 			t.s.cfg.Log.Error("page", "part", "state", "error", err)
 			return
@@ -236,7 +236,7 @@ func plainLine(l string) string {
 // textLog gives the log of the last start as plain text, also while it is
 // written: for browsers without scripts, and to keep.
 func (s *Server) textLog(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	ws, err := s.named(r.Context(), v, r.PathValue("name"))
 	if err != nil {
 		return err
 	}

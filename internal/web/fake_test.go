@@ -154,6 +154,9 @@ type fakeLab struct {
 	hello    masu.Hello
 	images   []masu.ImageUse
 	measured masu.Board
+	samples  []masu.Sample
+	byHand   masu.Layer
+	shared   map[string]masu.Shared
 	list     []masu.Workspace
 	told     []masu.Progress
 	news     chan struct{}
@@ -167,6 +170,7 @@ type fakeLab struct {
 type fakeActor struct {
 	*fakeLab
 	masu.Projects // real folders
+	masu.Sharing
 	masu.Identity
 	masu.Administration
 	name  masu.Username
@@ -175,7 +179,7 @@ type fakeActor struct {
 
 func (l *fakeLab) As(a masu.Actor) masu.Service {
 	s := l.people.As(a)
-	return &fakeActor{l, s, s, s, a.Name, a.Admin}
+	return &fakeActor{l, s, s, s, s, a.Name, a.Admin}
 }
 
 // set puts a workspace there, or changes it.
@@ -209,6 +213,69 @@ func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 	return h, err
 }
 
+func (a *fakeActor) Samples(context.Context, string, time.Time) ([]masu.Sample, error) {
+	return a.samples, nil
+}
+
+func (a *fakeActor) Added(context.Context, string) (masu.Layer, error) { return a.byHand, nil }
+
+func (a *fakeActor) Keep(_ context.Context, name string, l masu.Layer) error {
+	a.note("keep", fmt.Sprint(name, l.Apt, l.Pip))
+	return nil
+}
+
+func (a *fakeActor) Admit(ctx context.Context, name string, guest masu.Username) (masu.Workspace, error) {
+	a.note("admit", fmt.Sprint(name, " ", guest))
+	if guest == "nobody" {
+		return masu.Workspace{}, masu.E(masu.NotFound, "no_member", guest)
+	}
+	return a.Workspace(ctx, name)
+}
+
+func (a *fakeActor) Dismiss(ctx context.Context, name string, guest masu.Username) (masu.Workspace, error) {
+	a.note("dismiss", fmt.Sprint(name, " ", guest))
+	return a.Workspace(ctx, name)
+}
+
+func (a *fakeActor) Share(_ context.Context, w masu.ShareWish) (masu.Shared, error) {
+	a.note("share", fmt.Sprint(w.Workspace, " ", w.Title, " ", w.Lab))
+	x := masu.Shared{ID: "shared000001", Owner: a.name, Title: w.Title, About: w.About, Lab: w.Lab, Text: "preset: python\n"}
+	a.shared[x.ID] = x
+	return x, nil
+}
+
+func (a *fakeActor) Shared(_ context.Context, id string) (masu.EnvironmentUse, error) {
+	x, ok := a.shared[id]
+	if !ok {
+		return masu.EnvironmentUse{}, masu.E(masu.NotFound, "no_shared", id)
+	}
+	return masu.EnvironmentUse{Shared: x}, nil
+}
+
+func (a *fakeActor) Environments(context.Context) (list []masu.EnvironmentUse, err error) {
+	for _, x := range a.shared {
+		list = append(list, masu.EnvironmentUse{Shared: x})
+	}
+	return list, nil
+}
+
+func (a *fakeActor) ChangeShared(_ context.Context, id string, c masu.SharedChange) (masu.Shared, error) {
+	x := a.shared[id]
+	if c.Retired != nil {
+		x.Retired = *c.Retired
+	}
+	if c.Title != nil {
+		x.Title, x.Lab = *c.Title, *c.Lab
+	}
+	a.shared[id] = x
+	return x, nil
+}
+
+func (a *fakeActor) Unshare(_ context.Context, id string) error {
+	delete(a.shared, id)
+	return nil
+}
+
 func (a *fakeActor) Board(context.Context) (masu.Board, error) { return a.measured, nil }
 
 func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
@@ -221,13 +288,13 @@ func (a *fakeActor) PruneImages(context.Context, bool) ([]masu.ImageUse, error) 
 func (a *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(a.list), func(w masu.Workspace) bool { return w.Owner != a.name && !(all && a.admin) }), nil
+	return slices.DeleteFunc(slices.Clone(a.list), func(w masu.Workspace) bool { return w.Owner != a.name && !w.Guest(a.name) && !(all && a.admin) }), nil
 }
 
 func (a *fakeActor) Workspace(ctx context.Context, name string) (masu.Workspace, error) {
 	list, _ := a.Workspaces(ctx, a.admin)
 	for _, w := range list {
-		if w.Name == name || string(w.ID) == name {
+		if w.Name == name && w.Owner == a.name || string(w.ID) == name {
 			return w, nil
 		}
 	}
@@ -366,7 +433,7 @@ func rigAt(t testing.TB, l net.Listener, c OriginsConfig) *rig {
 		fmt.Fprintf(w, "app %s %s %q", r.Host, r.RequestURI, r.Header["Cookie"])
 	}))
 	t.Cleanup(app.Close)
-	g := &rig{t: t, gate: newFakeGate(), lab: &fakeLab{people: masutest.NewService(), news: make(chan struct{}), app: app.Listener.Addr().String()}, log: &strings.Builder{}}
+	g := &rig{t: t, gate: newFakeGate(), lab: &fakeLab{people: masutest.NewService(), shared: map[string]masu.Shared{}, news: make(chan struct{}), app: app.Listener.Addr().String()}, log: &strings.Builder{}}
 	g.addr = l.Addr().String()
 	_, g.port, _ = net.SplitHostPort(g.addr)
 	g.server, err = New(Config{Gate: g.gate, As: g.lab.As, Template: func(d masu.Draft) string { return "preset: " + d.Preset + "\n" }, Origins: origins, Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)), Version: "1.0", HostName: "gpu1"})

@@ -32,7 +32,9 @@ type homeView struct {
 // card is a workspace as a list shows it.
 type card struct {
 	ID         masu.WorkspaceID
-	Name, Path string // Path: of its page
+	Name, Path string        // Path: of its page
+	Owner      masu.Username // of another's, that was opened to the actor or that an admin sees; "" for one's own
+	Guests     int
 	Phase      masu.Phase
 	Since      time.Time
 	Folder     string
@@ -50,9 +52,21 @@ type appLink struct {
 	Main              bool
 }
 
-func newCard(lang masu.Lang, w masu.Workspace) card {
-	c := card{ID: w.ID, Name: w.Name, Path: "/w/" + url.PathEscape(w.Name), Phase: w.Phase, Since: w.ChangedAt, Folder: w.Project.Dir,
+// key is how the pages' addresses name a workspace: one's own by its name,
+// another's by its label, which is nobody else's.
+func key(w masu.Workspace, me masu.Username) string {
+	if w.Owner == me {
+		return url.PathEscape(w.Name)
+	}
+	return url.PathEscape(w.Label)
+}
+
+func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
+	c := card{ID: w.ID, Name: w.Name, Path: "/w/" + key(w, me), Guests: len(w.Guests), Phase: w.Phase, Since: w.ChangedAt, Folder: w.Project.Dir,
 		Running: w.Phase == masu.Running, Startable: w.Phase == masu.Stopped || w.Phase == masu.Failed, Busy: !w.Phase.Settled()}
+	if w.Owner != me {
+		c.Owner = w.Owner
+	}
 	if n := len(w.GPUs); n > 0 {
 		c.GPU = text.Say(lang, "web.gpus", n)
 	}
@@ -60,16 +74,16 @@ func newCard(lang masu.Lang, w masu.Workspace) card {
 		c.Problem = newProblem(lang, w.Trouble.Err())
 	}
 	if c.Running {
-		c.Apps = appLinks(lang, w)
+		c.Apps = appLinks(lang, w, key(w, me))
 	}
 	return c
 }
 
 // appLinks lists the apps that can be opened, Jupyter first.
-func appLinks(lang masu.Lang, w masu.Workspace) []appLink {
+func appLinks(lang masu.Lang, w masu.Workspace, key string) []appLink {
 	var links []appLink
 	for _, a := range w.Apps {
-		l := appLink{Name: a.Name, Title: appTitle(a.Name), Path: "/open/" + url.PathEscape(w.Name) + "/" + a.Name, Main: a.Name == jupyter}
+		l := appLink{Name: a.Name, Title: appTitle(a.Name), Path: "/open/" + key + "/" + a.Name, Main: a.Name == jupyter}
 		switch {
 		case l.Main:
 			l.Title = text.Say(lang, "web.open_jupyter")
@@ -97,20 +111,20 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request, v *visit, code
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, v, code, newHome(s.lang(r, v), hello, list, filled))
+	return s.show(w, r, v, code, newHome(s.lang(r, v), hello, list, v.actor.Name, filled))
 }
 
 // newHome builds the page from what is known.
-func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace, filled homeView) *homeView {
+func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace, me masu.Username, filled homeView) *homeView {
 	h := &filled
 	h.Presets = presets[:]
 	for _, w := range list {
-		h.Cards = append(h.Cards, newCard(lang, w))
+		h.Cards = append(h.Cards, newCard(lang, w, me))
 	}
 	slices.SortStableFunc(h.Cards, func(a, b card) int {
 		return cmp.Or(cmp.Compare(order(a.Phase), order(b.Phase)), b.Since.Compare(a.Since))
 	})
-	mine := held(list)
+	mine := held(list, me)
 	for _, g := range hello.Host.GPUs {
 		h.Board.GPUs = append(h.Board.GPUs, newGPU(g, mine[g.ID]))
 	}

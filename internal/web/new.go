@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -27,6 +28,7 @@ type newView struct {
 	GPUs    []int  // numbers that can be asked for; none where the host has none
 	Wants   int
 	Name    string
+	Shared  string // an environment that somebody shares, to be taken
 	Plan    *planView
 	Problem *problem
 }
@@ -42,6 +44,8 @@ type pick struct {
 const (
 	pickOwn  = "own"  // what the folder says
 	pickEdit = "edit" // masu.yaml, written here
+
+	pickShared = "shared/" // and the ID of what somebody shares
 )
 
 // planView says in plain words what would be started.
@@ -55,12 +59,12 @@ type planView struct {
 
 // newForm is what was filled in.
 type newForm struct {
-	dir, pick, text, was, name string
-	gpus                       int
+	dir, pick, text, was, name, shared string
+	gpus                               int
 }
 
 func readNewForm(home string, v url.Values) (f newForm, err error) {
-	f = newForm{dir: folder(home, strings.TrimSpace(v.Get("dir"))), pick: v.Get("env"), was: v.Get("was"), name: strings.TrimSpace(v.Get("name"))}
+	f = newForm{dir: folder(home, strings.TrimSpace(v.Get("dir"))), pick: v.Get("env"), was: v.Get("was"), shared: v.Get("shared"), name: strings.TrimSpace(v.Get("name"))}
 	f.text = strings.ReplaceAll(v.Get("text"), "\r\n", "\n") // as forms send it
 	if n := v.Get("gpus"); n != "" {
 		if f.gpus, err = strconv.Atoi(n); err != nil || f.gpus < 0 || f.gpus > 1000 {
@@ -100,6 +104,10 @@ func (s *Server) yaml(r *http.Request, v *visit, f newForm, choices []masu.Choic
 		return "", false, nil
 	case pickEdit:
 		return f.text, true, nil
+	}
+	if id, ok := strings.CutPrefix(f.pick, pickShared); ok {
+		u, err := v.service.Shared(r.Context(), id)
+		return u.Shared.Text, true, err
 	}
 	c, ok := chosen(choices, f.pick)
 	if !ok {
@@ -142,17 +150,25 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 	if err != nil {
 		return err
 	}
-	n := &newView{Dir: f.dir, Above: above(v.actor.Home, f.dir), More: list.More, Source: list.Source, Wants: f.gpus, Name: f.name,
+	n := &newView{Dir: f.dir, Above: above(v.actor.Home, f.dir, f.shared), More: list.More, Source: list.Source, Wants: f.gpus, Name: f.name,
 		Text: f.text, Was: digest(old), Problem: problem}
 	for _, name := range list.Folders {
-		n.Inside = append(n.Inside, folderLink{name, newPath(path.Join(f.dir, name))})
+		n.Inside = append(n.Inside, folderLink{name, newPath(path.Join(f.dir, name), f.shared)})
 	}
 	for i := range len(hello.Host.GPUs) + 1 {
 		if len(hello.Host.GPUs) > 0 {
 			n.GPUs = append(n.GPUs, i)
 		}
 	}
-	n.Picks = picks(lang, list.Source, choices, &f)
+	shared, err := s.offered(r, v, f.shared)
+	if err != nil {
+		return err
+	}
+	n.Shared = f.shared
+	n.Picks = picks(lang, list.Source, choices, shared, &f)
+	if f.shared != "" && f.pick != pickShared+f.shared {
+		n.Problem = cmp.Or(n.Problem, newProblem(lang, masu.E(masu.Conflict, "folder_has_own", list.Source)))
+	}
 	if n.Text == "" {
 		if n.Text = old; old == "" && len(choices) > 0 {
 			n.Text = s.draft(lang, choices[0], masu.Project{Source: list.Source}, f.gpus)
@@ -165,7 +181,7 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 // picks lists the ways to an environment for a folder, and chooses the first
 // where nothing was chosen. A folder that has a masu.yaml or a Dockerfile is
 // changed by editing, not by a choice that would hide the file.
-func picks(lang masu.Lang, source string, choices []masu.Choice, f *newForm) []pick {
+func picks(lang masu.Lang, source string, choices []masu.Choice, shared []masu.Shared, f *newForm) []pick {
 	var all []pick
 	if source != "" {
 		all = append(all, pick{Value: pickOwn, Title: text.Say(lang, "web.pick_own"), Detail: text.Say(lang, "web.pick_own_how", source)})
@@ -177,6 +193,12 @@ func picks(lang masu.Lang, source string, choices []masu.Choice, f *newForm) []p
 				p.Detail += " · " + text.Say(lang, "web.pick_suits")
 			}
 			all = append(all, p)
+		}
+		for _, x := range shared {
+			all = append(all, pick{Value: pickShared + x.ID, Title: x.Title, Detail: text.Say(lang, "web.pick_shared", x.Owner)})
+			if x.ID == f.shared && f.pick == "" {
+				f.pick = pickShared + x.ID
+			}
 		}
 	}
 	all = append(all, pick{Value: pickEdit, Title: text.Say(lang, "web.pick_edit"), Detail: text.Say(lang, "web.pick_edit_how")})
@@ -191,23 +213,47 @@ func picks(lang masu.Lang, source string, choices []masu.Choice, f *newForm) []p
 }
 
 // above lists the folders from the home down to dir; outside the home, dir alone.
-func above(home, dir string) []folderLink {
+func above(home, dir, shared string) []folderLink {
 	rest, inside := strings.CutPrefix(dir, home)
 	if !inside || rest != "" && rest[0] != '/' {
-		return []folderLink{{"~", newPath(home)}, {dir, newPath(dir)}}
+		return []folderLink{{"~", newPath(home, shared)}, {dir, newPath(dir, shared)}}
 	}
-	links := []folderLink{{"~", newPath(home)}}
+	links := []folderLink{{"~", newPath(home, shared)}}
 	at := home
 	for name := range strings.SplitSeq(strings.Trim(rest, "/"), "/") {
 		if name != "" {
 			at = path.Join(at, name)
-			links = append(links, folderLink{name, newPath(at)})
+			links = append(links, folderLink{name, newPath(at, shared)})
 		}
 	}
 	return links
 }
 
-func newPath(dir string) string { return "/new?dir=" + url.QueryEscape(dir) }
+func newPath(dir, shared string) string {
+	q := url.Values{"dir": {dir}}
+	if shared != "" {
+		q.Set("shared", shared)
+	}
+	return "/new?" + q.Encode()
+}
+
+// offered lists what the lab shares, and the one that somebody came with a link to.
+func (s *Server) offered(r *http.Request, v *visit, linked string) (list []masu.Shared, err error) {
+	if linked != "" {
+		u, err := v.service.Shared(r.Context(), linked)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u.Shared)
+	}
+	all, err := v.service.Environments(r.Context())
+	for _, u := range all {
+		if x := u.Shared; x.ID != "" && x.ID != linked && x.Retired == "" {
+			list = append(list, x)
+		}
+	}
+	return list, err
+}
 
 // digest tells whether a text is still the same one.
 func digest(s string) string {
@@ -259,13 +305,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
-	part, err := s.looks.render(s.lang(r, v), "plan", s.planFor(r, v, f, choices))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(part) // it may have gone already
-	return nil
+	return s.part(w, r, v, "plan", s.planFor(r, v, f, choices))
 }
 
 // create writes down what was chosen and starts it.
@@ -326,15 +366,15 @@ func pageOf(ws masu.Workspace) string {
 // makeFolder makes a folder in the one that is shown, and goes there.
 func (s *Server) makeFolder(w http.ResponseWriter, r *http.Request, v *visit) error {
 	in := folder(v.actor.Home, r.PostForm.Get("dir"))
-	name := strings.TrimSpace(r.PostForm.Get("name"))
+	name, shared := strings.TrimSpace(r.PostForm.Get("name")), r.PostForm.Get("shared")
 	if name == "" || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
-		return s.showNew(w, r, v, http.StatusBadRequest, newForm{dir: in}, newProblem(s.lang(r, v), masu.E(masu.Invalid, "folder_name", name)))
+		return s.showNew(w, r, v, http.StatusBadRequest, newForm{dir: in, shared: shared}, newProblem(s.lang(r, v), masu.E(masu.Invalid, "folder_name", name)))
 	}
 	dir := path.Join(in, name)
 	if err := v.service.MakeFolder(r.Context(), dir); err != nil {
 		s.log(r, err)
-		return s.showNew(w, r, v, status(err), newForm{dir: in}, newProblem(s.lang(r, v), err))
+		return s.showNew(w, r, v, status(err), newForm{dir: in, shared: shared}, newProblem(s.lang(r, v), err))
 	}
-	http.Redirect(w, r, newPath(dir), http.StatusSeeOther)
+	http.Redirect(w, r, newPath(dir, shared), http.StatusSeeOther)
 	return nil
 }

@@ -24,7 +24,7 @@ func TestPicks(t *testing.T) {
 	} {
 		f := newForm{pick: c.was}
 		var got []string
-		for _, p := range picks(masu.English, c.source, choices, &f) {
+		for _, p := range picks(masu.English, c.source, choices, nil, &f) {
 			mark := ""
 			if p.Chosen {
 				mark = "*"
@@ -43,7 +43,7 @@ func TestPicks(t *testing.T) {
 func TestAbove(t *testing.T) {
 	for dir, want := range map[string]string{"/home/a": "~", "/home/a/x/y": "~ x y", "/home/ab": "~ /home/ab", "/data": "~ /data"} {
 		var got []string
-		for _, l := range above("/home/a", dir) {
+		for _, l := range above("/home/a", dir, "") {
 			got = append(got, l.Name)
 		}
 		if strings.Join(got, " ") != want {
@@ -63,7 +63,7 @@ func TestNew(t *testing.T) {
 		t.Fatalf("%s\n%s", a.Status, a.text)
 	}
 	dir := filepath.Join(home, "研究", "新しい")
-	if a := b.post("/new/folder", url.Values{"dir": {filepath.Dir(dir)}, "name": {"新しい"}}); a.Header.Get("Location") != newPath(dir) {
+	if a := b.post("/new/folder", url.Values{"dir": {filepath.Dir(dir)}, "name": {"新しい"}}); a.Header.Get("Location") != newPath(dir, "") {
 		t.Errorf("made: %s %s", a.Status, a.Header.Get("Location"))
 	}
 	for _, name := range []string{"", ".hidden", "a/b", "../x", "実験 1"} {

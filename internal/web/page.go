@@ -40,27 +40,31 @@ type page interface {
 	title(lang masu.Lang) string
 }
 
-func (*signinView) template() string    { return "signin" }
-func (*homeView) template() string      { return "home" }
-func (*newView) template() string       { return "new" }
-func (*settingsView) template() string  { return "settings" }
-func (*adminView) template() string     { return "admin" }
-func (*auditView) template() string     { return "audit" }
-func (*workspaceView) template() string { return "workspace" }
-func (*ssoView) template() string       { return "sso" }
-func (*waitView) template() string      { return "wait" }
-func (*errorView) template() string     { return "error" }
+func (*signinView) template() string       { return "signin" }
+func (*homeView) template() string         { return "home" }
+func (*newView) template() string          { return "new" }
+func (*settingsView) template() string     { return "settings" }
+func (*adminView) template() string        { return "admin" }
+func (*auditView) template() string        { return "audit" }
+func (*workspaceView) template() string    { return "workspace" }
+func (*ssoView) template() string          { return "sso" }
+func (*environmentsView) template() string { return "environments" }
+func (*environmentView) template() string  { return "environment" }
+func (*waitView) template() string         { return "wait" }
+func (*errorView) template() string        { return "error" }
 
-func (*signinView) title(lang masu.Lang) string      { return text.Say(lang, "web.signin") }
-func (*homeView) title(lang masu.Lang) string        { return text.Say(lang, "web.home") }
-func (*newView) title(lang masu.Lang) string         { return text.Say(lang, "web.new") }
-func (*settingsView) title(lang masu.Lang) string    { return text.Say(lang, "web.settings") }
-func (*adminView) title(lang masu.Lang) string       { return text.Say(lang, "web.admin") }
-func (*auditView) title(lang masu.Lang) string       { return text.Say(lang, "web.audit") }
-func (v *workspaceView) title(lang masu.Lang) string { return v.Card.Name }
-func (v *ssoView) title(lang masu.Lang) string       { return text.Say(lang, "web.sso_to", v.Name) }
-func (v *waitView) title(lang masu.Lang) string      { return v.Name }
-func (v *errorView) title(lang masu.Lang) string     { return v.Problem.Message }
+func (*signinView) title(lang masu.Lang) string        { return text.Say(lang, "web.signin") }
+func (*homeView) title(lang masu.Lang) string          { return text.Say(lang, "web.home") }
+func (*newView) title(lang masu.Lang) string           { return text.Say(lang, "web.new") }
+func (*settingsView) title(lang masu.Lang) string      { return text.Say(lang, "web.settings") }
+func (*adminView) title(lang masu.Lang) string         { return text.Say(lang, "web.admin") }
+func (*auditView) title(lang masu.Lang) string         { return text.Say(lang, "web.audit") }
+func (v *workspaceView) title(lang masu.Lang) string   { return v.Card.Name }
+func (*environmentsView) title(lang masu.Lang) string  { return text.Say(lang, "web.environments") }
+func (v *environmentView) title(lang masu.Lang) string { return v.Name }
+func (v *ssoView) title(lang masu.Lang) string         { return text.Say(lang, "web.sso_to", v.Name) }
+func (v *waitView) title(lang masu.Lang) string        { return v.Name }
+func (v *errorView) title(lang masu.Lang) string       { return v.Problem.Message }
 
 // lang is what the browser was switched to, else what the member chose, else what the browser wishes.
 func (s *Server) lang(r *http.Request, v *visit) masu.Lang {

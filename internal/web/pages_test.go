@@ -38,25 +38,36 @@ func everyPage(lang masu.Lang) map[string]page {
 	hello := masu.Hello{Host: masu.Host{CPUs: 16, Memory: 128 * masu.GiB, GPUs: []masu.GPU{{ID: "g", Model: "NVIDIA A100", Memory: 80 * masu.GiB}, {ID: "h", Index: 1, Model: evil}}}}
 	stopped := ws
 	stopped.Phase = masu.Failed
-	view := newWorkspace(lang, stopped)
+	view := newWorkspace(lang, stopped, "alice")
 	view.Changed, view.Next, view.Problem = true, "/open/thesis/jupyter?next=%2Flab"+evil, failed
+	full := newWorkspace(lang, ws, "alice")
+	full.Guests, full.GuestProblem = []masu.Username{"bob", evil}, failed
+	full.Graphs = newGraphs(lang, []masu.Sample{{At: time.Now().Add(-time.Hour), CPU: 1, Memory: masu.GiB}, {At: time.Now(), CPU: 2}}, time.Now())
+	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
+	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
+	shared, others, own := newEnvironment(lang, use, "alice", false), newEnvironment(lang, use, "bob", false), newEnvironment(lang, masu.EnvironmentUse{Workspaces: []string{"thesis", "bert"}}, "alice", false)
 	return map[string]page{
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
-		"home":   newHome(lang, hello, list, homeView{Folder: evil, Preset: "python", Problem: failed}),
+		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holder: evil, Since: time.Now()}, {GPU: masu.GPU{ID: "i"}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
-		"home empty": newHome(lang, masu.Hello{}, nil, homeView{Folder: "~/work"}),
-		"workspace":  newWorkspace(lang, ws),
-		"failed":     view,
+		"home empty":             newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
+		"workspace":              full,
+		"guest":                  newWorkspace(lang, ws, "bob"),
+		"environments":           &environmentsView{Mine: []environmentView{shared, own}, Lab: []environmentView{shared}},
+		"environments none":      &environmentsView{},
+		"environment":            &shared,
+		"environment of another": &others,
+		"failed":                 view,
 		"new": &newView{Dir: evil, Above: []folderLink{{"~", "/new"}, {evil, "/new?dir=" + evil}}, Inside: []folderLink{{evil, "/new?dir=" + evil}}, More: true,
-			Picks: picks(lang, "requirements.txt", []masu.Choice{{Preset: "pytorch", Torch: "2.9.0", CUDA: "cu126", Python: "3.12", Default: true}, {Preset: "python"}}, &newForm{}),
+			Picks: picks(lang, "requirements.txt", []masu.Choice{{Preset: "pytorch", Torch: "2.9.0", CUDA: "cu126", Python: "3.12", Default: true}, {Preset: "python"}}, []masu.Shared{use.Shared}, &newForm{}),
 			Text:  evil, Was: "x", GPUs: []int{0, 1, 2}, Wants: 1, Name: evil, Plan: &planView{Name: evil, Facts: facts(lang, ws), Built: true, Notes: []string{evil}}, Problem: failed},
 		"settings": &settingsView{Sessions: []sessionView{{"h", evil, time.Now(), true}, {"i", "Firefox", time.Now(), false}}, Tokens: []masu.Token{{ID: "x", Name: evil, Scope: masu.ScopeAll, Expires: time.Now()}},
 			Secret: "masu_x", Done: evil, Problem: failed},
 		"admin": &adminView{Members: []memberView{newMember(lang, masu.MemberUse{Name: "alice", Role: masu.RoleTeacher, Most: new(int), GPUs: 2, UsedAt: time.Now()}, "boss"),
 			newMember(lang, masu.MemberUse{Name: "bob", Disabled: true}, "boss"), newMember(lang, masu.MemberUse{Name: "carol", Gone: true}, "boss"), newMember(lang, masu.MemberUse{Name: "boss", Role: masu.RoleAdmin, ByHost: true}, "boss")},
-			Workspaces: []labWorkspace{{"alice", newCard(lang, ws), "x"}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
+			Workspaces: []labWorkspace{{"alice", newCard(lang, ws, "boss"), "x"}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
 			Unused: 1, House: masu.House{Banner: evil, ClosedAt: time.Now()}, Closed: true, Link: "http://localhost:8888/enter?code=x", For: evil, Problem: failed},
 		"admin empty": &adminView{},
 		"audit": &auditView{Query: masu.EventQuery{Actor: evil, Verb: "up"}, Days: 7, Older: "/audit?before=3", Whole: evil, Broken: failed,

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/text"
@@ -12,38 +13,52 @@ import (
 // workspaceView is everything about one workspace.
 type workspaceView struct {
 	base
-	Card        card
-	Environment []fact
-	Notes       []string
-	Changed     bool     // its folder asks for something else than what runs
-	Problem     *problem // why it was not removed
-	Next        string   // where to go as soon as it runs; "" to stay
+	Card         card
+	Guests       []masu.Username
+	Graphs       useGraphs
+	Added        *addedView // asked for by a browser without scripts
+	GuestProblem *problem   // why a colleague was not let in
+	Environment  []fact
+	Notes        []string
+	Changed      bool     // its folder asks for something else than what runs
+	Problem      *problem // why it was not removed
+	Next         string   // where to go as soon as it runs; "" to stay
 }
 
 type fact struct{ Name, Value string }
 
 func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	ws, err := s.named(r.Context(), v, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
-	next := waitsFor(ws, r)
+	next := waitsFor(key(ws, v.actor.Name), r)
 	if next != "" && ws.Phase == masu.Running {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return nil
 	}
-	view := newWorkspace(s.lang(r, v), ws)
+	view := newWorkspace(s.lang(r, v), ws, v.actor.Name)
 	view.Next, view.Changed = next, r.FormValue("changed") != "" && ws.Phase == masu.Running
+	now := time.Now()
+	samples, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphHours*time.Hour))
+	if err != nil {
+		return err
+	}
+	view.Graphs = newGraphs(s.lang(r, v), samples, now)
+	if r.FormValue("added") != "" {
+		added := s.newAdded(r, v, ws)
+		view.Added = &added
+	}
 	return s.show(w, r, v, http.StatusOK, view)
 }
 
 // waitsFor is where a browser that was sent here from an app's own origin wants to go on to.
-func waitsFor(ws masu.Workspace, r *http.Request) string {
+func waitsFor(key string, r *http.Request) string {
 	app := r.FormValue("go")
 	if !masu.ValidAppName(app) {
 		return ""
 	}
-	to := "/open/" + url.PathEscape(ws.Name) + "/" + app
+	to := "/open/" + key + "/" + app
 	if next := r.FormValue("next"); next != "" {
 		to += "?next=" + url.QueryEscape(safeNext(next))
 	}
@@ -51,8 +66,8 @@ func waitsFor(ws masu.Workspace, r *http.Request) string {
 }
 
 // newWorkspace builds the page from what is known.
-func newWorkspace(lang masu.Lang, ws masu.Workspace) *workspaceView {
-	view := &workspaceView{Card: newCard(lang, ws), Environment: facts(lang, ws)}
+func newWorkspace(lang masu.Lang, ws masu.Workspace, me masu.Username) *workspaceView {
+	view := &workspaceView{Card: newCard(lang, ws, me), Guests: ws.Guests, Environment: facts(lang, ws)}
 	view.Refresh = view.Card.Busy
 	for _, n := range ws.Project.Notes {
 		view.Notes = append(view.Notes, text.Strings(lang, n.Code, n.Args))
@@ -125,7 +140,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	if r.PostForm.Get("confirm") != ws.Name {
 		lang := s.lang(r, v)
-		view := newWorkspace(lang, ws)
+		view := newWorkspace(lang, ws, v.actor.Name)
 		unsure := masu.E(masu.Invalid, "remove_unconfirmed", ws.Name)
 		view.Problem = newProblem(lang, unsure)
 		return s.show(w, r, v, status(unsure), view)

@@ -104,16 +104,17 @@ if (cards) {
   });
 }
 
-// The board, measured anew while somebody looks.
-const board = document.getElementById('board');
-if (board) {
+// Parts that the server measures anew while somebody looks: the board, graphs,
+// what was installed by hand. One in which somebody works is left alone.
+for (const part of document.querySelectorAll('[data-part]')) {
   const measure = async () => {
-    if (document.hidden) return;
-    const answer = await fetch(board.dataset.board).catch(() => null);
-    if (answer?.ok && !answer.redirected) board.innerHTML = await answer.text();
+    if (document.hidden || part.contains(document.activeElement)) return;
+    if ([...part.querySelectorAll('input')].some((i) => i.checked !== i.defaultChecked)) return;
+    const answer = await fetch(part.dataset.part).catch(() => null);
+    if (answer?.ok && !answer.redirected) part.innerHTML = await answer.text();
   };
   measure();
-  setInterval(measure, 5000);
+  setInterval(measure, part.dataset.every * 1000);
   document.addEventListener('visibilitychange', measure);
 }
 

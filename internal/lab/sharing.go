@@ -1,0 +1,260 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/recipe"
+)
+
+const (
+	guestsMost = 50
+	sharedMost = 100 // by one member
+	aboutMost  = 2000
+)
+
+// visible resolves a name as find does, also for somebody to whom the workspace was opened.
+func (s *service) visible(ctx context.Context, name string) (w masu.Workspace, err error) {
+	if w, err = s.find(ctx, name); masu.CodeOf(err) != "no_workspace" {
+		return w, err
+	}
+	missing := err
+	open, err := s.openToMe(ctx)
+	for _, w := range open {
+		if name == string(w.ID) || name == string(w.Owner)+"/"+w.Name {
+			return w, nil
+		}
+	}
+	return masu.Workspace{}, cmp.Or(err, missing)
+}
+
+func (s *service) openToMe(ctx context.Context) (list []masu.Workspace, err error) {
+	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error { list, err = tx.WorkspacesOpenTo(s.actor.Name); return err })
+	return list, err
+}
+
+// Admit opens a workspace to a colleague.
+func (s *service) Admit(ctx context.Context, name string, guest masu.Username) (w masu.Workspace, err error) {
+	if w, err = s.find(ctx, name); err != nil {
+		return w, err
+	}
+	defer func() { s.l.record(ctx, s.actor, "admit", w.Label+" "+string(guest), err) }()
+	switch {
+	case w.Owner != s.actor.Name: // an admin may shut, but not give away what is another's
+		return w, masu.E(masu.Denied, "not_owner", w.Name)
+	case guest == w.Owner:
+		return w, masu.E(masu.Conflict, "guest_is_owner", w.Name)
+	case s.l.cfg.Personal || !s.l.cfg.Policy.Guests:
+		return w, masu.E(masu.Denied, "guests_forbidden")
+	}
+	u, err := s.l.cfg.Accounts.ByName(guest)
+	if err == nil {
+		_, err = s.l.admit(ctx, u)
+	}
+	if err != nil {
+		return w, masu.E(masu.NotFound, "no_member", guest).Because(err)
+	}
+	full := false
+	w, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) {
+		if full = !w.Guest(guest) && len(w.Guests) >= guestsMost; !full && !w.Guest(guest) {
+			w.Guests = append(w.Guests, guest)
+			slices.Sort(w.Guests)
+		}
+	})
+	if err == nil && full {
+		err = masu.E(masu.Full, "guests_full", guestsMost)
+	}
+	return w, err
+}
+
+// Dismiss shuts a workspace to a guest, and ends what they have open there.
+func (s *service) Dismiss(ctx context.Context, name string, guest masu.Username) (w masu.Workspace, err error) {
+	if w, err = s.visible(ctx, name); err != nil {
+		return w, err
+	}
+	if w.Owner != s.actor.Name && guest != s.actor.Name && !s.actor.Admin {
+		return masu.Workspace{}, masu.E(masu.NotFound, "no_workspace", name)
+	}
+	if !w.Guest(guest) {
+		return w, masu.E(masu.NotFound, "no_guest", guest)
+	}
+	defer func() { s.l.record(ctx, s.actor, "dismiss", w.Label+" "+string(guest), err) }()
+	w, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) {
+		w.Guests = slices.DeleteFunc(slices.Clone(w.Guests), func(u masu.Username) bool { return u == guest })
+	})
+	if err == nil {
+		_, err = s.l.endSessions(ctx, guest, func(x masu.Session) bool { return x.For == w.ID })
+	}
+	return w, err
+}
+
+// Share shares the environment of a workspace as it is now.
+func (s *service) Share(ctx context.Context, q masu.ShareWish) (x masu.Shared, err error) {
+	w, err := s.find(ctx, q.Workspace)
+	if err != nil {
+		return x, err
+	}
+	if w.Owner != s.actor.Name {
+		return x, masu.E(masu.Denied, "not_owner", w.Name)
+	}
+	env := w.Project.Environment
+	if env.Preset == "" && env.Base == "" && env.Dockerfile == "" {
+		env.Preset = recipe.Default(s.l.cfg.Host(ctx))
+	}
+	x = masu.Shared{ID: string(newID()), Owner: s.actor.Name, Title: strings.TrimSpace(cmp.Or(q.Title, w.Name)), About: tidy(q.About), Lab: q.Lab, At: time.Now().UTC(), Env: env}
+	if err = described(x); err != nil {
+		return masu.Shared{}, err
+	}
+	if x.Text, err = s.l.cfg.Text(env, x.Title, x.About); err != nil {
+		return masu.Shared{}, err
+	}
+	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		all, err := tx.SharedEnvironments()
+		mine := 0
+		for _, other := range all {
+			if other.Owner == s.actor.Name {
+				mine++
+			}
+		}
+		if err == nil && mine >= sharedMost {
+			err = masu.E(masu.Full, "shared_full", sharedMost)
+		}
+		if err == nil {
+			err = tx.PutShared(x)
+		}
+		return err
+	})
+	s.l.record(ctx, s.actor, "share", x.ID, err)
+	if err != nil {
+		return masu.Shared{}, err
+	}
+	return x, nil
+}
+
+// tidy makes the line ends of a form those of a text.
+func tidy(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")) }
+
+// described refuses words that cannot be shown.
+func described(x masu.Shared) error {
+	if x.Title == "" || !printable(x.Title, nameMost) || !printable(strings.ReplaceAll(x.About, "\n", " "), aboutMost) || !printable(x.Retired, aboutMost) {
+		return masu.E(masu.Invalid, "share_words", nameMost, aboutMost)
+	}
+	return nil
+}
+
+// ChangeShared changes what the actor shares.
+func (s *service) ChangeShared(ctx context.Context, id string, c masu.SharedChange) (x masu.Shared, err error) {
+	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		if x, err = s.sharedByMe(tx, id); err != nil {
+			return err
+		}
+		if c.Title != nil {
+			x.Title = strings.TrimSpace(*c.Title)
+		}
+		if c.About != nil {
+			x.About = tidy(*c.About)
+		}
+		if c.Lab != nil {
+			x.Lab = *c.Lab
+		}
+		if c.Retired != nil {
+			x.Retired = strings.TrimSpace(*c.Retired)
+		}
+		if err := described(x); err != nil {
+			return err
+		}
+		if x.Text, err = s.l.cfg.Text(x.Env, x.Title, x.About); err != nil {
+			return err
+		}
+		return tx.PutShared(x)
+	})
+	s.l.record(ctx, s.actor, "share", id, err)
+	return x, err
+}
+
+// Unshare forgets it.
+func (s *service) Unshare(ctx context.Context, id string) error {
+	err := s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		if _, err := s.sharedByMe(tx, id); err != nil {
+			return err
+		}
+		return tx.DeleteShared(id)
+	})
+	s.l.record(ctx, s.actor, "unshare", id, err)
+	return err
+}
+
+func (s *service) sharedByMe(tx masu.Tx, id string) (masu.Shared, error) {
+	x, err := tx.SharedEnvironment(id)
+	if err == nil && x.Owner != s.actor.Name && !s.actor.Admin {
+		return masu.Shared{}, masu.E(masu.NotFound, "no_shared", id)
+	}
+	return x, err
+}
+
+// Shared finds what somebody shares: who knows its ID was given the link.
+func (s *service) Shared(ctx context.Context, id string) (masu.EnvironmentUse, error) {
+	var x masu.Shared
+	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { x, err = tx.SharedEnvironment(id); return err }); err != nil {
+		return masu.EnvironmentUse{}, err
+	}
+	all, err := s.environments(ctx, []masu.Shared{x})
+	if err != nil {
+		return masu.EnvironmentUse{}, err
+	}
+	return all[0], nil
+}
+
+// Environments lists the actor's, those that the actor shares, and those of the lab.
+func (s *service) Environments(ctx context.Context) ([]masu.EnvironmentUse, error) {
+	var shared []masu.Shared
+	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { shared, err = tx.SharedEnvironments(); return err }); err != nil {
+		return nil, err
+	}
+	shared = slices.DeleteFunc(shared, func(x masu.Shared) bool { return !x.Lab && x.Owner != s.actor.Name })
+	return s.environments(ctx, shared)
+}
+
+// environments tells who uses what: of those shared, and after them those that only the actor has.
+func (s *service) environments(ctx context.Context, shared []masu.Shared) ([]masu.EnvironmentUse, error) {
+	all, err := s.l.everything(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]masu.Bytes{}
+	if images, err := s.l.cfg.Runtime.Images(ctx); err == nil { // an engine that is away takes only the sizes
+		for _, i := range images {
+			sizes[i.ID] = i.Size
+		}
+	}
+	list := make([]masu.EnvironmentUse, 0, len(shared))
+	known := map[string]bool{}
+	add := func(x masu.Shared, env masu.Environment) {
+		use := masu.EnvironmentUse{Shared: x, Env: env, Key: env.Key()}
+		known[use.Key] = true
+		for _, w := range all {
+			if w.Project.Environment.Key() == use.Key {
+				use.Members, use.Size = append(use.Members, w.Owner), max(use.Size, sizes[w.Image])
+				if w.Owner == s.actor.Name {
+					use.Workspaces = append(use.Workspaces, w.Name)
+				}
+			}
+		}
+		slices.Sort(use.Members)
+		use.Members = slices.Compact(use.Members)
+		list = append(list, use)
+	}
+	for _, x := range shared {
+		add(x, x.Env)
+	}
+	for _, w := range all {
+		if env := w.Project.Environment; w.Owner == s.actor.Name && !known[env.Key()] {
+			add(masu.Shared{}, env)
+		}
+	}
+	return list, nil
+}

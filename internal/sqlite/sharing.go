@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"errors"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+func (t *tx) WorkspacesOpenTo(guest masu.Username) ([]masu.Workspace, error) {
+	return list[masu.Workspace](t, `SELECT doc FROM guest JOIN workspace ON id = workspace WHERE member = ? ORDER BY owner, name`, guest)
+}
+
+// putGuests makes the table say what a workspace's doc says.
+func (t *tx) putGuests(w masu.Workspace) error {
+	if err := t.do("DELETE FROM guest WHERE workspace = ?", w.ID); err != nil {
+		return err
+	}
+	for _, g := range w.Guests {
+		if err := t.do("INSERT OR IGNORE INTO guest (workspace, member) VALUES (?, ?)", w.ID, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) SharedEnvironment(id string) (masu.Shared, error) {
+	return get[masu.Shared](t, masu.E(masu.NotFound, "no_shared", id), "SELECT doc FROM shared WHERE id = ?", id)
+}
+
+func (t *tx) SharedEnvironments() ([]masu.Shared, error) {
+	return list[masu.Shared](t, "SELECT doc FROM shared ORDER BY since DESC, id")
+}
+
+func (t *tx) PutShared(s masu.Shared) error {
+	return t.put(s, "INSERT INTO shared (id, since, doc) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc", s.ID, micros(s.At))
+}
+
+func (t *tx) DeleteShared(id string) error { return t.do("DELETE FROM shared WHERE id = ?", id) }
+
+// PutSamples keeps cores by thousandths: nobody sees more, and integers take less room.
+func (t *tx) PutSamples(list []masu.Sample, forget time.Time) error {
+	if err := t.do("DELETE FROM sample WHERE at < ?", micros(forget)); err != nil {
+		return err
+	}
+	for _, s := range list {
+		if err := t.do("INSERT OR REPLACE INTO sample (workspace, at, cpu, memory) VALUES (?, ?, ?, ?)",
+			s.Workspace, micros(s.At), int64(s.CPU*1000+0.5), int64(s.Memory)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) Samples(id masu.WorkspaceID, since time.Time) (list []masu.Sample, err error) {
+	rows, err := t.Query("SELECT at, cpu, memory FROM sample WHERE workspace = ? AND at >= ? ORDER BY at", id, micros(since))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var at, cpu, memory int64
+		if err := rows.Scan(&at, &cpu, &memory); err != nil {
+			return nil, err
+		}
+		list = append(list, masu.Sample{Workspace: id, At: time.UnixMicro(at).UTC(), CPU: float64(cpu) / 1000, Memory: masu.Bytes(memory)})
+	}
+	return list, rows.Err()
+}

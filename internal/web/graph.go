@@ -1,0 +1,110 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+// graphView is one line over the last hours, drawn in a field of graphWide × graphHigh.
+type graphView struct {
+	Name string
+	Now  string
+	Most string
+	Line string // SVG path of the line
+	Area string // and of what is below it
+	Says string // for who does not see it
+}
+
+// useGraphs is what a workspace used.
+type useGraphs struct {
+	Graphs []graphView
+	Hours  int
+}
+
+const (
+	graphHours = 6
+	graphWide  = 600
+	graphHigh  = 80
+	graphGap   = 150 * time.Second // samples further apart are not joined: nothing ran between
+)
+
+// newGraphs draws what was used until now.
+func newGraphs(lang masu.Lang, list []masu.Sample, now time.Time) useGraphs {
+	g := useGraphs{Hours: graphHours}
+	if len(list) == 0 {
+		return g
+	}
+	cores := func(v float64) string { return fmt.Sprintf("%.1f", v) }
+	bytes := func(v float64) string { return masu.Bytes(v).String() }
+	g.Graphs = []graphView{
+		newGraph(lang, text.Say(lang, "web.graph_cpu"), list, now, func(s masu.Sample) float64 { return s.CPU }, cores),
+		newGraph(lang, text.Say(lang, "web.memory"), list, now, func(s masu.Sample) float64 { return float64(s.Memory) }, bytes),
+	}
+	return g
+}
+
+func newGraph(lang masu.Lang, name string, list []masu.Sample, now time.Time, of func(masu.Sample) float64, unit func(float64) string) graphView {
+	most := 0.0
+	for _, s := range list {
+		most = max(most, of(s))
+	}
+	last := list[len(list)-1]
+	v := graphView{Name: name, Now: "–", Most: unit(most)}
+	if now.Sub(last.At) < graphGap {
+		v.Now = unit(of(last))
+	}
+	v.Says = text.Say(lang, "web.graph_says", name, v.Now, v.Most, graphHours)
+	from := now.Add(-graphHours * time.Hour)
+	var line, area strings.Builder
+	x := func(at time.Time) float64 { return graphWide * at.Sub(from).Hours() / graphHours }
+	begun := 0.0
+	for i, s := range list {
+		y := float64(graphHigh)
+		if most > 0 {
+			y -= (graphHigh - 4) * of(s) / most
+		}
+		first := i == 0 || s.At.Sub(list[i-1].At) > graphGap
+		step := "L"
+		if first {
+			step, begun = "M", x(s.At)
+			fmt.Fprintf(&area, "M%.1f %d", begun, graphHigh)
+		}
+		fmt.Fprintf(&line, "%s%.1f %.1f", step, x(s.At), y)
+		fmt.Fprintf(&area, "L%.1f %.1f", x(s.At), y)
+		if i+1 == len(list) || list[i+1].At.Sub(s.At) > graphGap {
+			fmt.Fprintf(&area, "L%.1f %dZ", x(s.At), graphHigh)
+		}
+	}
+	v.Line, v.Area = line.String(), area.String()
+	return v
+}
+
+// use gives the graphs of a workspace, for the page's script.
+func (s *Server) use(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ws, err := s.named(r.Context(), v, r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	list, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphHours*time.Hour))
+	if err != nil {
+		return err
+	}
+	return s.part(w, r, v, "graphs", newGraphs(s.lang(r, v), list, now))
+}
+
+// part answers with a piece of a page.
+func (s *Server) part(w http.ResponseWriter, r *http.Request, v *visit, name string, data any) error {
+	b, err := s.looks.render(s.lang(r, v), name, data)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(b) // it may have gone already
+	return nil
+}

@@ -1,0 +1,156 @@
+package web
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// TestGuest: who was let in finds the workspace by its own name, opens its apps,
+// and is out at once when dismissed.
+func TestGuest(t *testing.T) {
+	g := newRig(t)
+	ws := running("alice", "thesis")
+	ws.Guests = []masu.Username{"bob"}
+	g.lab.set(ws)
+	g.lab.set(running("bob", "thesis"))
+	bob := g.browser()
+	bob.signIn("bob")
+	home := bob.get("/")
+	for _, want := range []string{`href="/w/thesis--alice"`, `href="/open/thesis--alice/jupyter"`, `href="/w/thesis"`, `action="/w/thesis/stop"`} {
+		if !strings.Contains(home.text, want) {
+			t.Errorf("home has no %s", want)
+		}
+	}
+	if strings.Contains(home.text, "/w/thesis--alice/stop") {
+		t.Error("home offers to stop another's workspace")
+	}
+	page := bob.get("/w/thesis--alice")
+	if page.StatusCode != 200 || !strings.Contains(page.text, `/w/thesis--alice/dismiss`) || strings.Contains(page.text, `/w/thesis--alice/remove`) || strings.Contains(page.text, "/guest") {
+		t.Errorf("a guest's page: %s", page.Status)
+	}
+	at, a := bob.follow("/open/thesis--alice/jupyter")
+	if a.StatusCode != 200 || !strings.HasPrefix(at, "http://thesis--alice.localhost:") {
+		t.Fatalf("a guest opens it: %s %s", at, a.Status)
+	}
+	// What the lab does when the owner dismisses a guest.
+	ws.Guests = nil
+	g.lab.set(ws)
+	g.gate.mu.Lock()
+	for secret, s := range g.gate.sessions {
+		if s.User == "bob" && s.For != "" {
+			delete(g.gate.sessions, secret)
+			g.gate.ended <- s.Hash
+		}
+	}
+	g.gate.mu.Unlock()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		resp, err := bob.client.Get(at)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if err == nil && resp.StatusCode != 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a dismissed guest goes on")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if a := bob.get("/w/thesis--alice"); a.StatusCode != 404 {
+		t.Errorf("a dismissed guest looks: %s", a.Status)
+	}
+}
+
+func TestGuestActs(t *testing.T) {
+	g := newRig(t)
+	ws := running("alice", "thesis")
+	ws.Guests = []masu.Username{"bob"}
+	g.lab.set(ws)
+	alice, bob := g.browser(), g.browser()
+	alice.signIn("alice")
+	bob.signIn("bob")
+	for _, c := range []struct {
+		who      *browser
+		path     string
+		form     url.Values
+		to, done string
+	}{
+		{alice, "/w/thesis/guest", url.Values{"guest": {" carol "}}, "/w/thesis#guests", "alice admit thesis-alice carol"},
+		{alice, "/w/thesis/guest", url.Values{"guest": {"nobody"}}, "", "alice admit thesis-alice nobody"},
+		{alice, "/w/thesis/dismiss", url.Values{"guest": {"bob"}}, "/w/thesis#guests", "alice dismiss thesis-alice bob"},
+		{bob, "/w/thesis--alice/dismiss", url.Values{"guest": {"bob"}}, "/", "bob dismiss thesis-alice bob"},
+		{bob, "/w/thesis--alice/share", url.Values{"title": {"x"}}, "/e/shared000001", "bob share thesis--alice x false"}, // refused by the service
+		{alice, "/w/thesis/keep", url.Values{"apt": {"tree"}, "pip": {"a==1", "b==2"}}, "/w/thesis?changed=yes", "alice keep thesis[tree] [a==1 b==2]"},
+		{alice, "/w/thesis/share", url.Values{"title": {"画像"}, "lab": {"yes"}}, "/e/shared000001", "alice share thesis 画像 true"},
+	} {
+		g.lab.did = nil
+		a := c.who.post(c.path, c.form)
+		if a.Header.Get("Location") != c.to || g.lab.doings() != c.done || c.to == "" && a.StatusCode != 404 {
+			t.Errorf("%s %v: %s to %q, did %q", c.path, c.form, a.Status, a.Header.Get("Location"), g.lab.doings())
+		}
+	}
+}
+
+// TestEnvironmentsPages: what is shared is found, taken, retired and taken back.
+func TestEnvironmentsPages(t *testing.T) {
+	g := newRig(t)
+	g.gate.home = aHome(t)
+	g.lab.shared["shared000001"] = masu.Shared{ID: "shared000001", Owner: "alice", Title: "画像の演習", Lab: true, Text: "preset: python\napt:\n  - git\n"}
+	alice, bob := g.browser(), g.browser()
+	alice.signIn("alice")
+	bob.signIn("bob")
+	if a := bob.get("/environments"); a.StatusCode != 200 || !strings.Contains(a.text, `href="/e/shared000001"`) {
+		t.Errorf("the list: %s", a.Status)
+	}
+	a := bob.get("/e/shared000001")
+	if a.StatusCode != 200 || !strings.Contains(a.text, "  - git") || !strings.Contains(a.text, `/e/shared000001</code>`) || strings.Contains(a.text, "/e/shared000001/delete") {
+		t.Errorf("its page for bob: %s", a.Status)
+	}
+	if a := bob.get("/e/nothing"); a.StatusCode != 404 {
+		t.Errorf("one that is not there: %s", a.Status)
+	}
+	if a := bob.get("/new?shared=shared000001"); a.StatusCode != 200 || !strings.Contains(a.text, `value="shared/shared000001" checked`) || !strings.Contains(a.text, `shared=shared000001`) {
+		t.Errorf("taking it: %s %s", a.Status, a.text)
+	}
+	if a := alice.post("/e/shared000001/change", url.Values{"title": {"新"}, "about": {""}}); a.StatusCode != 303 || g.lab.shared["shared000001"].Title != "新" || g.lab.shared["shared000001"].Lab {
+		t.Errorf("change: %s, %+v", a.Status, g.lab.shared)
+	}
+	for _, c := range []struct {
+		form url.Values
+		want bool
+	}{{url.Values{"retired": {""}, "retire": {"yes"}}, true}, {url.Values{"retired": {""}}, false}, {url.Values{"retired": {"new one"}, "retire": {"yes"}}, true}} {
+		if a := alice.post("/e/shared000001/change", c.form); a.StatusCode != 303 || (g.lab.shared["shared000001"].Retired != "") != c.want {
+			t.Errorf("%v: %s, %+v", c.form, a.Status, g.lab.shared)
+		}
+	}
+	if a := alice.post("/e/shared000001/delete", nil); a.Header.Get("Location") != "/environments" || len(g.lab.shared) != 0 {
+		t.Errorf("taking back: %s", a.Status)
+	}
+}
+
+// TestGraphs: a line breaks where nothing ran, and what does not run has no value now.
+func TestGraphs(t *testing.T) {
+	now := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+	at := func(minutes int, cpu float64) masu.Sample {
+		return masu.Sample{At: now.Add(time.Duration(-minutes) * time.Minute), CPU: cpu, Memory: masu.GiB}
+	}
+	if g := newGraphs(masu.English, nil, now); len(g.Graphs) != 0 {
+		t.Errorf("nothing was used: %+v", g)
+	}
+	g := newGraphs(masu.English, []masu.Sample{at(180, 0), at(179, 4), at(60, 2)}, now)
+	cpu := g.Graphs[0]
+	if cpu.Line != "M300.0 80.0L301.7 4.0M500.0 42.0" || cpu.Most != "4.0" || cpu.Now != "–" {
+		t.Errorf("%+v", cpu)
+	}
+	if strings.Count(cpu.Area, "Z") != 2 {
+		t.Errorf("the area is %s", cpu.Area)
+	}
+	if g := newGraphs(masu.English, []masu.Sample{at(1, 0.25)}, now); g.Graphs[0].Now != "0.2" && g.Graphs[0].Now != "0.3" || g.Graphs[1].Now != "1 GiB" {
+		t.Errorf("now: %+v", g.Graphs)
+	}
+}
