@@ -45,7 +45,10 @@ func (a *app) completeNames(c *cobra.Command, args []string, _ string) ([]cobra.
 	defer cancel()
 	var names []cobra.Completion
 	_ = a.with(ctx, func(s service) error {
-		all, err := s.Workspaces(ctx, false)
+		all, open, err := a.ownAndOpen(ctx, s)
+		for _, w := range open {
+			names = append(names, cobra.CompletionWithDesc(string(w.Owner)+"/"+w.Name, a.phase(w.Phase)))
+		}
 		for _, w := range all {
 			names = append(names, cobra.CompletionWithDesc(w.Name, a.phase(w.Phase)))
 		}

@@ -115,7 +115,7 @@ func (a *app) which(ctx context.Context, s masu.Service, args []string) (string,
 	if len(args) > 0 && args[0] != "" {
 		return args[0], nil
 	}
-	all, err := s.Workspaces(ctx, false)
+	all, _, err := a.ownAndOpen(ctx, s)
 	if err != nil {
 		return "", err
 	}
@@ -139,7 +139,7 @@ func (a *app) which(ctx context.Context, s masu.Service, args []string) (string,
 
 // here names the workspace whose project folder we are in; "" if there is none.
 func (a *app) here(ctx context.Context, s masu.Service) (string, error) {
-	all, err := s.Workspaces(ctx, false)
+	all, _, err := a.ownAndOpen(ctx, s)
 	if err != nil {
 		return "", err
 	}

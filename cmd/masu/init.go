@@ -22,8 +22,15 @@ func (a *app) initCommand() *cobra.Command {
 	var answers masu.Draft
 	var force bool
 	var c *cobra.Command
-	c = a.command("init", "init [DIR]", groupMake, a.args(0, 1), func(ctx context.Context, args []string) error {
+	var from string
+	c = a.command("init", "init [LINK] [DIR]", groupMake, a.args(0, 2), func(ctx context.Context, args []string) error {
 		dir := ""
+		if len(args) > 0 && strings.Contains(args[0], "://") {
+			from, args = args[0], args[1:]
+		}
+		if len(args) > 1 {
+			return masu.E(masu.Invalid, "args_many", c.CommandPath(), args[1], c.UseLine())
+		}
 		if len(args) > 0 {
 			dir = args[0]
 		}
@@ -35,21 +42,16 @@ func (a *app) initCommand() *cobra.Command {
 		if _, err := os.Lstat(path); err == nil && !force {
 			return masu.E(masu.Invalid, "init_exists", path)
 		}
-		answers.Lang = a.lang
-		if a.interactive() && c.Flags().NFlag() == 0 {
-			if err := a.askProject(ctx, &answers); err != nil {
-				return err
-			}
-		}
-		if answers.Preset != "" && !slices.Contains(project.Presets(), answers.Preset) {
-			return masu.E(masu.Invalid, "preset_unknown", answers.Preset)
+		text, err := a.projectText(ctx, from, c.Flags().NFlag() == 0, &answers)
+		if err != nil {
+			return err
 		}
 		root, err := os.OpenRoot(dir)
 		if err != nil {
 			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
 		}
 		defer root.Close()
-		if err := a.writeBelow(root, masu.File{Path: projectFile, Text: project.Template(answers)}); err != nil {
+		if err := a.writeBelow(root, masu.File{Path: projectFile, Text: text}); err != nil {
 			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
 		}
 		a.note("init_wrote", path)
@@ -63,8 +65,34 @@ func (a *app) initCommand() *cobra.Command {
 	f.StringVar(&answers.TensorFlow, "tensorflow", "", "")
 	f.StringSliceVar(&answers.Pip, "pip", nil, "")
 	f.StringSliceVar(&answers.Apt, "apt", nil, "")
+	f.StringVar(&from, "from", "", "")
 	f.BoolVar(&force, "force", false, "")
 	return c
+}
+
+// projectText is the masu.yaml to write: one that somebody shares, or one after
+// the flags, or where there are none, after questions.
+func (a *app) projectText(ctx context.Context, from string, ask bool, answers *masu.Draft) (text string, err error) {
+	if from != "" {
+		err = a.with(ctx, func(s service) error {
+			u, err := s.Shared(ctx, sharedID(from))
+			if text = u.Shared.Text; u.Shared.Retired != "" {
+				a.note("init_retired", u.Shared.Title, u.Shared.Retired)
+			}
+			return err
+		})
+		return text, err
+	}
+	answers.Lang = a.lang
+	if a.interactive() && ask {
+		if err := a.askProject(ctx, answers); err != nil {
+			return "", err
+		}
+	}
+	if answers.Preset != "" && !slices.Contains(project.Presets(), answers.Preset) {
+		return "", masu.E(masu.Invalid, "preset_unknown", answers.Preset)
+	}
+	return project.Template(*answers), nil
 }
 
 // askProject asks the three questions; Enter takes what stands in brackets.

@@ -15,7 +15,7 @@ func (a *app) lsCommand() *cobra.Command {
 	var all, quiet bool
 	c := a.command("ls", "ls", groupWork, a.args(0, 0), func(ctx context.Context, _ []string) error {
 		return a.with(ctx, func(s service) error {
-			list, err := s.Workspaces(ctx, all)
+			list, err := a.toList(ctx, s, all)
 			if err != nil {
 				return err
 			}
@@ -44,6 +44,18 @@ func (a *app) lsCommand() *cobra.Command {
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "")
 	a.jsonFlag(c)
 	return c
+}
+
+// toList gives what ls lists. Another's workspace is named by its owner too.
+func (a *app) toList(ctx context.Context, s masu.Service, all bool) ([]masu.Workspace, error) {
+	if all || a.json {
+		return s.Workspaces(ctx, all)
+	}
+	own, open, err := a.ownAndOpen(ctx, s)
+	for i := range open {
+		open[i].Name = string(open[i].Owner) + "/" + open[i].Name
+	}
+	return append(own, open...), err
 }
 
 func (a *app) listWorkspaces(list []masu.Workspace, all bool) {

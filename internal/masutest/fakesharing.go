@@ -93,7 +93,7 @@ func (s *fakeActor) Admit(_ context.Context, name string, guest masu.Username) (
 		return masu.Workspace{}, masu.E(masu.Denied, "not_owner", r.Name)
 	case guest == r.Owner:
 		return masu.Workspace{}, masu.E(masu.Conflict, "guest_is_owner", r.Name)
-	case !strings.HasPrefix(string(guest), "suite-"):
+	case strings.HasPrefix(string(guest), "nobody"):
 		return masu.Workspace{}, masu.E(masu.NotFound, "no_member", guest)
 	}
 	if !r.Guest(guest) {
