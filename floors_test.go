@@ -28,6 +28,7 @@ var floors = map[string][]string{
 	"internal/api":      {"."},
 	"internal/kernel":   {"."},
 	"internal/oidc":     {"."},
+	"internal/notify":   {"."},
 	"internal/web":      {".", "internal/text", "internal/proxy", "internal/oidc"},
 	"internal/proxy":    {"."},
 	"internal/text":     {"."},

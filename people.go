@@ -94,6 +94,12 @@ type Identity interface {
 	NewToken(ctx context.Context, w TokenWish) (NewToken, error)
 	// DeleteToken ends one; NotFound "no_token".
 	DeleteToken(ctx context.Context, id string) error
+	// Notices tells how the actor wants to be told of things.
+	Notices(ctx context.Context) (NotifyWish, error)
+	// SetNotices changes that; Invalid "webhook_wrong", "mail_wrong", "notify_no_mail", "notify_wish".
+	SetNotices(ctx context.Context, n NotifyWish) error
+	// TryNotices sends a message now, to see that it arrives; Unreachable "notify_failed".
+	TryNotices(ctx context.Context) error
 	// Events lists what the actor did, the newest first; for admins what anybody did.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 }

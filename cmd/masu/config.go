@@ -35,6 +35,8 @@ type fileConfig struct {
 	Egress    struct {
 		LAN *bool `yaml:"lan"` // may boxes reach the private networks around the host?
 	} `yaml:"egress"`
+	Mail   mailConfig   `yaml:"mail"`
+	Notify notifyConfig `yaml:"notify"`
 	Policy policyConfig `yaml:"policy"`
 }
 
@@ -72,7 +74,7 @@ func readConfig(path string) (fileConfig, error) {
 	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
 	}
-	if err := errors.Join(c.OIDC.check(), c.PAM.check()); err != nil {
+	if err := errors.Join(c.OIDC.check(), c.PAM.check(), c.Mail.check()); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
 	}
 	if _, err := c.Policy.policy(lab.Policy{}); err != nil {
@@ -115,6 +117,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)
 	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
-	o.site, o.policy, o.members, o.versions, o.oidc, o.pam = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM
+	o.site, o.policy, o.members, o.versions, o.oidc, o.pam, o.mail, o.notify = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM, c.Mail, c.Notify
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

@@ -34,6 +34,8 @@ type serveOptions struct {
 	site        masu.Site
 	oidc        oidcConfig
 	pam         pamConfig
+	mail        mailConfig
+	notify      notifyConfig
 	versions    string // an admin's table of versions; "" for the embedded one
 	members     string // the group that may use the lab; "" is everybody with a shell
 	noLAN       bool   // boxes stay out of the private networks around the host

@@ -142,9 +142,13 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	notifier, err := o.notify.sender(o.mail, o.site)
+	if err != nil {
+		return nil, err
+	}
 	p.lab, err = lab.New(lab.Config{
 		Store: store, Runtime: runtime, Inventory: gpus, Accounts: machine, Folders: machine, Origins: origins, Bases: machine.Bases(),
-		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep, Host: p.facts.host, Room: roomAt, Usage: machine.Usage, Vouch: o.pam.vouch(), State: o.state,
+		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep, Notifier: notifier, Say: sentence, Host: p.facts.host, Room: roomAt, Usage: machine.Usage, Vouch: o.pam.vouch(), State: o.state,
 		Versions: table, Site: o.site, CAs: authorities(o.site), Policy: policy,
 		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(), Log: log,
 	})

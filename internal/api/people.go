@@ -31,6 +31,21 @@ func (c *Client) DeleteToken(ctx context.Context, id string) error {
 	return c.done(ctx, "/v1/tokens/delete", named{id})
 }
 
+// Notices is masu.Service's.
+func (c *Client) Notices(ctx context.Context) (masu.NotifyWish, error) {
+	return call[masu.NotifyWish](ctx, c, "/v1/notices", nil, nil)
+}
+
+// SetNotices is masu.Service's.
+func (c *Client) SetNotices(ctx context.Context, n masu.NotifyWish) error {
+	return c.done(ctx, "/v1/notices", n)
+}
+
+// TryNotices is masu.Service's.
+func (c *Client) TryNotices(ctx context.Context) error {
+	return c.done(ctx, "/v1/notices/try", nothing{})
+}
+
 // Events is masu.Service's.
 func (c *Client) Events(ctx context.Context, q masu.EventQuery) ([]masu.Event, error) {
 	return call[[]masu.Event](ctx, c, "/v1/events", nil, q)

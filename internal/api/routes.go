@@ -68,6 +68,15 @@ func peopleRoutes(r router) {
 	post(r, "/v1/tokens/delete", func(ctx context.Context, svc masu.Service, q named) (nothing, error) {
 		return nothing{}, svc.DeleteToken(ctx, q.Name)
 	})
+	get(r, "/v1/notices", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.NotifyWish, error) {
+		return svc.Notices(ctx)
+	})
+	post(r, "/v1/notices", func(ctx context.Context, svc masu.Service, q masu.NotifyWish) (nothing, error) {
+		return nothing{}, svc.SetNotices(ctx, q)
+	})
+	post(r, "/v1/notices/try", func(ctx context.Context, svc masu.Service, _ nothing) (nothing, error) {
+		return nothing{}, svc.TryNotices(ctx)
+	})
 	ask(r, "/v1/events", func(ctx context.Context, svc masu.Service, q masu.EventQuery) ([]masu.Event, error) {
 		return svc.Events(ctx, q)
 	})

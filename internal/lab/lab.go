@@ -36,8 +36,10 @@ type Config struct {
 	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty
 	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
 	// Vouch asks somebody else about a password that is not one of masu's own: the host's PAM. nil for nobody.
-	Vouch func(ctx context.Context, name masu.Username, password string) (bool, error)
-	State string // the folder of masu's own records
+	Vouch    func(ctx context.Context, name masu.Username, password string) (bool, error)
+	Notifier masu.Notifier                                           // nil where nobody is told
+	Say      func(lang masu.Lang, code string, args []string) string // sentences of notices; "" for none
+	State    string                                                  // the folder of masu's own records
 
 	Versions *recipe.Versions // nil for the embedded table
 	Site     masu.Site
@@ -52,16 +54,18 @@ type Config struct {
 
 // Lab serves the members of one host.
 type Lab struct {
-	cfg    Config
-	log    *slog.Logger
-	id     string
-	work   chan func(context.Context) // to Run, which owns every goroutine
-	kick   chan struct{}              // asks for a reconciliation
-	builds *semaphore.Weighted
-	starts *semaphore.Weighted
-	hub    *hub
-	gate   *gate
-	board  boardCache
+	cfg     Config
+	log     *slog.Logger
+	id      string
+	work    chan func(context.Context) // to Run, which owns every goroutine
+	kick    chan struct{}              // asks for a reconciliation
+	builds  *semaphore.Weighted
+	starts  *semaphore.Weighted
+	hub     *hub
+	gate    *gate
+	board   boardCache
+	notices chan notice          // on their way to Run
+	alerted map[string]time.Time // when admins were last told of something, by code
 
 	mu       sync.Mutex
 	ops      map[masu.WorkspaceID]*operation
@@ -89,6 +93,7 @@ func New(c Config) (*Lab, error) {
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, freed: make(chan struct{}),
 	}
 	l.gate = newGate(l)
+	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
 		l.id, err = tx.Lab()
 		return err
@@ -107,6 +112,9 @@ func (l *Lab) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer l.hub.close()
 	wg.Go(func() { l.follow(ctx) })
+	for range noticesAtOnce {
+		wg.Go(func() { l.carryNotices(ctx) })
+	}
 	timer := time.NewTicker(reconcileEvery)
 	defer timer.Stop()
 	minute := time.NewTicker(sampleEvery)
@@ -159,6 +167,7 @@ func (l *Lab) engineAway(err error) {
 	defer l.mu.Unlock()
 	if l.away == nil && err != nil {
 		l.log.Warn("the engine does not answer", "error", err)
+		l.alertLocked("engine_away")
 	}
 	l.away = err
 }
@@ -175,13 +184,14 @@ func (l *Lab) spawn(ctx context.Context, f func(context.Context)) error {
 
 // update changes a workspace in a transaction and tells everybody who watches.
 func (l *Lab) update(ctx context.Context, id masu.WorkspaceID, change func(*masu.Workspace)) (w masu.Workspace, err error) {
+	moved := false
 	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		if w, err = tx.Workspace(id); err != nil {
 			return err
 		}
 		phase := w.Phase
 		change(&w)
-		if w.Phase != phase {
+		if moved = w.Phase != phase; moved {
 			w.ChangedAt = time.Now()
 			l.log.Info("workspace", "workspace", w.Label, "phase", w.Phase)
 		}
@@ -189,6 +199,9 @@ func (l *Lab) update(ctx context.Context, id masu.WorkspaceID, change func(*masu
 	})
 	if err == nil {
 		l.hub.send(w)
+	}
+	if err == nil && moved && w.Trouble != nil && (w.Phase == masu.Failed || w.Phase == masu.Stopped) {
+		l.tell(ctx, w.Owner, notice{occasion: masu.OccasionEnded, workspace: w})
 	}
 	return w, err
 }

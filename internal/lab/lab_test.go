@@ -23,6 +23,7 @@ type world struct {
 	store   masu.Store
 	runtime *masutest.FakeRuntime
 	gpus    []masu.GPU
+	post    *post
 	project func(dir string) masu.Project // what a folder asks for
 	lab     *Lab                          // the newest
 	room    func(string) (free, total masu.Bytes, err error)
@@ -31,7 +32,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, store: masutest.NewStore(), runtime: masutest.NewRuntime(), project: func(string) masu.Project { return masu.Project{} }}
+	w := &world{t: t, store: masutest.NewStore(), post: newPost(), runtime: masutest.NewRuntime(), project: func(string) masu.Project { return masu.Project{} }}
 	w.runtime.AddImage("debian:trixie-slim", nil)
 	return w
 }
@@ -62,7 +63,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		Context: func(masu.Folder, string, string) (fs.FS, int64, error) {
 			return nil, 0, errors.New("no Dockerfile here")
 		},
-		NameFor: func(string) string { return "work" }, Keep: keep, Text: func(masu.Environment, ...string) (string, error) { return "preset: python\n", nil },
+		NameFor: func(string) string { return "work" }, Notifier: w.post, Say: sayPlainly, Keep: keep, Text: func(masu.Environment, ...string) (string, error) { return "preset: python\n", nil },
 		Host:   func(context.Context) masu.Host { return masu.Host{CPUs: 2, Memory: 8 * masu.GiB, Arch: "amd64"} },
 		Policy: policy, Version: "test", HostName: "host", Log: slog.New(slog.DiscardHandler),
 	})

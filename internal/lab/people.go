@@ -336,7 +336,17 @@ func (s *service) SetHouse(ctx context.Context, h masu.House) (err error) {
 	if h.Banner = strings.TrimSpace(h.Banner); !printable(h.Banner, bannerMost) {
 		return masu.E(masu.Invalid, "banner_wrong", bannerMost)
 	}
-	return s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutHouse(h) })
+	var old masu.House
+	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) (err error) {
+		if old, err = tx.House(); err != nil {
+			return err
+		}
+		return tx.PutHouse(h)
+	})
+	if err == nil {
+		s.l.tellHouse(old, h)
+	}
+	return err
 }
 
 // mayBegin refuses what is new while the house is closed, but to admins, and on a disk that is nearly full.

@@ -50,6 +50,7 @@ func (l *Lab) spare(path string, need masu.Bytes) error {
 		return nil
 	}
 	if free < need {
+		l.alert("disk_low", path, free, need)
 		return masu.E(masu.Full, "disk_low", path, free, need)
 	}
 	return nil

@@ -290,6 +290,7 @@ func (l *Lab) takeOver(ctx context.Context, id masu.WorkspaceID) (*operation, er
 
 // bringUp takes a workspace from its wish to a running box.
 func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says *journal) error {
+	begun := time.Now()
 	if err := l.possible(ctx, w.Project.Want); err != nil {
 		return err
 	}
@@ -325,6 +326,9 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says 
 	if img.Smoke != nil && len(gpus) > 0 && img.Built {
 		l.smoke(ctx, w, img.Smoke, says)
 	}
-	_, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.UsedAt = masu.Running, time.Now() })
+	w, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.UsedAt = masu.Running, time.Now() })
+	if err == nil && time.Since(begun) > longStart {
+		l.tell(ctx, w.Owner, notice{occasion: masu.OccasionReady, workspace: w})
+	}
 	return err
 }

@@ -78,6 +78,36 @@ func (s *fakeActor) DeleteToken(_ context.Context, id string) (err error) {
 	return err
 }
 
+func (s *fakeActor) Notices(context.Context) (masu.NotifyWish, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.meet(s.actor.Name).Notify, nil
+}
+
+func (s *fakeActor) SetNotices(_ context.Context, n masu.NotifyWish) error {
+	for _, o := range n.On {
+		if !slices.Contains(masu.Occasions(), o) {
+			return masu.E(masu.Invalid, "notify_wish", o)
+		}
+	}
+	if n.Webhook != "" && !strings.HasPrefix(n.Webhook, "http") {
+		return masu.E(masu.Invalid, "webhook_wrong")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meet(s.actor.Name).Notify = n
+	return nil
+}
+
+func (s *fakeActor) TryNotices(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.meet(s.actor.Name).Notify; n.Webhook == "" && n.Mail == "" {
+		return masu.E(masu.Invalid, "notify_nowhere")
+	}
+	return nil
+}
+
 func (s *fakeActor) Events(_ context.Context, q masu.EventQuery) (list []masu.Event, err error) {
 	if !s.actor.Admin {
 		if q.Actor != "" && q.Actor != s.actor.Name {

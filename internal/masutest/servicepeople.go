@@ -50,7 +50,30 @@ func testServicePeople(g *guest) {
 	if err := admin.VerifyEvents(g.ctx); err != nil {
 		g.Error(err)
 	}
+	testServiceNotices(g)
 	testServiceMembers(g, admin)
+}
+
+func testServiceNotices(g *guest) {
+	wantError(g.T, g.svc.TryNotices(g.ctx), masu.Invalid, "notify_nowhere")
+	wantError(g.T, g.svc.SetNotices(g.ctx, masu.NotifyWish{Webhook: "https://chat.example/x", On: []masu.Occasion{"whenever"}}), masu.Invalid, "notify_wish")
+	wantError(g.T, g.svc.SetNotices(g.ctx, masu.NotifyWish{Webhook: "javascript:alert(1)"}), masu.Invalid, "webhook_wrong")
+	want := masu.NotifyWish{Webhook: "https://chat.example/x", On: []masu.Occasion{masu.OccasionEnded, masu.OccasionHouse}}
+	if err := g.svc.SetNotices(g.ctx, want); err != nil {
+		g.Fatal(err)
+	}
+	if got, err := g.svc.Notices(g.ctx); err != nil || got.Webhook != want.Webhook || !slices.Equal(got.On, want.On) {
+		g.Errorf("notices: %+v, %v", got, err)
+	}
+	if err := g.svc.TryNotices(g.ctx); err != nil {
+		g.Error(err)
+	}
+	if got, err := g.other().Notices(g.ctx); err != nil || got.Webhook != "" {
+		g.Errorf("another's: %+v, %v", got, err)
+	}
+	if err := g.svc.SetNotices(g.ctx, masu.NotifyWish{}); err != nil {
+		g.Error(err)
+	}
 }
 
 func testServiceMembers(g *guest, admin masu.Service) {

@@ -63,7 +63,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"new": &newView{Dir: evil, Above: []folderLink{{"~", "/new"}, {evil, "/new?dir=" + evil}}, Inside: []folderLink{{evil, "/new?dir=" + evil}}, More: true,
 			Picks: picks(lang, "requirements.txt", []masu.Choice{{Preset: "pytorch", Torch: "2.9.0", CUDA: "cu126", Python: "3.12", Default: true}, {Preset: "python"}}, []masu.Shared{use.Shared}, &newForm{}),
 			Text:  evil, Was: "x", GPUs: []int{0, 1, 2}, Wants: 1, Name: evil, Plan: &planView{Name: evil, Facts: facts(lang, ws), Built: true, Notes: []string{evil}}, Problem: failed},
-		"settings": &settingsView{Sessions: []sessionView{{"h", evil, time.Now(), true}, {"i", "Firefox", time.Now(), false}}, Tokens: []masu.Token{{ID: "x", Name: evil, Scope: masu.ScopeAll, Expires: time.Now()}},
+		"settings": &settingsView{Notices: masu.NotifyWish{Webhook: evil, Mail: evil}, On: []occasionView{{masu.OccasionEnded, true}, {masu.OccasionServer, false}}, Sessions: []sessionView{{"h", evil, time.Now(), true}, {"i", "Firefox", time.Now(), false}}, Tokens: []masu.Token{{ID: "x", Name: evil, Scope: masu.ScopeAll, Expires: time.Now()}},
 			Secret: "masu_x", Done: evil, Problem: failed},
 		"admin": &adminView{Members: []memberView{newMember(lang, masu.MemberUse{Name: "alice", Role: masu.RoleTeacher, Most: new(int), GPUs: 2, UsedAt: time.Now()}, "boss"),
 			newMember(lang, masu.MemberUse{Name: "bob", Disabled: true}, "boss"), newMember(lang, masu.MemberUse{Name: "carol", Gone: true}, "boss"), newMember(lang, masu.MemberUse{Name: "boss", Role: masu.RoleAdmin, ByHost: true}, "boss")},
@@ -165,7 +165,7 @@ func checkHTML(t *testing.T, name, html string) {
 func TestSentences(t *testing.T) {
 	said := map[string]bool{}
 	for _, c := range text.Codes() {
-		said[c] = strings.HasPrefix(c, "web.phase.") || strings.HasPrefix(c, "web.preset.") || !strings.HasPrefix(c, "web.") && !strings.HasPrefix(c, "time.")
+		said[c] = strings.HasPrefix(c, "web.phase.") || strings.HasPrefix(c, "web.preset.") || strings.HasPrefix(c, "web.occasion.") || !strings.HasPrefix(c, "web.") && !strings.HasPrefix(c, "time.")
 	}
 	names, err := files.ReadDir("templates")
 	if err != nil {

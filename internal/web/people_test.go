@@ -132,3 +132,25 @@ func TestBrowserName(t *testing.T) {
 		}
 	}
 }
+
+// TestNoticesForm: the form says what is set, and takes what is ticked.
+func TestNoticesForm(t *testing.T) {
+	g := newRig(t)
+	alice := g.browser()
+	alice.signIn("alice")
+	if a := alice.get("/settings"); strings.Contains(a.text, "on-server") || strings.Contains(a.text, "/settings/notices/try") || !strings.Contains(a.text, `value="ended" checked`) {
+		t.Error("before anything was set")
+	}
+	if a := alice.post("/settings/notices", url.Values{"webhook": {" https://chat.example/x "}, "on": {"ended", "house"}}); a.StatusCode != 200 || !strings.Contains(a.text, `value="https://chat.example/x"`) {
+		t.Errorf("set: %s", a.Status)
+	}
+	if a := alice.get("/settings"); strings.Contains(a.text, `value="ready" checked`) || !strings.Contains(a.text, `value="house" checked`) {
+		t.Error("what was ticked is not")
+	}
+	if a := alice.post("/settings/notices", url.Values{"webhook": {"javascript:x"}}); a.StatusCode != 400 || !strings.Contains(a.text, "note bad") {
+		t.Errorf("a wrong address: %s", a.Status)
+	}
+	if a := alice.post("/settings/notices/try", nil); a.StatusCode != 200 {
+		t.Errorf("try: %s", a.Status)
+	}
+}

@@ -162,6 +162,8 @@ func (s *Server) pageRoutes() http.Handler {
 	route("GET /settings", members(s.settings))
 	act("/settings/password", members(s.setPassword))
 	act("/settings/session", members(s.endSessionOf))
+	act("/settings/notices", members(s.setNotices))
+	act("/settings/notices/try", members(s.tryNotices))
 	act("/settings/token", members(s.newToken))
 	act("/settings/token/delete", members(s.deleteToken))
 	route("GET /admin", admins(s.adminPage))

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ type settingsView struct {
 	base
 	Sessions []sessionView
 	Tokens   []masu.Token
+	Notices  masu.NotifyWish
+	On       []occasionView
 	Secret   string // of a token just made, shown this once
 	Done     string // what was done
 	Problem  *problem
@@ -40,13 +43,42 @@ func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, v *visit, 
 	if view.Tokens, err = v.service.Tokens(r.Context()); err != nil {
 		return err
 	}
+	if view.Notices, err = v.service.Notices(r.Context()); err != nil {
+		return err
+	}
+	for _, o := range masu.Occasions() {
+		if o != masu.OccasionServer || v.actor.Admin {
+			never := view.Notices.Webhook == "" && view.Notices.Mail == ""
+			view.On = append(view.On, occasionView{o, never || slices.Contains(view.Notices.On, o)})
+		}
+	}
 	for _, x := range sessions {
 		view.Sessions = append(view.Sessions, sessionView{x.Hash, browserName(s.lang(r, v), x.Agent), x.At, x.Hash == v.session.Hash})
 	}
 	return s.show(w, r, v, code, &view)
 }
 
-// settle shows what came of an act on the settings page.
+// occasionView is one to tick.
+type occasionView struct {
+	Name masu.Occasion
+	On   bool
+}
+
+// setNotices takes how the member wants to be told.
+func (s *Server) setNotices(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f := r.PostForm
+	n := masu.NotifyWish{Webhook: strings.TrimSpace(f.Get("webhook")), Mail: strings.TrimSpace(f.Get("mail"))}
+	for _, o := range f["on"] {
+		n.On = append(n.On, masu.Occasion(o))
+	}
+	return s.settled(w, r, v, "web.notices_set", v.service.SetNotices(r.Context(), n))
+}
+
+func (s *Server) tryNotices(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.settled(w, r, v, "web.notices_tried", v.service.TryNotices(r.Context()))
+}
+
+// settled shows what came of an act on the settings page.
 func (s *Server) settled(w http.ResponseWriter, r *http.Request, v *visit, done string, err error) error {
 	if err != nil {
 		s.log(r, err)
