@@ -115,4 +115,10 @@ type Administration interface {
 	// VerifyEvents examines the audit log; Conflict "events_broken" names the first line that is not as it was written.
 	VerifyEvents(ctx context.Context) error
 	SetHouse(ctx context.Context, h House) error
+	// Adopt puts a container that somebody made by hand behind masu's sign-in, as a workspace of
+	// its owner's: NotFound "no_container", "no_member"; Invalid "adopt_wish"; Conflict "adopt_own",
+	// "adopt_twice", "adopt_network", "gpu_taken".
+	Adopt(ctx context.Context, w AdoptWish) (Workspace, error)
+	// Unadopt lets go of it; it goes on as it is. Conflict "not_adopted".
+	Unadopt(ctx context.Context, name string) error
 }

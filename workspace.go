@@ -34,8 +34,9 @@ type Workspace struct {
 	Image   string      `json:"image,omitempty"`   // ID of the image it runs or last ran
 	Order   []Layer     `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
 	GPUs    []GPUID     `json:"gpus,omitempty"`
-	Apps    []App       `json:"apps,omitempty"`   // as the agent last told
-	Guests  []Username  `json:"guests,omitempty"` // colleagues to whom its owner opened it
+	Apps    []App       `json:"apps,omitempty"`    // as the agent last told
+	Adopted *Adoption   `json:"adopted,omitempty"` // a container that somebody made by hand; such a workspace has no project
+	Guests  []Username  `json:"guests,omitempty"`  // colleagues to whom its owner opened it
 
 	CreatedAt time.Time `json:"created_at"`
 	ChangedAt time.Time `json:"changed_at"` // when Phase last changed

@@ -45,7 +45,7 @@ func (a *app) root() *cobra.Command {
 		a.execCommand(), a.runCommand(), a.logsCommand(),
 		a.initCommand(), a.buildCommand(), a.keepCommand(), a.imagesCommand(), a.environmentsCommand(), a.shareCommand(), a.guestCommand(), a.ejectCommand(),
 		a.doctorCommand(), a.checkCommand(), a.passwdCommand(), a.notifyCommand(), a.tokenCommand(), a.serveCommand(), a.configCommand(),
-		a.adminCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.dbCommand(),
+		a.adminCommand(), a.adoptCommand(), a.unadoptCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.dbCommand(),
 		a.versionCommand(), a.completionCommand(), a.manCommand(),
 	}
 	for i, c := range ordered {

@@ -24,7 +24,7 @@ type upOptions struct {
 func (a *app) upCommand() *cobra.Command {
 	var o upOptions
 	var wait bool
-	c := a.command("up", "up [DIR]", groupWork, a.args(0, 1), func(ctx context.Context, args []string) error {
+	c := a.command("up", "up [DIR|NAME]", groupWork, a.args(0, 1), func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
 			o.dir = args[0]
 		}
@@ -46,6 +46,10 @@ func (a *app) upCommand() *cobra.Command {
 	f.BoolVar(&wait, "wait", false, "") // the default, for scripts that want to say so
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "")
 	a.jsonFlag(c)
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		names, _ := a.completeNames(c, args, word)
+		return names, cobra.ShellCompDirectiveFilterDirs
+	}
 	return c
 }
 
@@ -57,8 +61,10 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 	if o.name != "" && !masu.ValidWorkspaceName(o.name) {
 		return masu.E(masu.Invalid, "name_wrong", o.name)
 	}
-	dir, err := a.projectDir(o.dir, true)
-	if err != nil {
+	dir := ""
+	if byName(o.dir) && o.name == "" {
+		o.name = o.dir // a workspace that is there already
+	} else if dir, err = a.projectDir(o.dir, true); err != nil {
 		return err
 	}
 	s, err := a.connectOrStart(ctx, o.yes)
@@ -77,6 +83,12 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		}
 	}
 	return a.welcome(ctx, s, w, o)
+}
+
+// byName tells whether what was said is no folder, but may be a workspace.
+func byName(said string) bool {
+	_, err := os.Lstat(said)
+	return masu.ValidWorkspaceName(said) && errors.Is(err, os.ErrNotExist)
 }
 
 // await shows how the start goes and returns when it has settled.

@@ -82,3 +82,13 @@ func (c *Client) done(ctx context.Context, path string, body any) error {
 	_, err := call[nothing](ctx, c, path, nil, body)
 	return err
 }
+
+// Adopt is masu.Service's.
+func (c *Client) Adopt(ctx context.Context, w masu.AdoptWish) (masu.Workspace, error) {
+	return call[masu.Workspace](ctx, c, "/v1/adopt", nil, w)
+}
+
+// Unadopt is masu.Service's.
+func (c *Client) Unadopt(ctx context.Context, name string) error {
+	return c.done(ctx, "/v1/unadopt", named{name})
+}

@@ -95,6 +95,12 @@ func peopleRoutes(r router) {
 	post(r, "/v1/house", func(ctx context.Context, svc masu.Service, q masu.House) (nothing, error) {
 		return nothing{}, svc.SetHouse(ctx, q)
 	})
+	post(r, "/v1/adopt", func(ctx context.Context, svc masu.Service, q masu.AdoptWish) (masu.Workspace, error) {
+		return svc.Adopt(ctx, q)
+	})
+	post(r, "/v1/unadopt", func(ctx context.Context, svc masu.Service, q named) (nothing, error) {
+		return nothing{}, svc.Unadopt(ctx, q.Name)
+	})
 	post(r, "/v1/password", func(ctx context.Context, svc masu.Service, q passwordRequest) (nothing, error) {
 		return nothing{}, svc.SetPassword(ctx, q.Password)
 	})

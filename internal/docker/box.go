@@ -102,7 +102,7 @@ func status(id masu.WorkspaceID, c *container.InspectResponse) masu.BoxStatus {
 		}
 	}
 	// The engine says OOMKilled also when only a child of the agent was ended.
-	s.OOM = s.State == masu.BoxExited && c.State.OOMKilled && c.State.ExitCode == 137
+	s.OOM = s.State == masu.BoxExited && c.State.OOMKilled && c.State.ExitCode == killedByKernel
 	return s
 }
 
@@ -135,7 +135,7 @@ func (r *Runtime) Changes(ctx context.Context) iter.Seq2[masu.WorkspaceID, error
 		since := time.Now().Add(-10 * time.Second).Unix()
 		stream := r.api.Events(ctx, client.EventsListOptions{
 			Since: strconv.FormatInt(since, 10),
-			Filters: r.mine().Add("type", string(events.ContainerEventType)).
+			Filters: client.Filters{}.Add("type", string(events.ContainerEventType)).
 				Add("event", "create", "start", "die", "oom", "pause", "unpause", "destroy"),
 		})
 		defer func() {
@@ -156,8 +156,8 @@ func (r *Runtime) Changes(ctx context.Context) iter.Seq2[masu.WorkspaceID, error
 		for {
 			select {
 			case m := <-stream.Messages:
-				id := masu.WorkspaceID(m.Actor.Attributes[labelWorkspace])
-				if m.Actor.Attributes["name"] != boxName(id) {
+				id, ok := r.whose(m.Actor)
+				if !ok {
 					continue
 				}
 				r.forget(id)
@@ -172,6 +172,17 @@ func (r *Runtime) Changes(ctx context.Context) iter.Seq2[masu.WorkspaceID, error
 			}
 		}
 	}
+}
+
+// whose tells which box an event is about: one of this lab's, or a container that
+// nobody's masu has made, which may have been adopted.
+func (r *Runtime) whose(a events.Actor) (masu.WorkspaceID, bool) {
+	lab, labelled := a.Attributes[labelLab]
+	if !labelled {
+		return foreignOf(a.ID), len(a.ID) >= 32
+	}
+	id := masu.WorkspaceID(a.Attributes[labelWorkspace])
+	return id, lab == r.cfg.Lab && a.Attributes["name"] == boxName(id)
 }
 
 // running gives the container of a box that runs; NotFound "no_box", Conflict "box_not_running".

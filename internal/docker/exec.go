@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -33,6 +34,9 @@ type execOrder struct {
 // error, after the command has ended. A read of e.Stdin that is in progress
 // when the command ends is the caller's to end, by closing it.
 func (r *Runtime) Exec(ctx context.Context, id masu.WorkspaceID, e masu.Exec) (int, error) {
+	if _, ok := foreign(id); ok {
+		return -1, fmt.Errorf("docker: %s has no agent", id)
+	}
 	c, err := r.running(ctx, id)
 	if err != nil {
 		return -1, err

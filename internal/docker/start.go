@@ -28,7 +28,7 @@ var boxID = regexp.MustCompile(`^[a-z0-9]{1,40}$`) // it becomes part of paths a
 // "gpu_runtime_missing", "gpu_missing" or "gpu_driver_broken", Full
 // "disk_full", or what Host.Stage says about a folder.
 func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
-	if !boxID.MatchString(string(b.ID)) {
+	if _, ok := foreign(b.ID); ok || !boxID.MatchString(string(b.ID)) {
 		return fmt.Errorf("docker: %q cannot be a box's ID", b.ID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, slow)
@@ -161,7 +161,11 @@ func (r *Runtime) unpause(ctx context.Context, c *container.InspectResponse) err
 func (r *Runtime) find(ctx context.Context, id masu.WorkspaceID) (*container.InspectResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
-	res, err := r.api.ContainerInspect(ctx, boxName(id), client.ContainerInspectOptions{})
+	name, lab, workspace := boxName(id), r.cfg.Lab, string(id)
+	if handle, ok := foreign(id); ok {
+		name, lab, workspace = handle, "", ""
+	}
+	res, err := r.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
 	if isNotFound(err) {
 		return nil, nil
 	}
@@ -169,8 +173,8 @@ func (r *Runtime) find(ctx context.Context, id masu.WorkspaceID) (*container.Ins
 		return nil, r.failed("inspect", err)
 	}
 	c := res.Container
-	if c.Config.Labels[labelLab] != r.cfg.Lab || c.Config.Labels[labelWorkspace] != string(id) {
-		return nil, masu.E(masu.Conflict, "box_name_taken", boxName(id))
+	if c.Config.Labels[labelLab] != lab || c.Config.Labels[labelWorkspace] != workspace {
+		return nil, masu.E(masu.Conflict, "box_name_taken", name)
 	}
 	return &c, nil
 }
@@ -329,6 +333,9 @@ func (r *Runtime) stop(ctx context.Context, container string, grace time.Duratio
 
 // Remove ends the box at once and removes it; see masu.Runner.
 func (r *Runtime) Remove(ctx context.Context, id masu.WorkspaceID) error {
+	if _, ok := foreign(id); ok {
+		return fmt.Errorf("docker: %s is not masu's to remove", id)
+	}
 	unlock, err := r.locks.lock(ctx, id)
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func (l *Lab) watchAgents(ctx context.Context, wg *sync.WaitGroup) {
 	defer l.mu.Unlock()
 	running := map[masu.WorkspaceID]bool{}
 	for _, w := range all {
-		if w.Phase != masu.Running {
+		if w.Phase != masu.Running || w.Adopted != nil {
 			continue
 		}
 		running[w.ID] = true

@@ -25,6 +25,9 @@ func (s *service) Added(ctx context.Context, name string) (l masu.Layer, err err
 	if err == nil {
 		err = runs(w)
 	}
+	if err == nil {
+		err = hasAgent(w)
+	}
 	if err != nil {
 		return l, err
 	}
@@ -89,6 +92,9 @@ func (s *service) Keep(ctx context.Context, name string, l masu.Layer) (err erro
 	defer func() { s.l.record(ctx, s.actor, "keep", w.Label, err) }()
 	if w.Owner != s.actor.Name {
 		return masu.E(masu.Denied, "not_owner", w.Name)
+	}
+	if err := hasAgent(w); err != nil {
+		return err
 	}
 	if err := named(l); err != nil || len(l.Apt)+len(l.Pip) == 0 {
 		return masu.E(masu.Invalid, "keep_nothing").Because(err)

@@ -42,6 +42,12 @@ func (l *Lab) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 		}
 	}
 	for _, w := range all {
+		if w.Adopted != nil {
+			if err := l.settleAdopted(ctx, w); err != nil && ctx.Err() == nil {
+				l.log.Error("reconcile", "workspace", w.Label, "error", err)
+			}
+			continue
+		}
 		b, has := found[w.ID]
 		if err := l.settle(ctx, wg, w, b, has, wasAway); err != nil && ctx.Err() == nil {
 			l.log.Error("reconcile", "workspace", w.Label, "error", err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,6 +186,9 @@ func (s *service) Remove(ctx context.Context, name string) (err error) {
 		return err
 	}
 	defer func() { s.l.record(ctx, s.actor, "rm", w.Label, err) }()
+	if w.Adopted != nil {
+		return masu.E(masu.Conflict, "adopted_stays", w.Name)
+	}
 	op, err := s.l.takeOver(ctx, w.ID)
 	if err != nil {
 		return err
@@ -215,6 +219,9 @@ func (s *service) Exec(ctx context.Context, name string, e masu.Exec) (int, erro
 	if err == nil {
 		err = runs(w)
 	}
+	if err == nil {
+		err = hasAgent(w)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -237,10 +244,10 @@ func (s *service) Logs(ctx context.Context, name string, to io.Writer, follow bo
 
 // Dial connects to a port of a running workspace.
 func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
-	if port < 1024 || port > 65535 {
-		return nil, masu.E(masu.Invalid, "bad_port", port)
-	}
 	w, err := s.visible(ctx, name)
+	if err == nil && !mayDial(w, port) {
+		err = masu.E(masu.Invalid, "bad_port", port)
+	}
 	if err == nil {
 		err = runs(w)
 	}
@@ -249,6 +256,15 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 	}
 	s.l.used(ctx, w)
 	return s.l.cfg.Runtime.Dial(ctx, w.ID, port)
+}
+
+// mayDial tells whether a port of a workspace is a member's: of an adopted
+// container only what it is known to serve.
+func mayDial(w masu.Workspace, port int) bool {
+	if w.Adopted != nil {
+		return slices.ContainsFunc(w.Adopted.Apps, func(a masu.App) bool { return a.Port == port })
+	}
+	return port >= 1024 && port <= 65535
 }
 
 func runs(w masu.Workspace) error {

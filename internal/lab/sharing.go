@@ -101,6 +101,9 @@ func (s *service) Share(ctx context.Context, q masu.ShareWish) (x masu.Shared, e
 	if w.Owner != s.actor.Name {
 		return x, masu.E(masu.Denied, "not_owner", w.Name)
 	}
+	if err := hasAgent(w); err != nil {
+		return x, err
+	}
 	env := w.Project.Environment
 	if env.Preset == "" && env.Base == "" && env.Dockerfile == "" {
 		env.Preset = recipe.Default(s.l.cfg.Host(ctx))
@@ -237,7 +240,7 @@ func (s *service) environments(ctx context.Context, shared []masu.Shared) ([]mas
 		use := masu.EnvironmentUse{Shared: x, Env: env, Key: env.Key()}
 		known[use.Key] = true
 		for _, w := range all {
-			if w.Project.Environment.Key() == use.Key {
+			if w.Adopted == nil && w.Project.Environment.Key() == use.Key {
 				use.Members, use.Size = append(use.Members, w.Owner), max(use.Size, sizes[w.Image])
 				if w.Owner == s.actor.Name {
 					use.Workspaces = append(use.Workspaces, w.Name)
@@ -252,7 +255,7 @@ func (s *service) environments(ctx context.Context, shared []masu.Shared) ([]mas
 		add(x, x.Env)
 	}
 	for _, w := range all {
-		if env := w.Project.Environment; w.Owner == s.actor.Name && !known[env.Key()] {
+		if env := w.Project.Environment; w.Owner == s.actor.Name && w.Adopted == nil && !known[env.Key()] {
 			add(masu.Shared{}, env)
 		}
 	}

@@ -25,6 +25,11 @@ var (
 // Up records the wish, and lets Run see to it.
 func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, err error) {
 	defer func() { s.l.record(ctx, s.actor, "up", w.Label, err) }()
+	if r.Dir == "" {
+		if known, err := s.find(ctx, r.Name); err == nil && known.Adopted != nil {
+			return s.wake(ctx, known, r.Restart)
+		}
+	}
 	p, err := s.project(ctx, r)
 	if err != nil {
 		return w, err

@@ -187,6 +187,30 @@ func (s *fakeActor) Invite(_ context.Context, name masu.Username) (masu.OpenLink
 	return masu.OpenLink{URL: "http://localhost:8888/enter?code=" + string(newID()), Expires: time.Now().Add(7 * 24 * time.Hour)}, nil
 }
 
+// Adopt finds nothing: the fake's runtime has no container but its own boxes.
+func (s *fakeActor) Adopt(_ context.Context, q masu.AdoptWish) (masu.Workspace, error) {
+	if err := s.admin(); err != nil {
+		return masu.Workspace{}, err
+	}
+	if q.Ports["jupyter"] < 1 || q.Ports["jupyter"] > 65535 {
+		return masu.Workspace{}, masu.E(masu.Invalid, "adopt_wish")
+	}
+	return masu.Workspace{}, masu.E(masu.NotFound, "no_container", q.Container)
+}
+
+func (s *fakeActor) Unadopt(_ context.Context, name string) error {
+	if err := s.admin(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(name)
+	if err == nil {
+		err = masu.E(masu.Conflict, "not_adopted", r.Name)
+	}
+	return err
+}
+
 func (s *fakeActor) SetHouse(_ context.Context, h masu.House) error {
 	if err := s.admin(); err != nil {
 		return err

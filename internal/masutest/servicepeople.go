@@ -14,6 +14,7 @@ func testServicePeople(g *guest) {
 	for what, err := range map[string]error{
 		"members": second(g.svc.Members(g.ctx)), "invite": second(g.svc.Invite(g.ctx, "suite-a")), "verify": g.svc.VerifyEvents(g.ctx),
 		"house": g.svc.SetHouse(g.ctx, masu.House{}), "change": g.svc.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Disabled: new(bool)}),
+		"adopt": second(g.svc.Adopt(g.ctx, masu.AdoptWish{Container: "x", Owner: "suite-a", Ports: map[string]int{"jupyter": 8888}})), "unadopt": g.svc.Unadopt(g.ctx, "suite-b/x"),
 		"another's log": second(g.svc.Events(g.ctx, masu.EventQuery{Actor: "suite-b", Limit: 5})),
 	} {
 		if masu.KindOf(err) != masu.Denied || masu.CodeOf(err) != "not_admin" {
@@ -94,8 +95,9 @@ func testServiceMembers(g *guest, admin masu.Service) {
 	if err != nil || !strings.Contains(link.URL, "/enter?code=") || link.Expires.Before(time.Now().AddDate(0, 0, 6)) {
 		g.Errorf("invite: %+v, %v", link, err)
 	}
-	// Maintenance: what runs goes on, nothing new begins, and admins may try.
 	w := g.up()
+	wantError(g.T, admin.Unadopt(g.ctx, "suite-a/"+w.Name), masu.Conflict, "not_adopted")
+	// Maintenance: what runs goes on, nothing new begins, and admins may try.
 	if err := admin.SetHouse(g.ctx, masu.House{Banner: "金曜は停電です", ClosedAt: time.Now().Add(-time.Minute)}); err != nil {
 		g.Fatal(err)
 	}

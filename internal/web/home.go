@@ -35,6 +35,7 @@ type card struct {
 	Name, Path string        // Path: of its page
 	Owner      masu.Username // of another's, that was opened to the actor or that an admin sees; "" for one's own
 	Guests     int
+	Adopted    bool // made by hand: masu only opens, starts and stops it
 	Phase      masu.Phase
 	Since      time.Time
 	Folder     string
@@ -66,6 +67,9 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 		Running: w.Phase == masu.Running, Startable: w.Phase == masu.Stopped || w.Phase == masu.Failed, Busy: !w.Phase.Settled()}
 	if w.Owner != me {
 		c.Owner = w.Owner
+	}
+	if w.Adopted != nil {
+		c.Adopted, c.Folder = true, text.Say(lang, "web.adopted", w.Adopted.Container)
 	}
 	if n := len(w.GPUs); n > 0 {
 		c.GPU = text.Say(lang, "web.gpus", n)

@@ -55,6 +55,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"home empty":             newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
 		"workspace":              full,
 		"guest":                  newWorkspace(lang, ws, "bob"),
+		"adopted":                newWorkspace(lang, masu.Workspace{ID: "a", Owner: "alice", Name: "hand", Phase: masu.Running, Adopted: &masu.Adoption{Container: evil}}, "alice"),
 		"environments":           &environmentsView{Mine: []environmentView{shared, own}, Lab: []environmentView{shared}},
 		"environments none":      &environmentsView{},
 		"environment":            &shared,
