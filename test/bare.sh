@@ -35,7 +35,25 @@ began=$(date +%s)
 masu up --yes
 echo "bare: the second time took $(($(date +%s) - began)) s"
 masu check work
+# Made a service of this machine: the daemon that `up` has started makes room
+# for it, and for a newer one; notebooks go on.
+daemon() {
+	for p in /proc/[0-9]*; do
+		case $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) in *"masu serve "*) echo "${p#/proc/}" ;; esac
+	done
+}
+before=$(masu exec work -- cat /proc/1/stat)
+masu serve --install --yes
+[ "$(masu exec work -- cat /proc/1/stat | cut -d" " -f22)" = "$(echo "$before" | cut -d" " -f22)" ]
+first=$(daemon)
+masu serve --install --yes
+[ "$(daemon)" != "$first" ]
+masu check work
 masu rm --yes work
+masu serve --uninstall
+[ -z "$(daemon)" ]
+[ ! -e /usr/local/bin/masu ]
+[ -e /var/lib/masu/masu.db ]
 echo "bare: ALL WELL"
 INSIDE
 chmod 755 "$root/inside"

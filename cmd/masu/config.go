@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
@@ -61,7 +62,7 @@ func readConfig(path string) (fileConfig, error) {
 		return c, nil
 	}
 	if err != nil {
-		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, mostConfig+1))
@@ -72,13 +73,13 @@ func readConfig(path string) (fileConfig, error) {
 		return c, nil // which the parser calls "no document"
 	}
 	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
-		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	if err := errors.Join(c.OIDC.check(), c.PAM.check(), c.Mail.check()); err != nil {
-		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	if _, err := c.Policy.policy(lab.Policy{}); err != nil {
-		return c, masu.E(masu.Invalid, "config_wrong", path, err).Because(err)
+		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	return c, nil
 }
@@ -94,6 +95,9 @@ func authorities(s masu.Site) []masu.File {
 	}
 	return all
 }
+
+// onOneLine joins the complaints of a file, which are shown on one.
+func onOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func onlyComments(b []byte) bool {
 	for line := range bytes.Lines(b) {

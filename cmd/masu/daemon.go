@@ -25,11 +25,7 @@ func (a *app) daemonLog() string {
 
 // startDaemon starts `masu serve` in the background, detached from this
 // terminal, and waits until it answers.
-func (a *app) startDaemon(ctx context.Context) (service, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, masu.E(masu.Internal, "daemon_not_started", a.daemonLog()).Because(err)
-	}
+func (a *app) startDaemon(ctx context.Context, program string) (service, error) {
 	logPath := a.daemonLog()
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o700); err != nil {
 		return nil, masu.E(masu.Internal, "daemon_not_started", logPath).Because(err)
@@ -43,7 +39,7 @@ func (a *app) startDaemon(ctx context.Context) (service, error) {
 	if err != nil {
 		return nil, masu.E(masu.Internal, "daemon_not_started", logPath).Because(err)
 	}
-	cmd := exec.Command(self, "serve") // not CommandContext: it outlives this command
+	cmd := exec.Command(program, "serve") // not CommandContext: it outlives this command
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -96,7 +96,7 @@ func (a *app) install(ctx context.Context, root string, yes bool) error {
 	if root != "/" {
 		return nil
 	}
-	return i.start(ctx)
+	return i.start(ctx, bin)
 }
 
 // program puts this very program in its place, unless a package has.
@@ -176,7 +176,20 @@ func (i installation) helpFiles() error {
 }
 
 // start has the service running, also after the next boot where systemd is there.
-func (i installation) start(ctx context.Context) error {
+// A daemon that somebody started by hand, or an older one, makes room: it holds the records.
+func (i installation) start(ctx context.Context, bin string) error {
+	if !i.systemd() || exec.CommandContext(ctx, "systemctl", "is-active", "--quiet", "masu.service").Run() != nil {
+		if err := i.a.endDaemon(ctx); err != nil {
+			return err
+		}
+	}
+	if !i.systemd() {
+		s, err := i.a.startDaemon(ctx, bin)
+		if err != nil {
+			return err
+		}
+		_ = s.Close()
+	}
 	if i.systemd() {
 		for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"systemctl", "enable", "masu.service"}, {"systemctl", "restart", "masu.service"}} {
 			if err := i.a.runVisibly(ctx, argv...); err != nil {
@@ -211,8 +224,16 @@ func (a *app) uninstall(ctx context.Context, root string) error {
 	if os.Geteuid() != 0 && root == "/" {
 		return masu.E(masu.Denied, "install_as_root")
 	}
+	if _, err := os.Lstat(i.at(packagedBin)); err == nil {
+		return masu.E(masu.Conflict, "uninstall_packaged")
+	}
 	if i.systemd() {
 		_ = a.runVisibly(ctx, "systemctl", "disable", "--now", "masu.service") // it may not be there
+	}
+	if root == "/" {
+		if err := a.endDaemon(ctx); err != nil {
+			return err
+		}
 	}
 	gone := []string{unitFile, logrotateFile, installedBin}
 	for _, path := range completionFiles() {

@@ -251,7 +251,11 @@ func (a *app) connectOrStart(ctx context.Context, yes bool) (service, error) {
 	if err := a.prepare(ctx, yes); err != nil {
 		return nil, err
 	}
-	return a.startDaemon(ctx)
+	self, err := os.Executable()
+	if err != nil {
+		return nil, masu.E(masu.Internal, "daemon_not_started", a.daemonLog()).Because(err)
+	}
+	return a.startDaemon(ctx, self)
 }
 
 // awaken mends the machine where the daemon runs but its engine does not answer.

@@ -35,7 +35,7 @@ type adminTable struct {
 func ReadVersions(path string) (*Versions, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, masu.E(masu.Invalid, "versions_wrong", path, err).Because(err)
+		return nil, masu.E(masu.Invalid, "versions_wrong", path, strings.ReplaceAll(err.Error(), "\n", "; ")).Because(err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, mostVersions+1))
@@ -48,7 +48,7 @@ func ReadVersions(path string) (*Versions, error) {
 			return v, nil
 		}
 	}
-	return nil, masu.E(masu.Invalid, "versions_wrong", path, err).Because(err)
+	return nil, masu.E(masu.Invalid, "versions_wrong", path, strings.ReplaceAll(err.Error(), "\n", "; ")).Because(err)
 }
 
 // over puts the rows of a file over those that are embedded.
