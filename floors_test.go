@@ -34,6 +34,7 @@ var floors = map[string][]string{
 	"internal/text":     {"."},
 	"internal/doctor":   {"."},
 	"internal/masutest": {"."},
+	"client":            {".", "internal/api"},
 	"cmd/masu":          {"*"},
 	"packaging":         {}, // a module of its own, as is pam
 }

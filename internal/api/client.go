@@ -36,9 +36,11 @@ type ClientOptions struct {
 // may use it at once. When a call's context ends, its connection closes, and
 // with it the context of the call in the daemon.
 type Client struct {
-	dial func(context.Context) (net.Conn, error)
-	as   masu.Username
-	http *http.Client
+	dial  func(context.Context) (net.Conn, error)
+	as    masu.Username
+	http  *http.Client
+	base  url.URL // where the routes are
+	token string  // of a program that comes over the network
 
 	mu    sync.Mutex
 	spare net.Conn // made already, for the next call
@@ -74,7 +76,7 @@ func Dial(ctx context.Context, socket string, o ClientOptions) (*Client, error) 
 
 // NewClient speaks to a daemon over connections that dial makes.
 func NewClient(dial func(context.Context) (net.Conn, error), o ClientOptions) *Client {
-	c := &Client{dial: dial, as: o.As}
+	c := &Client{dial: dial, as: o.As, base: url.URL{Scheme: "http", Host: "masu"}}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) },
 		MaxIdleConns:        keptConns,
@@ -85,10 +87,27 @@ func NewClient(dial func(context.Context) (net.Conn, error), o ClientOptions) *C
 	return c
 }
 
+// Open speaks to the pages' address over the network, for a program that brings
+// a token. What takes a connection over (Exec, Logs, Run, Dial) is not served
+// there; such calls are NotFound "no_route".
+func Open(address, token string) (*Client, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		return nil, masu.E(masu.Invalid, "address_wrong", address)
+	}
+	return &Client{
+		base: url.URL{Scheme: u.Scheme, Host: u.Host, Path: APIPath}, token: token,
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, // a token goes nowhere else
+	}, nil
+}
+
 // connect gives the spare connection, or a new one.
 func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	if conn := c.takeSpare(); conn != nil {
 		return conn, nil
+	}
+	if c.dial == nil {
+		return nil, masu.E(masu.NotFound, "no_route", c.base.Host)
 	}
 	return c.dial(ctx)
 }
@@ -112,7 +131,8 @@ func (c *Client) Close() error {
 
 // request makes one; body nil means GET.
 func (c *Client) request(ctx context.Context, path string, q url.Values, body any) (*http.Request, error) {
-	u := url.URL{Scheme: "http", Host: "masu", Path: path, RawQuery: q.Encode()}
+	u := c.base
+	u.Path, u.RawQuery = u.Path+path, q.Encode()
 	method, content := http.MethodGet, io.Reader(nil)
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -126,6 +146,9 @@ func (c *Client) request(ctx context.Context, path string, q url.Values, body an
 		return nil, err
 	}
 	r.Header.Set(headerVersion, strconv.Itoa(wire))
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	if c.as != "" {
 		r.Header.Set(headerAs, string(c.as))
 	}

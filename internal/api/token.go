@@ -27,6 +27,7 @@ func (s *Server) TokenHandler() http.Handler {
 	mux.HandleFunc("GET /metrics", s.metrics)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set(headerVersion, fmt.Sprint(wire, " ", s.Version))
 		w.Header().Set("Cache-Control", "no-store")
 		mux.ServeHTTP(w, r)
 	})
