@@ -115,6 +115,12 @@ type Administration interface {
 	// VerifyEvents examines the audit log; Conflict "events_broken" names the first line that is not as it was written.
 	VerifyEvents(ctx context.Context) error
 	SetHouse(ctx context.Context, h House) error
+	// Rules tells the house rules and where they come from.
+	Rules(ctx context.Context) (RulesNow, error)
+	// SetRules sets them for what begins from now on; Invalid "rules_wrong".
+	SetRules(ctx context.Context, r Rules) error
+	// Findings examines the host; it may take some seconds.
+	Findings(ctx context.Context) ([]Finding, error)
 	// Adopt puts a container that somebody made by hand behind masu's sign-in, as a workspace of
 	// its owner's: NotFound "no_container", "no_member"; Invalid "adopt_wish"; Conflict "adopt_own",
 	// "adopt_twice", "adopt_network", "gpu_taken".

@@ -59,6 +59,9 @@ type Tx interface {
 	House() (House, error) // zero if nothing was said
 	PutHouse(h House) error
 
+	Rules() (Rules, error) // zero if none was set
+	PutRules(r Rules) error
+
 	// Session finds a session by the hash of its secret; ended and expired ones are not found.
 	Session(hash string) (Session, error)
 	Sessions(user Username) ([]Session, error)

@@ -17,6 +17,7 @@ import (
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/api"
 	"github.com/masu-lab/masu/internal/docker"
+	"github.com/masu-lab/masu/internal/doctor"
 	"github.com/masu-lab/masu/internal/gpu"
 	"github.com/masu-lab/masu/internal/host"
 	"github.com/masu-lab/masu/internal/lab"
@@ -148,7 +149,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	}
 	p.lab, err = lab.New(lab.Config{
 		Store: store, Runtime: runtime, Inventory: gpus, Accounts: machine, Folders: machine, Origins: origins, Bases: machine.Bases(),
-		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep, Notifier: notifier, Say: sentence, Host: p.facts.host, Room: roomAt, Usage: machine.Usage, Vouch: o.pam.vouch(), State: o.state,
+		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep, Notifier: notifier, Say: sentence, Host: p.facts.host, Examine: examiner(o, gpus), Room: roomAt, Usage: machine.Usage, Vouch: o.pam.vouch(), State: o.state,
 		Versions: table, Site: o.site, CAs: authorities(o.site), Policy: policy,
 		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(), Log: log,
 	})
@@ -170,6 +171,13 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 	}
 	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return err
+}
+
+// examiner gives what the admin's page shows of doctor. The port is the daemon's own.
+func examiner(o serveOptions, gpus masu.Inventory) func(context.Context) []masu.Finding {
+	return func(ctx context.Context) []masu.Finding {
+		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: gpus})
+	}
 }
 
 // versionTable is the admin's table, where there is one.

@@ -92,3 +92,18 @@ func (c *Client) Adopt(ctx context.Context, w masu.AdoptWish) (masu.Workspace, e
 func (c *Client) Unadopt(ctx context.Context, name string) error {
 	return c.done(ctx, "/v1/unadopt", named{name})
 }
+
+// Rules is masu.Service's.
+func (c *Client) Rules(ctx context.Context) (masu.RulesNow, error) {
+	return call[masu.RulesNow](ctx, c, "/v1/rules", nil, nil)
+}
+
+// SetRules is masu.Service's.
+func (c *Client) SetRules(ctx context.Context, r masu.Rules) error {
+	return c.done(ctx, "/v1/rules", r)
+}
+
+// Findings is masu.Service's.
+func (c *Client) Findings(ctx context.Context) ([]masu.Finding, error) {
+	return call[[]masu.Finding](ctx, c, "/v1/findings", nil, nil)
+}

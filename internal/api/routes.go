@@ -95,6 +95,15 @@ func peopleRoutes(r router) {
 	post(r, "/v1/house", func(ctx context.Context, svc masu.Service, q masu.House) (nothing, error) {
 		return nothing{}, svc.SetHouse(ctx, q)
 	})
+	get(r, "/v1/rules", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.RulesNow, error) {
+		return svc.Rules(ctx)
+	})
+	post(r, "/v1/rules", func(ctx context.Context, svc masu.Service, q masu.Rules) (nothing, error) {
+		return nothing{}, svc.SetRules(ctx, q)
+	})
+	get(r, "/v1/findings", func(ctx context.Context, svc masu.Service, _ url.Values) ([]masu.Finding, error) {
+		return svc.Findings(ctx)
+	})
 	post(r, "/v1/adopt", func(ctx context.Context, svc masu.Service, q masu.AdoptWish) (masu.Workspace, error) {
 		return svc.Adopt(ctx, q)
 	})

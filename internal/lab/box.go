@@ -34,14 +34,14 @@ func (l *Lab) emptyBox(id masu.WorkspaceID, name string, owner masu.User, image 
 		}
 	}
 	b := masu.Box{
-		ID: id, Name: name, Owner: owner, Image: image, Limits: bounded(p.Limits, l.cfg.Policy.Limits),
-		Agent: masu.AgentSpec{User: inside, Work: work, Sudo: l.cfg.Policy.Sudo, Env: env, Lang: owner.Lang,
+		ID: id, Name: name, Owner: owner, Image: image, Limits: bounded(p.Limits, l.policy().Limits),
+		Agent: masu.AgentSpec{User: inside, Work: work, Sudo: l.policy().Sudo, Env: env, Lang: owner.Lang,
 			Timezone: p.Environment.Timezone, Locale: p.Environment.Locale},
 	}
 	if p.Dir != "" {
 		b.Mounts = append(b.Mounts, masu.Mount{Folder: p.Dir, Target: work})
 	}
-	b.Mounts = append(b.Mounts, l.cfg.Policy.Datasets...)
+	b.Mounts = append(b.Mounts, l.policy().Datasets...)
 	return b
 }
 

@@ -158,7 +158,7 @@ func (l *Lab) ByLink(ctx context.Context, code string) (u masu.User, link masu.L
 func (l *Lab) SignIn(ctx context.Context, s masu.Session) (string, error) {
 	code := secret()
 	s.Hash, s.At = hashOf(code), time.Now()
-	s.Expires = s.At.Add(l.cfg.Policy.SessionFor)
+	s.Expires = s.At.Add(l.policy().SessionFor)
 	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutSession(s) })
 	if err == nil && s.For == "" {
 		l.record(ctx, masu.Actor{User: masu.User{Name: s.User}, Door: masu.DoorWeb}, "signin", "", nil)

@@ -189,7 +189,7 @@ func (l *Lab) buildOnce(ctx context.Context, owner masu.Username, r masu.BuildRe
 
 // buildWithin ends a build that takes too long.
 func (l *Lab) buildWithin(ctx context.Context, r masu.BuildRequest, tell func(masu.Progress)) (string, error) {
-	limit := l.cfg.Policy.BuildWithin
+	limit := l.policy().BuildWithin
 	if limit <= 0 {
 		return l.cfg.Runtime.Build(ctx, r, tell)
 	}
@@ -209,7 +209,7 @@ func (l *Lab) builder(owner masu.Username) *semaphore.Weighted {
 	defer l.mu.Unlock()
 	s := l.builders[owner]
 	if s == nil {
-		s = semaphore.NewWeighted(int64(max(1, l.cfg.Policy.BuildsPerMember)))
+		s = semaphore.NewWeighted(int64(max(1, l.policy().BuildsPerMember)))
 		l.builders[owner] = s
 	}
 	return s

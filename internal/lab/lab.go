@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -33,6 +34,7 @@ type Config struct {
 	Keep    func(f masu.Folder, preset string, l masu.Layer) ([]masu.File, error) // the folder's files with packages added
 	Text    func(env masu.Environment, comments ...string) (string, error)        // the masu.yaml that asks for an environment
 	Host    func(ctx context.Context) masu.Host
+	Examine func(ctx context.Context) []masu.Finding              // of the host, for admins; nil for nothing
 	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty
 	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
 	// Vouch asks somebody else about a password that is not one of masu's own: the host's PAM. nil for nobody.
@@ -54,16 +56,22 @@ type Config struct {
 
 // Lab serves the members of one host.
 type Lab struct {
-	cfg     Config
-	log     *slog.Logger
-	id      string
-	work    chan func(context.Context) // to Run, which owns every goroutine
-	kick    chan struct{}              // asks for a reconciliation
-	builds  *semaphore.Weighted
-	starts  *semaphore.Weighted
-	hub     *hub
-	gate    *gate
-	board   boardCache
+	cfg      Config
+	log      *slog.Logger
+	id       string
+	work     chan func(context.Context) // to Run, which owns every goroutine
+	kick     chan struct{}              // asks for a reconciliation
+	builds   *semaphore.Weighted
+	starts   *semaphore.Weighted
+	hub      *hub
+	gate     *gate
+	board    boardCache
+	rules    atomic.Pointer[masu.Rules] // set by an admin
+	examined struct {
+		mu       sync.Mutex
+		at       time.Time
+		findings []masu.Finding
+	}
 	notices chan notice          // on their way to Run
 	alerted map[string]time.Time // when admins were last told of something, by code
 
@@ -95,7 +103,11 @@ func New(c Config) (*Lab, error) {
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
-		l.id, err = tx.Lab()
+		if l.id, err = tx.Lab(); err != nil {
+			return err
+		}
+		rules, err := tx.Rules()
+		l.rules.Store(&rules)
 		return err
 	})
 	return l, err

@@ -100,8 +100,8 @@ func (l *Lab) setPassword(ctx context.Context, name masu.Username, password stri
 	case password == "":
 	case strings.TrimSpace(password) == "":
 		return masu.E(masu.Invalid, "password_blank")
-	case n < l.cfg.Policy.MinPassword:
-		return masu.E(masu.Invalid, "password_short", l.cfg.Policy.MinPassword)
+	case n < l.policy().MinPassword:
+		return masu.E(masu.Invalid, "password_short", l.policy().MinPassword)
 	case len(password) > maxPassword:
 		return masu.E(masu.Invalid, "password_long", maxPassword)
 	case strings.ContainsRune(password, 0):

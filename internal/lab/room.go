@@ -13,7 +13,7 @@ func (l *Lab) roomy(ctx context.Context) error {
 	if l.cfg.Room == nil {
 		return nil
 	}
-	p := l.cfg.Policy
+	p := l.policy()
 	if err := l.spare(l.cfg.State, p.SpareState); err != nil {
 		return err
 	}

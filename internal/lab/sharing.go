@@ -48,7 +48,7 @@ func (s *service) Admit(ctx context.Context, name string, guest masu.Username) (
 		return w, masu.E(masu.Denied, "not_owner", w.Name)
 	case guest == w.Owner:
 		return w, masu.E(masu.Conflict, "guest_is_owner", w.Name)
-	case s.l.cfg.Personal || !s.l.cfg.Policy.Guests:
+	case s.l.cfg.Personal || !s.l.policy().Guests:
 		return w, masu.E(masu.Denied, "guests_forbidden")
 	}
 	u, err := s.l.cfg.Accounts.ByName(guest)

@@ -90,7 +90,7 @@ func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder)
 		return p, err
 	}
 	p.Dir = f.Dir()
-	if p.Environment.Dockerfile != "" && !s.l.cfg.Policy.OwnDockerfile {
+	if p.Environment.Dockerfile != "" && !s.l.policy().OwnDockerfile {
 		return p, masu.E(masu.Denied, "dockerfile_forbidden", p.Environment.Dockerfile)
 	}
 	return p, nil
@@ -153,7 +153,7 @@ func (s *service) oneMore(tx masu.Tx, w masu.Workspace, all []masu.Workspace) er
 	if !w.CreatedAt.IsZero() {
 		return nil
 	}
-	most := s.l.cfg.Policy.WorkspacesPerMember
+	most := s.l.policy().WorkspacesPerMember
 	m, err := tx.Member(s.actor.Name)
 	if err != nil && masu.KindOf(err) != masu.NotFound {
 		return err

@@ -15,6 +15,7 @@ type people struct {
 	tokens  []masu.Token
 	events  []masu.Event
 	house   masu.House
+	rules   masu.Rules
 }
 
 // note appends to the log; it is called with the lock held.
@@ -186,6 +187,33 @@ func (s *fakeActor) Invite(_ context.Context, name masu.Username) (masu.OpenLink
 	}
 	return masu.OpenLink{URL: "http://localhost:8888/enter?code=" + string(newID()), Expires: time.Now().Add(7 * 24 * time.Hour)}, nil
 }
+
+func (s *fakeActor) Rules(context.Context) (masu.RulesNow, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	yes, none, cores, memory := true, 0, 0.0, masu.Bytes(0)
+	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, Workspaces: &none, CPUs: &cores, Memory: &memory}, Set: s.people.rules}, s.admin()
+}
+
+func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {
+	if err := s.admin(); err != nil {
+		return err
+	}
+	if r.Workspaces != nil && *r.Workspaces < 0 {
+		return masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.people.rules = r
+	return nil
+}
+
+func (s *fakeActor) Findings(context.Context) ([]masu.Finding, error) {
+	return []masu.Finding{{Code: "engine_ok", Severity: masu.Good}}, s.admin()
+}
+
+// mayAdmit is whether guests are allowed; it is called with the lock held.
+func (s *fakeActor) mayAdmit() bool { return s.people.rules.Guests == nil || *s.people.rules.Guests }
 
 // Adopt finds nothing: the fake's runtime has no container but its own boxes.
 func (s *fakeActor) Adopt(_ context.Context, q masu.AdoptWish) (masu.Workspace, error) {

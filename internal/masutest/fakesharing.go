@@ -93,6 +93,8 @@ func (s *fakeActor) Admit(_ context.Context, name string, guest masu.Username) (
 		return masu.Workspace{}, masu.E(masu.Denied, "not_owner", r.Name)
 	case guest == r.Owner:
 		return masu.Workspace{}, masu.E(masu.Conflict, "guest_is_owner", r.Name)
+	case !s.mayAdmit():
+		return masu.Workspace{}, masu.E(masu.Denied, "guests_forbidden")
 	case strings.HasPrefix(string(guest), "nobody"):
 		return masu.Workspace{}, masu.E(masu.NotFound, "no_member", guest)
 	}

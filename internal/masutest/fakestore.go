@@ -37,6 +37,7 @@ type memory struct {
 	shared     map[string][]byte
 	samples    map[sampleKey][]byte
 	house      []byte
+	rules      []byte
 	events     [][]byte
 }
 
@@ -51,7 +52,7 @@ func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
 		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), shared: maps.Clone(m.shared),
-		samples: maps.Clone(m.samples), house: m.house, events: slices.Clone(m.events),
+		samples: maps.Clone(m.samples), house: m.house, rules: m.rules, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
@@ -263,6 +264,21 @@ func (t *memoryTx) PutHouse(h masu.House) (err error) {
 		return errReadOnly
 	}
 	t.house, err = json.Marshal(h)
+	return err
+}
+
+func (t *memoryTx) Rules() (masu.Rules, error) {
+	if t.rules == nil {
+		return masu.Rules{}, nil
+	}
+	return decode[masu.Rules](t.rules)
+}
+
+func (t *memoryTx) PutRules(r masu.Rules) (err error) {
+	if t.readOnly {
+		return errReadOnly
+	}
+	t.rules, err = json.Marshal(r)
 	return err
 }
 

@@ -14,6 +14,7 @@ func testServicePeople(g *guest) {
 	for what, err := range map[string]error{
 		"members": second(g.svc.Members(g.ctx)), "invite": second(g.svc.Invite(g.ctx, "suite-a")), "verify": g.svc.VerifyEvents(g.ctx),
 		"house": g.svc.SetHouse(g.ctx, masu.House{}), "change": g.svc.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Disabled: new(bool)}),
+		"rules": second(g.svc.Rules(g.ctx)), "set rules": g.svc.SetRules(g.ctx, masu.Rules{}), "findings": second(g.svc.Findings(g.ctx)),
 		"adopt": second(g.svc.Adopt(g.ctx, masu.AdoptWish{Container: "x", Owner: "suite-a", Ports: map[string]int{"jupyter": 8888}})), "unadopt": g.svc.Unadopt(g.ctx, "suite-b/x"),
 		"another's log": second(g.svc.Events(g.ctx, masu.EventQuery{Actor: "suite-b", Limit: 5})),
 	} {
@@ -52,7 +53,33 @@ func testServicePeople(g *guest) {
 		g.Error(err)
 	}
 	testServiceNotices(g)
+	testServiceRules(g, admin)
 	testServiceMembers(g, admin)
+}
+
+// testServiceRules: a rule that an admin sets holds at once, and goes when it is taken back.
+func testServiceRules(g *guest, admin masu.Service) {
+	w := g.up()
+	no, negative := false, -1
+	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Workspaces: &negative}), masu.Invalid, "rules_wrong")
+	if err := admin.SetRules(g.ctx, masu.Rules{Guests: &no}); err != nil {
+		g.Fatal(err)
+	}
+	now, err := admin.Rules(g.ctx)
+	if err != nil || now.Set.Guests == nil || *now.Set.Guests || now.Configured.Guests == nil || !*now.Configured.Guests || now.Configured.Memory == nil {
+		g.Errorf("rules: %+v, %v", now, err)
+	}
+	_, err = g.svc.Admit(g.ctx, w.Name, "suite-b")
+	wantError(g.T, err, masu.Denied, "guests_forbidden")
+	if err := admin.SetRules(g.ctx, masu.Rules{}); err != nil {
+		g.Fatal(err)
+	}
+	if _, err := g.svc.Admit(g.ctx, w.Name, "suite-b"); err != nil {
+		g.Errorf("after the rule was taken back: %v", err)
+	}
+	if _, err := admin.Findings(g.ctx); err != nil {
+		g.Error(err)
+	}
 }
 
 func testServiceNotices(g *guest) {

@@ -23,13 +23,14 @@ func testStorePeople(t *testing.T, s masu.Store) {
 	house := masu.House{Banner: "停電のお知らせ", ClosedAt: now}
 	view(t, s, func(tx masu.Tx) error {
 		h, err := tx.House()
-		if h != (masu.House{}) {
-			t.Errorf("before anything was said: %+v", h)
+		r, err2 := tx.Rules()
+		if h != (masu.House{}) || r != (masu.Rules{}) {
+			t.Errorf("before anything was said: %+v, %+v", h, r)
 		}
-		return err
+		return errors.Join(err, err2)
 	})
 	update(t, s, func(tx masu.Tx) error {
-		return errors.Join(tx.PutMember(masu.Member{Name: "bob"}), tx.PutMember(alice), tx.PutToken(old), tx.PutToken(b), tx.PutToken(a), tx.PutHouse(house))
+		return errors.Join(tx.PutMember(masu.Member{Name: "bob"}), tx.PutMember(alice), tx.PutToken(old), tx.PutToken(b), tx.PutToken(a), tx.PutHouse(house), tx.PutRules(masu.Rules{Workspaces: &most}))
 	})
 	view(t, s, func(tx masu.Tx) error {
 		members, err1 := tx.Members()
@@ -52,7 +53,11 @@ func testStorePeople(t *testing.T, s masu.Store) {
 		if d := cmp.Diff(house, h); d != "" {
 			t.Errorf("house: %s", d)
 		}
-		return errors.Join(err1, err2, err3, err4)
+		rules, err5 := tx.Rules()
+		if d := cmp.Diff(masu.Rules{Workspaces: &most}, rules); d != "" {
+			t.Errorf("rules: %s", d)
+		}
+		return errors.Join(err1, err2, err3, err4, err5)
 	})
 	a.UsedAt = now
 	update(t, s, func(tx masu.Tx) error {

@@ -38,18 +38,27 @@ func (t *tx) PutToken(k masu.Token) error {
 
 func (t *tx) DeleteToken(id string) error { return t.do("DELETE FROM token WHERE id = ?", id) }
 
-func (t *tx) House() (h masu.House, err error) {
+func (t *tx) House() (masu.House, error) { return meta[masu.House](t, "house") }
+
+func (t *tx) PutHouse(h masu.House) error { return t.putMeta("house", h) }
+
+func (t *tx) Rules() (masu.Rules, error) { return meta[masu.Rules](t, "rules") }
+
+func (t *tx) PutRules(r masu.Rules) error { return t.putMeta("rules", r) }
+
+// meta reads what the lab has one of; zero if it was never put.
+func meta[T any](t *tx, key string) (v T, err error) {
 	var doc []byte
-	err = t.QueryRow("SELECT value FROM meta WHERE key = 'house'").Scan(&doc)
+	err = t.QueryRow("SELECT value FROM meta WHERE key = ?", key).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
-		return h, nil
+		return v, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(doc, &h)
+		err = json.Unmarshal(doc, &v)
 	}
-	return h, err
+	return v, err
 }
 
-func (t *tx) PutHouse(h masu.House) error {
-	return t.put(h, "INSERT INTO meta (key, value) VALUES ('house', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+func (t *tx) putMeta(key string, v any) error {
+	return t.put(v, "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key)
 }

@@ -20,6 +20,7 @@ type adminView struct {
 	Images     []imageView
 	Unused     int // images that nobody needs
 	House      masu.House
+	Rules      []ruleView
 	Closed     bool
 	Closing    bool
 	Link       string // an invitation just made
@@ -89,6 +90,11 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, cod
 			view.Unused++
 		}
 	}
+	rules, err := v.service.Rules(r.Context())
+	if err != nil {
+		return err
+	}
+	view.Rules = newRules(lang, rules)
 	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ func (*signinView) template() string       { return "signin" }
 func (*homeView) template() string         { return "home" }
 func (*newView) template() string          { return "new" }
 func (*settingsView) template() string     { return "settings" }
+func (*memberPage) template() string       { return "member" }
 func (*adminView) template() string        { return "admin" }
 func (*auditView) template() string        { return "audit" }
 func (*workspaceView) template() string    { return "workspace" }
@@ -57,6 +58,7 @@ func (*signinView) title(lang masu.Lang) string        { return text.Say(lang, "
 func (*homeView) title(lang masu.Lang) string          { return text.Say(lang, "web.home") }
 func (*newView) title(lang masu.Lang) string           { return text.Say(lang, "web.new") }
 func (*settingsView) title(lang masu.Lang) string      { return text.Say(lang, "web.settings") }
+func (v *memberPage) title(masu.Lang) string           { return string(v.Member.Name) }
 func (*adminView) title(lang masu.Lang) string         { return text.Say(lang, "web.admin") }
 func (*auditView) title(lang masu.Lang) string         { return text.Say(lang, "web.audit") }
 func (v *workspaceView) title(lang masu.Lang) string   { return v.Card.Name }

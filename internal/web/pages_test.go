@@ -70,7 +70,10 @@ func everyPage(lang masu.Lang) map[string]page {
 			newMember(lang, masu.MemberUse{Name: "bob", Disabled: true}, "boss"), newMember(lang, masu.MemberUse{Name: "carol", Gone: true}, "boss"), newMember(lang, masu.MemberUse{Name: "boss", Role: masu.RoleAdmin, ByHost: true}, "boss")},
 			Workspaces: []labWorkspace{{"alice", newCard(lang, ws, "boss"), "x"}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
 			Unused: 1, House: masu.House{Banner: evil, ClosedAt: time.Now()}, Closed: true, Link: "http://localhost:8888/enter?code=x", For: evil, Problem: failed},
-		"admin empty": &adminView{},
+		"admin empty": &adminView{Rules: newRules(lang, masu.RulesNow{})},
+		"member": &memberPage{Member: newMember(lang, masu.MemberUse{Name: evil, UID: 30001, Disabled: true}, "boss"), Shared: []environmentView{shared},
+			Workspaces: []memberWorkspace{{newCard(lang, ws, "boss"), evil}, {newCard(lang, stopped, "boss"), ""}}},
+		"member none": &memberPage{},
 		"audit": &auditView{Query: masu.EventQuery{Actor: evil, Verb: "up"}, Days: 7, Older: "/audit?before=3", Whole: evil, Broken: failed,
 			Events: []eventView{{masu.Event{Seq: 3, Actor: evil, Door: masu.DoorWeb, Verb: "up", Object: evil}, "2026", evil}, {masu.Event{Verb: "rebuild"}, "2026", ""}}},
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
@@ -166,7 +169,7 @@ func checkHTML(t *testing.T, name, html string) {
 func TestSentences(t *testing.T) {
 	said := map[string]bool{}
 	for _, c := range text.Codes() {
-		said[c] = strings.HasPrefix(c, "web.phase.") || strings.HasPrefix(c, "web.preset.") || strings.HasPrefix(c, "web.occasion.") || !strings.HasPrefix(c, "web.") && !strings.HasPrefix(c, "time.")
+		said[c] = strings.HasPrefix(c, "web.phase.") || strings.HasPrefix(c, "web.preset.") || strings.HasPrefix(c, "web.occasion.") || strings.HasPrefix(c, "web.rule.") || !strings.HasPrefix(c, "web.") && !strings.HasPrefix(c, "time.")
 	}
 	names, err := files.ReadDir("templates")
 	if err != nil {

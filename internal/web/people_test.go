@@ -46,6 +46,7 @@ func TestAdminIsForAdmins(t *testing.T) {
 	acts := map[string]url.Values{
 		"/admin/member": {"name": {"bob"}, "disabled": {"yes"}}, "/admin/invite": {"name": {"bob"}}, "/admin/house": {"banner": {"x"}},
 		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
+		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}, "memory": {"32"}, "cpus": {""}},
 	}
 	stranger, alice, boss := g.browser(), g.browser(), g.browser()
 	alice.signIn("alice")
@@ -87,10 +88,29 @@ func TestAdminActs(t *testing.T) {
 	g.lab.set(running("alice", "thesis"))
 	for path, form := range map[string]url.Values{
 		"/admin/member": {"name": {"alice"}, "role": {"teacher"}}, "/admin/house": {"banner": {"Power cut on Friday"}}, "/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
+		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}, "memory": {"32"}, "cpus": {""}},
 	} {
 		if a := boss.post(path, form); a.Header.Get("Location") != "/admin" {
 			t.Errorf("%s: %s\n%s", path, a.Status, a.text)
 		}
+	}
+	if now, err := g.lab.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}}).Rules(t.Context()); err != nil || now.Set.Guests == nil || *now.Set.Guests ||
+		*now.Set.Workspaces != 5 || *now.Set.Memory != 32*masu.GiB || now.Set.CPUs != nil || now.Set.Sudo != nil {
+		t.Errorf("rules: %+v, %v", now, err)
+	}
+	for _, form := range []url.Values{{"workspaces": {"-1"}}, {"memory": {"much"}}, {"cpus": {"-0.5"}}} {
+		if a := boss.post("/admin/rules", form); a.StatusCode != 400 || !strings.Contains(a.text, "note bad") {
+			t.Errorf("%v: %s", form, a.Status)
+		}
+	}
+	if a := boss.get("/admin/doctor"); a.StatusCode != 200 || strings.Contains(a.text, "<html") {
+		t.Errorf("doctor: %s", a.Status)
+	}
+	if a := boss.get("/admin/member/alice"); a.StatusCode != 200 || !strings.Contains(a.text, "/home/alice/thesis") {
+		t.Errorf("a member's page: %s", a.Status)
+	}
+	if a := boss.get("/admin/member/nobody"); a.StatusCode != 404 {
+		t.Errorf("nobody's page: %s", a.Status)
 	}
 	for _, form := range []url.Values{{"name": {"alice"}, "most": {"many"}}, {"name": {"boss"}, "disabled": {"yes"}}, {"name": {"alice"}, "role": {"king"}}} {
 		if a := boss.post("/admin/member", form); a.StatusCode < 400 || !strings.Contains(a.text, "note bad") {

@@ -1,0 +1,177 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
+)
+
+// ruleView is one house rule of the admin's form.
+type ruleView struct {
+	Name    string
+	Choices []choiceView // for a yes or no
+	Value   string       // for a number; "" means as configured
+	As      string       // what the configuration says
+	Step    string
+}
+
+type choiceView struct {
+	Value, Title string
+	Chosen       bool
+}
+
+// newRules makes the form's fields.
+func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
+	word := func(yes bool) string {
+		if yes {
+			return text.Say(lang, "web.yes")
+		}
+		return text.Say(lang, "web.no")
+	}
+	yesNo := func(name string, set, configured *bool) ruleView {
+		return ruleView{Name: name, Choices: []choiceView{
+			{"", text.Say(lang, "web.rule_as", word(configured != nil && *configured)), set == nil},
+			{"yes", word(true), set != nil && *set}, {"no", word(false), set != nil && !*set}}}
+	}
+	set, as := now.Set, now.Configured
+	all := []ruleView{yesNo("guests", set.Guests, as.Guests), yesNo("own_dockerfile", set.OwnDockerfile, as.OwnDockerfile), yesNo("sudo", set.Sudo, as.Sudo)}
+	w := ruleView{Name: "workspaces", Step: "1"}
+	if set.Workspaces != nil {
+		w.Value = strconv.Itoa(*set.Workspaces)
+	}
+	if as.Workspaces != nil {
+		w.As = strconv.Itoa(*as.Workspaces)
+	}
+	c := ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)}
+	m := ruleView{Name: "memory", Step: "0.5", Value: gib(set.Memory), As: gib(as.Memory)}
+	return append(all, w, c, m)
+}
+
+func plainNumber(f *float64) string {
+	if f == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*f, 'f', -1, 64)
+}
+
+func gib(b *masu.Bytes) string {
+	if b == nil {
+		return ""
+	}
+	f := float64(*b) / float64(masu.GiB)
+	return plainNumber(&f)
+}
+
+// setRules takes the form; an empty field means as configured.
+func (s *Server) setRules(w http.ResponseWriter, r *http.Request, v *visit) error {
+	f := r.PostForm
+	yes := func(name string) *bool {
+		if said := f.Get(name); said != "" {
+			is := said == "yes"
+			return &is
+		}
+		return nil
+	}
+	wrong := false
+	number := func(name string) *float64 {
+		said := strings.TrimSpace(f.Get(name))
+		if said == "" {
+			return nil
+		}
+		n, err := strconv.ParseFloat(said, 64)
+		wrong = wrong || err != nil || n < 0 || n > 1<<20
+		return &n
+	}
+	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus")}
+	if n := number("workspaces"); n != nil {
+		whole := int(*n)
+		rules.Workspaces = &whole
+	}
+	if n := number("memory"); n != nil {
+		bytes := masu.Bytes(*n * float64(masu.GiB))
+		rules.Memory = &bytes
+	}
+	if wrong {
+		return s.administered(w, r, v, masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB))
+	}
+	return s.administered(w, r, v, v.service.SetRules(r.Context(), rules))
+}
+
+// findingView is one result of doctor that an admin should see.
+type findingView struct {
+	Message, Fix string
+	Bad          bool
+}
+
+// doctor gives what is wrong with the server, for the page's script: examining takes a second.
+func (s *Server) doctor(w http.ResponseWriter, r *http.Request, v *visit) error {
+	list, err := v.service.Findings(r.Context())
+	if err != nil {
+		return err
+	}
+	lang := s.lang(r, v)
+	found := []findingView{}
+	for _, f := range list {
+		if f.Severity != masu.Warn && f.Severity != masu.Fail {
+			continue
+		}
+		x := findingView{Message: text.Strings(lang, f.Code, f.Args), Bad: f.Severity == masu.Fail}
+		if text.Has(f.Code + ".fix") {
+			x.Fix = text.Strings(lang, f.Code+".fix", f.Args)
+		}
+		found = append(found, x)
+	}
+	return s.part(w, r, v, "findings", found)
+}
+
+// memberPage is one member as an admin sees them: what to know when they leave.
+type memberPage struct {
+	base
+	Member     memberView
+	Workspaces []memberWorkspace
+	Shared     []environmentView
+}
+
+type memberWorkspace struct {
+	Card   card
+	Folder string
+}
+
+func (s *Server) memberPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	lang, name := s.lang(r, v), masu.Username(r.PathValue("name"))
+	list, err := v.service.Members(r.Context())
+	if err != nil {
+		return err
+	}
+	view := &memberPage{}
+	for _, m := range list {
+		if m.Name == name {
+			view.Member = newMember(lang, m, v.actor.Name)
+		}
+	}
+	if view.Member.Name == "" {
+		return masu.E(masu.NotFound, "no_member", name)
+	}
+	all, err := v.service.Workspaces(r.Context(), true)
+	if err != nil {
+		return err
+	}
+	for _, ws := range all {
+		if ws.Owner == name {
+			view.Workspaces = append(view.Workspaces, memberWorkspace{newCard(lang, ws, v.actor.Name), ws.Project.Dir})
+		}
+	}
+	shared, err := v.service.Environments(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, u := range shared {
+		if u.Shared.Owner == name {
+			view.Shared = append(view.Shared, newEnvironment(lang, u, v.actor.Name, true))
+		}
+	}
+	return s.show(w, r, v, http.StatusOK, view)
+}
