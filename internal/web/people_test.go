@@ -46,7 +46,7 @@ func TestAdminIsForAdmins(t *testing.T) {
 	acts := map[string]url.Values{
 		"/admin/member": {"name": {"bob"}, "disabled": {"yes"}}, "/admin/invite": {"name": {"bob"}}, "/admin/house": {"banner": {"x"}},
 		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
-		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}, "memory": {"32"}, "cpus": {""}},
+		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}},
 	}
 	stranger, alice, boss := g.browser(), g.browser(), g.browser()
 	alice.signIn("alice")
