@@ -11,7 +11,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test check unit bench setup packages pam clean
+.PHONY: up build test check unit bench setup packages pam screens clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
@@ -47,6 +47,12 @@ test: setup check
 # Without engine, browser or root: what can be tested anywhere, in a minute.
 unit:
 	go test ./...
+
+# What every page looks like, for docs/*/pages.md.
+screens:
+	mkdir -p docs/img/pages
+	MASU_SHOTS=$(CURDIR)/docs/img/pages MASU_SHOTS_WEBP=1 go test -count=1 -run TestPagesInABrowser ./internal/web
+	cd docs/img/pages && rm -f *-360-dark.webp link-used-* next-* new-folder-*
 
 bench: setup
 	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v jupyterhub >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends wrk nginx-light jupyterhub

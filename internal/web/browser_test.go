@@ -178,11 +178,15 @@ func (c *chromium) shoot(name string) {
 	if dir == "" {
 		return
 	}
+	how, ext := map[string]any{"captureBeyondViewport": true}, ".png"
+	if os.Getenv("MASU_SHOTS_WEBP") != "" { // small enough for the documentation
+		how["format"], how["quality"], ext = "webp", 75, ".webp"
+	}
 	var shot struct{ Data string }
-	c.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
+	c.call("Page.captureScreenshot", how, &shot)
 	b, err := base64.StdEncoding.DecodeString(shot.Data)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), b, 0o644)
+		err = os.WriteFile(filepath.Join(dir, name+ext), b, 0o644)
 	}
 	if err != nil {
 		c.t.Fatal(err)
@@ -236,7 +240,21 @@ func aLab(g *rig) {
 	w.Apps = append(w.Apps, masu.App{Name: "tensorboard", Port: 6006, Ready: true}, masu.App{Name: "p8501", Port: 8501, Ready: true})
 	w.Project.Source = "masu.yaml"
 	w.Project.Environment = masu.Environment{Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04", Python: "3.9", Torch: "2.0.1", Apt: []string{"git", "vim"}, Pip: []string{"numpy==1.26.4", "transformers==4.38.2", "datasets==2.18.0"}}
+	w.Guests = []masu.Username{"tanaka"}
 	g.lab.set(w)
+	for i := range 340 { // six hours, with a pause
+		if wave := float64(i%47) / 47; i < 120 || i > 150 {
+			g.lab.samples = append(g.lab.samples, masu.Sample{At: time.Now().Add(time.Duration(i-340) * time.Minute), CPU: 1 + 6*wave*float64(i)/340, Memory: masu.Bytes(float64(10+i/40) * float64(masu.GiB))})
+		}
+	}
+	g.lab.byHand = masu.Layer{Apt: []string{"ffmpeg", "tree"}, Pip: []string{"einops==0.8.0"}}
+	g.lab.shared["shared000001"] = masu.Shared{ID: "shared000001", Owner: "suzuki", Title: "画像の演習 2026", About: "画像認識の演習で使う環境です。\nPyTorch 2.0.1 と CUDA 11.8 に固定しています。", Lab: true, At: time.Now(),
+		Env: w.Project.Environment, Text: "# 画像の演習 2026\nbase: nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04\npython: \"3.9\"\ntorch: \"2.0.1\"\napt:\n  - git\n  - vim\npip:\n  - numpy==1.26.4\n  - transformers==4.38.2\n"}
+	g.lab.shared["shared000002"] = masu.Shared{ID: "shared000002", Owner: "tanaka", Title: "画像の演習 2025", Lab: true, At: time.Now(), Retired: "2026 年度版を使ってください。", Env: masu.Environment{Preset: "pytorch", Torch: "1.13.1"}}
+	g.lab.shared["shared000003"] = masu.Shared{ID: "shared000003", Owner: "alice", Title: "LLM 評価", At: time.Now(), Env: masu.Environment{Preset: "python", Pip: []string{"vllm==0.6.0"}}, Text: "preset: python\n"}
+	theirs := running("suzuki", "demo")
+	theirs.Guests = []masu.Username{"alice"}
+	g.lab.set(theirs)
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "vit-finetune", Phase: masu.Building, Project: masu.Project{Dir: "/home/alice/実験/vit-finetune"}})
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "llm-eval", Phase: masu.Failed, Project: masu.Project{Dir: "/home/alice/llm-eval", Source: "requirements.txt", Environment: masu.Environment{Preset: "python", Pip: []string{"numpy==2.1.0"}}},
 		Trouble: &masu.Trouble{Kind: masu.Invalid, Code: "build_failed", Args: []string{"5", "RUN pip install -r requirements.txt", "1"}}})
@@ -321,16 +339,21 @@ func TestPagesInABrowser(t *testing.T) {
 			for _, page := range []struct{ name, session, address, ready string }{
 				{"signin", "", base + "/signin", ""},
 				{"link-used", "", base + "/enter?code=x", ""},
-				{"home", alice, base + "/", "document.querySelectorAll('.card').length === 4 && document.querySelector('#board .lines')"},
+				{"home", alice, base + "/", "document.querySelectorAll('.card').length === 5 && document.querySelector('#board .lines')"},
 				{"first", bob, base + "/", ""},
-				{"running", alice, base + "/w/train?changed=1", "document.querySelectorAll('#steps details').length === 3"},
+				{"running", alice, base + "/w/train?changed=1", "document.querySelectorAll('#steps details').length === 3 && document.querySelector('#added-h')"},
 				{"failed", alice, base + "/w/llm-eval", "document.querySelector('details[open] .term')"},
 				{"building", alice, base + "/w/vit-finetune?go=jupyter", "document.querySelectorAll('#steps details').length === 3"},
 				{"next", alice, base + "/w/report?go=jupyter", ""},
 				{"new", alice, base + "/new?env=edit", "document.querySelector('#plan .kv')"},
 				{"new-folder", alice, base + "/new?dir=" + home + "/研究", ""},
+				{"guest", alice, base + "/w/demo--suzuki", ""},
+				{"environments", alice, base + "/environments", "document.querySelectorAll('.tiles > li').length === 3"},
+				{"environment", alice, base + "/e/shared000003", ""},
+				{"new-shared", alice, base + "/new?shared=shared000001", "document.querySelector('#plan .kv')"},
 				{"settings", alice, base + "/settings", ""},
-				{"admin", boss, base + "/admin", ""},
+				{"admin", boss, base + "/admin", "!document.querySelector('[data-part] .dim')"},
+				{"member", boss, base + "/admin/member/alice", ""},
 				{"audit", boss, base + "/audit?verify=1", ""},
 				{"missing", alice, base + "/w/nothing", ""},
 				{"wait", alice, origin + "/lab", ""},

@@ -249,12 +249,12 @@ func (a *fakeActor) Shared(_ context.Context, id string) (masu.EnvironmentUse, e
 	if !ok {
 		return masu.EnvironmentUse{}, masu.E(masu.NotFound, "no_shared", id)
 	}
-	return masu.EnvironmentUse{Shared: x}, nil
+	return masu.EnvironmentUse{Shared: x, Env: x.Env, Key: x.Env.Key(), Size: 6 * masu.GiB, Members: []masu.Username{"alice", "suzuki"}}, nil
 }
 
 func (a *fakeActor) Environments(context.Context) (list []masu.EnvironmentUse, err error) {
 	for _, x := range a.shared {
-		list = append(list, masu.EnvironmentUse{Shared: x})
+		list = append(list, masu.EnvironmentUse{Shared: x, Env: x.Env, Key: x.Env.Key(), Size: 6 * masu.GiB, Members: []masu.Username{"alice", "suzuki"}})
 	}
 	return list, nil
 }
