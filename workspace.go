@@ -38,6 +38,9 @@ type Workspace struct {
 	Adopted *Adoption   `json:"adopted,omitempty"` // a container that somebody made by hand; such a workspace has no project
 	Guests  []Username  `json:"guests,omitempty"`  // colleagues to whom its owner opened it
 
+	// Opened is whether it ever had a guest: what is done inside may since then be another's doing.
+	Opened bool `json:"opened,omitempty"`
+
 	CreatedAt time.Time `json:"created_at"`
 	ChangedAt time.Time `json:"changed_at"` // when Phase last changed
 	UsedAt    time.Time `json:"used_at,omitzero"`

@@ -18,6 +18,8 @@ const foreignPrefix = "ctr"
 
 var foreignID = regexp.MustCompile(`^` + foreignPrefix + `([0-9a-f]{32})$`)
 
+var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+
 var _ masu.Adopter = (*Runtime)(nil)
 
 // foreignOf is the ID of a container that masu did not make; "" for what is no container's.
@@ -40,6 +42,9 @@ func foreign(id masu.WorkspaceID) (handle string, ok bool) {
 func (r *Runtime) Foreign(ctx context.Context, name string) (masu.Foreign, error) {
 	if handle, ok := foreign(masu.WorkspaceID(name)); ok {
 		name = handle
+	}
+	if !containerName.MatchString(name) { // it becomes part of a path
+		return masu.Foreign{}, masu.E(masu.NotFound, "no_container", name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()

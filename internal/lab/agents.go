@@ -209,6 +209,9 @@ func (l *Lab) passwordFromBox(ctx context.Context, id masu.WorkspaceID, owner ma
 	var asked struct{ Password string }
 	err := l.ask(ctx, id, http.MethodGet, request, nil, &asked)
 	if err == nil {
+		err = l.unshared(ctx, id)
+	}
+	if err == nil {
 		err = l.setPassword(ctx, owner, asked.Password)
 		l.record(ctx, masu.Actor{User: masu.User{Name: owner}, Door: "box"}, "passwd", string(owner), err)
 	}
@@ -219,6 +222,17 @@ func (l *Lab) passwordFromBox(ctx context.Context, id masu.WorkspaceID, owner ma
 	if err := l.ask(ctx, id, http.MethodPost, request, answer, nil); err != nil && ctx.Err() == nil {
 		l.log.Warn("password from box", "workspace", id, "error", err)
 	}
+}
+
+// unshared refuses to take the owner's password from a box in which somebody else
+// could type: a guest would sign in as the owner for ever.
+func (l *Lab) unshared(ctx context.Context, id masu.WorkspaceID) error {
+	var w masu.Workspace
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err })
+	if err == nil && w.Opened {
+		err = masu.E(masu.Denied, "password_not_here", w.Name)
+	}
+	return err
 }
 
 func (l *Lab) ask(ctx context.Context, id masu.WorkspaceID, method, request string, body, into any) error {

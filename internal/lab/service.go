@@ -245,7 +245,7 @@ func (s *service) Logs(ctx context.Context, name string, to io.Writer, follow bo
 // Dial connects to a port of a running workspace.
 func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
 	w, err := s.visible(ctx, name)
-	if err == nil && !mayDial(w, port) {
+	if err == nil && !s.mayDial(w, port) {
 		err = masu.E(masu.Invalid, "bad_port", port)
 	}
 	if err == nil {
@@ -258,11 +258,17 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 	return s.l.cfg.Runtime.Dial(ctx, w.ID, port)
 }
 
-// mayDial tells whether a port of a workspace is a member's: of an adopted
-// container only what it is known to serve.
-func mayDial(w masu.Workspace, port int) bool {
-	if w.Adopted != nil {
-		return slices.ContainsFunc(w.Adopted.Apps, func(a masu.App) bool { return a.Port == port })
+// mayDial tells whether a port of a workspace is the actor's to use: a guest's
+// are those of its apps, and an adopted container has no others.
+func (s *service) mayDial(w masu.Workspace, port int) bool {
+	listed := func(apps []masu.App) bool {
+		return slices.ContainsFunc(apps, func(a masu.App) bool { return a.Port == port })
+	}
+	switch {
+	case w.Adopted != nil:
+		return listed(w.Adopted.Apps)
+	case w.Owner != s.actor.Name && !s.actor.Admin:
+		return listed(w.Apps)
 	}
 	return port >= 1024 && port <= 65535
 }

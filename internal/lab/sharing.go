@@ -61,6 +61,7 @@ func (s *service) Admit(ctx context.Context, name string, guest masu.Username) (
 	full := false
 	w, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) {
 		if full = !w.Guest(guest) && len(w.Guests) >= guestsMost; !full && !w.Guest(guest) {
+			w.Opened = true
 			w.Guests = append(w.Guests, guest)
 			slices.Sort(w.Guests)
 		}

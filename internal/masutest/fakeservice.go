@@ -338,6 +338,9 @@ func (s *fakeActor) Dial(ctx context.Context, name string, port int) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
+	if w, err := s.Workspace(ctx, name); err == nil && w.Owner != s.actor.Name && !s.actor.Admin && !slices.ContainsFunc(w.Apps, func(a masu.App) bool { return a.Port == port }) {
+		return nil, masu.E(masu.Invalid, "bad_port", port)
+	}
 	if port == EchoPort {
 		return echo()
 	}

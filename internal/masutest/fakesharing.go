@@ -98,6 +98,7 @@ func (s *fakeActor) Admit(_ context.Context, name string, guest masu.Username) (
 	case strings.HasPrefix(string(guest), "nobody"):
 		return masu.Workspace{}, masu.E(masu.NotFound, "no_member", guest)
 	}
+	r.Opened = true
 	if !r.Guest(guest) {
 		r.Guests = append(slices.Clone(r.Guests), guest)
 		r.ChangedAt = time.Now()

@@ -37,6 +37,8 @@ func testServiceGuests(g *guest) {
 	if list, err := bob.Workspaces(g.ctx, false); err != nil || !slices.ContainsFunc(list, func(x masu.Workspace) bool { return x.ID == w.ID }) {
 		g.Errorf("the guest's list: %+v, %v", list, err)
 	}
+	_, err = bob.Dial(g.ctx, full, masu.AgentPort)
+	wantError(g.T, err, masu.Invalid, "bad_port")
 	for what, err := range map[string]error{ // what the owner alone may
 		"stop": second(bob.Stop(g.ctx, full)), "remove": bob.Remove(g.ctx, full), "up": second(bob.Up(g.ctx, masu.UpRequest{Name: full})),
 		"exec": second(bob.Exec(g.ctx, full, masu.Exec{Argv: []string{"true"}})), "logs": bob.Logs(g.ctx, full, io.Discard, false),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,6 +90,14 @@ func TestShareDay(t *testing.T) {
 		ok, err := chromedp.Run(his, chromedp.Evaluate[bool](`fetch("`+origin+`/api/contents", {redirect: "error"}).then(r => !r.ok, () => true)`, chromedp.EvalAwaitPromise))
 		return err == nil && ok
 	})
+
+	// A guest could have typed this: it would let them in as her for ever.
+	if r := l.asIn("e2ealice", "", "battery staple\nbattery staple\n", "exec", "-i", "gazou", "--", "sh", "-c", "$HOME/scripts/set_passwd.sh"); strings.Contains(r.out+r.errOut, "DONE") {
+		t.Errorf("a box that had a guest sets her password: %q %q", r.out, r.errOut)
+	}
+	if code := signInStatus(t, pages, url.Values{"name": {"e2ealice"}, "password": {"battery staple"}}); code != http.StatusForbidden {
+		t.Errorf("and it signs in: %d", code)
+	}
 
 	l.must("root", "admin", "notice", "Power cut on Friday")
 	select {
