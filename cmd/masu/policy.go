@@ -82,14 +82,9 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 		}
 		*to = v
 	}
-	yes := func(to *bool, said *bool) {
-		if said != nil {
-			*to = *said
-		}
-	}
-	yes(&p.Sudo, c.Sudo)
-	yes(&p.OwnDockerfile, c.OwnDockerfile)
-	yes(&p.Guests, c.Guests)
+	take(&p.Sudo, c.Sudo)
+	take(&p.OwnDockerfile, c.OwnDockerfile)
+	take(&p.Guests, c.Guests)
 	number(&p.WorkspacesPerMember, "workspaces_per_member", c.WorkspacesPerMember, 0)
 	number(&p.BuildsAtOnce, "builds_at_once", c.BuildsAtOnce, 1)
 	number(&p.BuildsPerMember, "builds_per_member", c.BuildsPerMember, 1)
@@ -111,6 +106,13 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 		p.Datasets = append(p.Datasets, masu.Mount{Folder: dir, Target: "/data/" + name, Dataset: true})
 	}
 	return p, errs
+}
+
+// take sets what was said.
+func take[T any](to *T, said *T) {
+	if said != nil {
+		*to = *said
+	}
 }
 
 // roomAt asks the kernel how much a path's file system has left, and how much it has.

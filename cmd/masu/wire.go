@@ -135,28 +135,33 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	policy, err := o.policy.policy(lab.DefaultPolicy(p.facts.machine()))
+	c, err := o.labConfig(p.facts)
 	if err != nil {
 		return nil, err
 	}
-	table, err := versionTable(o.versions)
-	if err != nil {
-		return nil, err
-	}
-	notifier, err := o.notify.sender(o.mail, o.site)
-	if err != nil {
-		return nil, err
-	}
-	p.lab, err = lab.New(lab.Config{
-		Store: store, Runtime: runtime, Inventory: gpus, Accounts: machine, Folders: machine, Origins: origins, Bases: machine.Bases(),
-		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep, Notifier: notifier, Say: sentence, Host: p.facts.host, Examine: examiner(o, gpus), Room: roomAt, Usage: machine.Usage, Vouch: o.pam.vouch(), State: o.state,
-		Versions: table, Site: o.site, CAs: authorities(o.site), Policy: policy,
-		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(), Log: log,
-	})
-	if err != nil {
+	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, gpus), log
+	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
+	if p.lab, err = lab.New(c); err != nil {
 		return nil, err
 	}
 	return p, a.doors(p, o, machine, origins, log)
+}
+
+// labConfig is what the lab is told, beside the parts that it is made of.
+func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
+	c = lab.Config{
+		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep,
+		Host: f.host, Room: roomAt, Vouch: o.pam.vouch(), Say: sentence, State: o.state, Site: o.site, CAs: authorities(o.site),
+		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(),
+	}
+	if c.Policy, err = o.policy.policy(lab.DefaultPolicy(f.machine())); err != nil {
+		return c, err
+	}
+	if c.Versions, err = versionTable(o.versions); err != nil {
+		return c, err
+	}
+	c.Notifier, err = o.notify.sender(o.mail, o.site)
+	return c, err
 }
 
 // doors makes the ways in: the socket and tokens, and the pages.

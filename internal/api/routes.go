@@ -34,6 +34,7 @@ type nothing struct{}
 func (s *Server) routes() http.Handler {
 	r := router{s, http.NewServeMux(), &s.api}
 	peopleRoutes(r)
+	administrationRoutes(r)
 	projectsRoutes(r)
 	sharingRoutes(r)
 	workspacesRoutes(r)
@@ -48,7 +49,7 @@ func (s *Server) routes() http.Handler {
 	return s.checked(r.mux)
 }
 
-// peopleRoutes adds the routes about who asks, and who is there.
+// peopleRoutes adds the routes about who asks: masu.Identity.
 func peopleRoutes(r router) {
 	get(r, "/v1/whoami", func(ctx context.Context, svc masu.Service, _ url.Values) (masu.Hello, error) {
 		return svc.Whoami(ctx)
@@ -80,6 +81,19 @@ func peopleRoutes(r router) {
 	ask(r, "/v1/events", func(ctx context.Context, svc masu.Service, q masu.EventQuery) ([]masu.Event, error) {
 		return svc.Events(ctx, q)
 	})
+	post(r, "/v1/password", func(ctx context.Context, svc masu.Service, q passwordRequest) (nothing, error) {
+		return nothing{}, svc.SetPassword(ctx, q.Password)
+	})
+	post(r, "/v1/lang", func(ctx context.Context, svc masu.Service, q langRequest) (nothing, error) {
+		return nothing{}, svc.SetLang(ctx, q.Lang)
+	})
+	post(r, "/v1/link", func(ctx context.Context, svc masu.Service, q named) (masu.OpenLink, error) {
+		return svc.Link(ctx, q.Name)
+	})
+}
+
+// administrationRoutes adds the routes of masu.Administration.
+func administrationRoutes(r router) {
 	get(r, "/v1/events/verify", func(ctx context.Context, svc masu.Service, _ url.Values) (nothing, error) {
 		return nothing{}, svc.VerifyEvents(ctx)
 	})
@@ -109,15 +123,6 @@ func peopleRoutes(r router) {
 	})
 	post(r, "/v1/unadopt", func(ctx context.Context, svc masu.Service, q named) (nothing, error) {
 		return nothing{}, svc.Unadopt(ctx, q.Name)
-	})
-	post(r, "/v1/password", func(ctx context.Context, svc masu.Service, q passwordRequest) (nothing, error) {
-		return nothing{}, svc.SetPassword(ctx, q.Password)
-	})
-	post(r, "/v1/lang", func(ctx context.Context, svc masu.Service, q langRequest) (nothing, error) {
-		return nothing{}, svc.SetLang(ctx, q.Lang)
-	})
-	post(r, "/v1/link", func(ctx context.Context, svc masu.Service, q named) (masu.OpenLink, error) {
-		return svc.Link(ctx, q.Name)
 	})
 }
 

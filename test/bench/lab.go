@@ -24,6 +24,7 @@ import (
 type bench struct {
 	bin, dir, socket, listen string
 	daemon                   *exec.Cmd
+	crowd                    int
 }
 
 func newBench(ctx context.Context) (*bench, error) {

@@ -56,11 +56,13 @@ var parts = []part{
 	{"proxy", benchProxy},
 	{"daemon", benchDaemon},
 	{"lab", benchLab},
+	{"crowd", benchCrowd},
 }
 
 func main() {
 	addr := flag.String("upstream", "", "serve the upstream of the proxy part on this address, and nothing else")
-	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab")
+	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab, crowd")
+	crowd := flag.Int("crowd", 60, "how many start at once in the part crowd; each needs some 100 MB")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -68,18 +70,19 @@ func main() {
 		_ = serveUpstream(ctx, *addr)
 		return
 	}
-	if err := run(ctx, *only); err != nil {
+	if err := run(ctx, *only, *crowd); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string) error {
+func run(ctx context.Context, only string, crowd int) error {
 	b, err := newBench(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.close()
+	b.crowd = crowd
 	var rows []row
 	for _, p := range parts {
 		if only != "" && !slices.Contains(strings.Split(only, ","), p.name) {
