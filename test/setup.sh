@@ -3,6 +3,7 @@
 # from the repository's root, after `make build`. Debian and Ubuntu.
 set -eu
 
+PATH=$PATH:/usr/sbin:/sbin
 need() { # need COMMAND PACKAGE...
 	command -v "$1" >/dev/null 2>&1 || { shift; missing="${missing:-} $*"; }
 }
@@ -19,6 +20,7 @@ need dockerd docker.io iptables
 need docker-compose docker-compose
 need ip iproute2
 need npm npm
+need sshd openssh-server openssh-client
 [ -e /usr/include/security/pam_appl.h ] || missing="${missing:-} libpam0g-dev"
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
 if [ -n "${missing:-}" ]; then
