@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func main() {
 // write makes one package and gives its path.
 func write(form, version, arch, dist string, at time.Time) (string, error) {
 	info := nfpm.WithDefaults(&nfpm.Info{
-		Name: "masu", Arch: arch, Platform: "linux", Version: number(version), Section: "science", Priority: "optional",
+		Name: "masu", Arch: arch, Platform: "linux", Version: number(version, at), Section: "science", Priority: "optional",
 		Maintainer: "masu maintainers <maintainers@masu-lab.example>", Homepage: "https://github.com/masu-lab/masu", License: "Apache-2.0",
 		Description: "Your lab's GPU server, as easy as Colab\nNotebooks for the members of a lab, each as themselves, on their own files.",
 		MTime:       at,
@@ -67,11 +68,24 @@ func write(form, version, arch, dist string, at time.Time) (string, error) {
 	return path, f.Close()
 }
 
-// number gives a version that both forms take: packages begin with a digit.
-func number(version string) string {
-	v := strings.TrimPrefix(version, "v")
-	if v == "" || v[0] < '0' || v[0] > '9' {
-		v = "0.0.0~" + v
+// described is what git describe says of a release, or of commits after one.
+var described = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)(?:-([0-9]+)-g([0-9a-f]+))?$`)
+
+// number gives a version that both forms take, and in which a later build is a
+// higher one: commits after a release follow it, and what comes before the first
+// release is numbered by the time of its commit.
+func number(version string, at time.Time) string {
+	version, dirty := strings.CutSuffix(version, "-dirty")
+	m := described.FindStringSubmatch(version)
+	v := "0.0.0~" + at.UTC().Format("20060102150405") + "." + strings.ReplaceAll(version, "-", ".")
+	switch {
+	case m != nil && m[2] != "":
+		v = m[1] + "+" + m[2] + ".g" + m[3]
+	case m != nil:
+		v = m[1]
+	}
+	if dirty {
+		v += "+dirty"
 	}
 	return v
 }

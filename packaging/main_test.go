@@ -84,9 +84,27 @@ func TestReproducible(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	for in, want := range map[string]string{"v1.2.3": "1.2.3", "1.2.3": "1.2.3", "0a1b2c3": "0a1b2c3", "abc123-dirty": "0.0.0~abc123-dirty", "": "0.0.0~"} {
-		if got := number(in); got != want {
+	at := time.Date(2026, 4, 1, 9, 30, 0, 0, time.UTC)
+	for in, want := range map[string]string{
+		"v1.2.3": "1.2.3", "1.2.3": "1.2.3", "v1.2.3-4-g0a1b2c3": "1.2.3+4.g0a1b2c3", "v1.2.3-dirty": "1.2.3+dirty",
+		"0a1b2c3": "0.0.0~20260401093000.0a1b2c3", "abc123-dirty": "0.0.0~20260401093000.abc123+dirty",
+	} {
+		if got := number(in, at); got != want {
 			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
+
+// TestLaterIsHigher asks Debian's own comparison.
+func TestLaterIsHigher(t *testing.T) {
+	if _, err := exec.LookPath("dpkg"); err != nil {
+		t.Skip("dpkg is not here")
+	}
+	day := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	order := []string{number("ffff000", day), number("0000aaa", day.Add(time.Hour)), number("v0.0.0", day), number("v0.9.0", day), number("v1.0.0", day), number("v1.0.0-2-gabc", day), number("v1.0.0-10-g123", day), number("v1.0.1", day)}
+	for i := range order[1:] {
+		if err := exec.Command("dpkg", "--compare-versions", order[i], "lt", order[i+1]).Run(); err != nil {
+			t.Errorf("%s is not below %s", order[i], order[i+1])
 		}
 	}
 }
