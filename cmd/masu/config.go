@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -75,13 +76,46 @@ func readConfig(path string) (fileConfig, error) {
 	if err := yaml.Load(b, &c, yaml.WithKnownFields()); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
-	if err := errors.Join(c.OIDC.check(), c.PAM.check(), c.Mail.check()); err != nil {
-		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
-	}
-	if _, err := c.Policy.policy(lab.Policy{}); err != nil {
-		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
+	_, rules := c.Policy.policy(lab.Policy{})
+	if err := errors.Join(c.OIDC.check(), c.PAM.check(), c.Mail.check(), rules); err != nil {
+		return c, masu.E(masu.Invalid, "config_wrong", path, located(b, err)).Because(err)
 	}
 	return c, nil
+}
+
+// located puts in front of each complaint, which begins with the key that it is
+// about ("policy.memory: …"), the line and column where that key stands.
+func located(file []byte, err error) string {
+	var root yaml.Node
+	if yaml.Load(file, &root) != nil || len(root.Content) != 1 {
+		return onOneLine(err)
+	}
+	var all []string
+	for complaint := range strings.SplitSeq(err.Error(), "\n") {
+		key, _, _ := strings.Cut(complaint, ": ")
+		if n := nodeAt(root.Content[0], key); n != nil {
+			complaint = fmt.Sprintf("%d:%d: %s", n.Line, n.Column, complaint)
+		}
+		all = append(all, complaint)
+	}
+	return strings.Join(all, "; ")
+}
+
+// nodeAt finds a key by its path, or as much of the path as is there; nil where not even its first part is.
+func nodeAt(n *yaml.Node, path string) (found *yaml.Node) {
+	for part := range strings.SplitSeq(path, ".") {
+		var next *yaml.Node
+		for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
+			if n.Content[i].Value == part {
+				found, next = n.Content[i], n.Content[i+1]
+			}
+		}
+		if next == nil {
+			return found
+		}
+		n = next
+	}
+	return found
 }
 
 // authorities reads a site's certificate authorities. One that cannot be read
