@@ -98,6 +98,30 @@ func (s *Server) use(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.part(w, r, v, "graphs", newGraphs(s.lang(r, v), list, now))
 }
 
+const idleFrom = 10 * time.Minute // less is a pause
+
+// load tells in a few words what a running workspace uses, and whether anybody works there.
+func (s *Server) load(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ws, err := s.named(r.Context(), v, r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	now, lang := time.Now(), s.lang(r, v)
+	list, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphGap))
+	if err != nil {
+		return err
+	}
+	var parts []string
+	if len(list) > 0 && ws.Phase == masu.Running {
+		last := list[len(list)-1]
+		parts = append(parts, fmt.Sprintf("CPU %.1f", last.CPU), last.Memory.String())
+	}
+	if idle := now.Sub(ws.UsedAt); ws.Phase == masu.Running && !ws.UsedAt.IsZero() && idle >= idleFrom {
+		parts = append(parts, text.Say(lang, "web.idle", since(lang, idle)))
+	}
+	return s.part(w, r, v, "load", strings.Join(parts, " · "))
+}
+
 // part answers with a piece of a page.
 func (s *Server) part(w http.ResponseWriter, r *http.Request, v *visit, name string, data any) error {
 	b, err := s.looks.render(s.lang(r, v), name, data)

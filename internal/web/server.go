@@ -190,6 +190,7 @@ func (s *Server) pageRoutes() http.Handler {
 	route("GET /w/{name}/events", members(s.workspaceEvents))
 	route("GET /w/{name}/log", members(s.textLog))
 	route("GET /w/{name}/use", members(s.use))
+	route("GET /w/{name}/load", members(s.load))
 	route("GET /w/{name}/added", members(s.added))
 	act("/w/{name}/keep", members(s.keep))
 	act("/w/{name}/guest", members(s.admit))

@@ -154,3 +154,30 @@ func TestGraphs(t *testing.T) {
 		t.Errorf("now: %+v", g.Graphs)
 	}
 }
+
+// TestLoad: a card says what its box uses and whether it lies idle, and a stopped one nothing.
+func TestLoad(t *testing.T) {
+	g := newRig(t)
+	ws := running("alice", "thesis")
+	ws.UsedAt = time.Now().Add(-2 * time.Hour)
+	g.lab.set(ws)
+	g.lab.samples = []masu.Sample{{At: time.Now().Add(-time.Minute), CPU: 1.5, Memory: 12 * masu.GiB}}
+	alice := g.browser()
+	alice.signIn("alice")
+	if a := alice.get("/", "Accept-Language", "en"); !strings.Contains(a.text, `data-part="/w/thesis/load"`) {
+		t.Error("the card asks for nothing")
+	}
+	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); a.text != "CPU 1.5 · 12 GiB · idle for 2 h 0 min" {
+		t.Errorf("%s %q", a.Status, a.text)
+	}
+	ws.Phase = masu.Stopped
+	g.lab.set(ws)
+	if a := alice.get("/w/thesis/load"); a.StatusCode != 200 || a.text != "" {
+		t.Errorf("stopped: %q", a.text)
+	}
+	bob := g.browser()
+	bob.signIn("bob")
+	if a := bob.get("/w/thesis/load"); a.StatusCode != 404 {
+		t.Errorf("another's: %s", a.Status)
+	}
+}

@@ -106,17 +106,24 @@ if (cards) {
 
 // Parts that the server measures anew while somebody looks: the board, graphs,
 // what was installed by hand. One in which somebody works is left alone.
-for (const part of document.querySelectorAll('[data-part]')) {
-  const measure = async () => {
-    if (document.hidden || part.contains(document.activeElement)) return;
-    if ([...part.querySelectorAll('input')].some((i) => i.checked !== i.defaultChecked)) return;
-    const answer = await fetch(part.dataset.part).catch(() => null);
-    if (answer?.ok && !answer.redirected) part.innerHTML = await answer.text();
-  };
-  measure();
-  setInterval(measure, part.dataset.every * 1000);
-  document.addEventListener('visibilitychange', measure);
-}
+// They may come with a card that has just been put into the page.
+const due = new WeakMap();
+const measure = async (part) => {
+  const answer = await fetch(part.dataset.part).catch(() => null);
+  if (answer?.ok && !answer.redirected) part.innerHTML = await answer.text();
+};
+const measureAll = () => {
+  if (document.hidden) return;
+  for (const part of document.querySelectorAll('[data-part]')) {
+    if ((due.get(part) ?? 0) > performance.now() || part.contains(document.activeElement)) continue;
+    if ([...part.querySelectorAll('input')].some((i) => i.checked !== i.defaultChecked)) continue;
+    due.set(part, performance.now() + part.dataset.every * 1000);
+    measure(part);
+  }
+};
+measureAll();
+setInterval(measureAll, 1000);
+document.addEventListener('visibilitychange', measureAll);
 
 // New workspace: what would be started, as it is filled in.
 const draft = document.getElementById('new');
