@@ -53,7 +53,7 @@ type Rebuilt struct {
 }
 
 // Rebuild sets a broken store aside and makes a new one of the same lab, with
-// all workspaces and members that can still be read. Sessions and the audit
+// all workspaces, members, shared environments and house rules that can still be read. Sessions and the audit
 // log begin anew. Nobody may have the store open.
 func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
 	moved, err := Salvage(ctx, c.Path)
@@ -86,6 +86,12 @@ func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
 				r.Members++
 			}
 		}
+		for _, x := range old.shared {
+			_ = tx.PutShared(x) // one that cannot be put is lost, as one that cannot be read
+		}
+		if err := errors.Join(tx.PutHouse(old.house), tx.PutRules(old.rules)); err != nil {
+			return err
+		}
 		return tx.Append(masu.Event{Verb: "rebuild", Object: moved})
 	})
 	return r, errors.Join(err, s.Close())
@@ -96,6 +102,9 @@ type oldStore struct {
 	lab        string
 	workspaces []masu.Workspace
 	members    []masu.Member
+	shared     []masu.Shared
+	house      masu.House
+	rules      masu.Rules
 }
 
 // readOld reads as far as it gets: every error only means that there is less.
@@ -130,6 +139,23 @@ func readOld(ctx context.Context, path string) (old oldStore) {
 		var m masu.Member
 		if json.Unmarshal(doc, &m) == nil && m.Name != "" {
 			old.members = append(old.members, m)
+		}
+	})
+	each("SELECT doc FROM shared", func(doc []byte) {
+		var x masu.Shared
+		if json.Unmarshal(doc, &x) == nil && x.ID != "" && x.Owner != "" {
+			old.shared = append(old.shared, x)
+		}
+	})
+	// What can only be read in part counts as not said.
+	each("SELECT value FROM meta WHERE key = 'house'", func(doc []byte) {
+		if json.Unmarshal(doc, &old.house) != nil {
+			old.house = masu.House{}
+		}
+	})
+	each("SELECT value FROM meta WHERE key = 'rules'", func(doc []byte) {
+		if json.Unmarshal(doc, &old.rules) != nil {
+			old.rules = masu.Rules{}
 		}
 	})
 	return old

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -28,11 +29,15 @@ func TestRebuild(t *testing.T) {
 				lab, err = tx.Lab()
 				for _, n := range []string{"a", "b"} {
 					if err == nil {
-						err = tx.PutWorkspace(masu.Workspace{ID: masu.WorkspaceID(n), Owner: "alice", Name: n, Label: n})
+						err = tx.PutWorkspace(masu.Workspace{ID: masu.WorkspaceID(n), Owner: "alice", Name: n, Label: n, Guests: []masu.Username{"bob"}})
 					}
 				}
 				if err == nil {
 					err = tx.PutMember(masu.Member{Name: "alice", Lang: masu.Japanese})
+				}
+				if err == nil {
+					no := false
+					err = errors.Join(tx.PutShared(masu.Shared{ID: "s", Owner: "alice"}), tx.PutHouse(masu.House{Banner: "停電"}), tx.PutRules(masu.Rules{Guests: &no}))
 				}
 				return err
 			}); err != nil {
@@ -60,8 +65,15 @@ func TestRebuild(t *testing.T) {
 			}
 			if err := again.View(t.Context(), func(tx masu.Tx) error {
 				all, err := tx.Workspaces()
-				if len(all) != c.workspaces {
-					t.Errorf("%v", all)
+				open, _ := tx.WorkspacesOpenTo("bob")
+				if len(all) != c.workspaces || len(open) != c.workspaces {
+					t.Errorf("%v, open to bob %v", all, open)
+				}
+				shared, _ := tx.SharedEnvironments()
+				house, _ := tx.House()
+				rules, _ := tx.Rules()
+				if kept := c.members > 0; (len(shared) == 1) != kept || (house.Banner != "") != kept || (rules.Guests != nil) != kept {
+					t.Errorf("shared %v, house %+v, rules %+v", shared, house, rules)
 				}
 				events, _ := tx.Events(0, 10)
 				if len(events) != 1 || events[0].Verb != "rebuild" {
