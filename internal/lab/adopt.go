@@ -83,13 +83,7 @@ func (s *service) nameAdopted(w *masu.Workspace, all []masu.Workspace, name stri
 	if !masu.ValidWorkspaceName(name) {
 		return masu.E(masu.Invalid, "workspace_name", name)
 	}
-	names, labels := map[string]bool{}, map[string]bool{}
-	for _, other := range all {
-		labels[other.Label] = true
-		names[other.Name] = names[other.Name] || other.Owner == w.Owner
-	}
-	w.Name = free(name, 30, names)
-	w.Label = label(w.Name, w.Owner, labels)
+	w.Name, w.Label = unused(all, w.Owner, name)
 	return nil
 }
 
@@ -215,8 +209,11 @@ func (l *Lab) awake(ctx context.Context, id masu.WorkspaceID, gpus []masu.GPUID)
 // settleAdopted brings a workspace in step with a container that others start and stop too.
 func (l *Lab) settleAdopted(ctx context.Context, w masu.Workspace) error {
 	runtime, ok := l.cfg.Runtime.(masu.Adopter)
+	if !ok {
+		return nil
+	}
 	op := l.claim(w.ID)
-	if !ok || op == nil {
+	if op == nil {
 		return nil
 	}
 	defer l.release(w.ID, op)

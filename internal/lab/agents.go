@@ -186,8 +186,8 @@ func (l *Lab) watchAgent(ctx context.Context, id masu.WorkspaceID, owner masu.Us
 
 // heard keeps what the agent told, if it is news.
 func (l *Lab) heard(ctx context.Context, id masu.WorkspaceID, s masu.AgentStatus) {
-	var w masu.Workspace
-	if err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err }); err != nil {
+	w, err := l.stored(ctx, id)
+	if err != nil {
 		return
 	}
 	active := s.ActiveAt.Sub(w.UsedAt) > time.Minute
@@ -227,8 +227,7 @@ func (l *Lab) passwordFromBox(ctx context.Context, id masu.WorkspaceID, owner ma
 // unshared refuses to take the owner's password from a box in which somebody else
 // could type: a guest would sign in as the owner for ever.
 func (l *Lab) unshared(ctx context.Context, id masu.WorkspaceID) error {
-	var w masu.Workspace
-	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err })
+	w, err := l.stored(ctx, id)
 	if err == nil && w.Opened {
 		err = masu.E(masu.Denied, "password_not_here", w.Name)
 	}

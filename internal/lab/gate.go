@@ -242,8 +242,8 @@ func (l *Lab) Ended(ctx context.Context) iter.Seq[string] {
 // EnterLink makes the code by which a signed-in browser enters a workspace's own origin.
 // Whoever enters another's, as an admin who helps or as a guest, is written down.
 func (l *Lab) EnterLink(ctx context.Context, s masu.Session, id masu.WorkspaceID, next string) (string, error) {
-	var w masu.Workspace
-	if err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err }); err != nil {
+	w, err := l.stored(ctx, id)
+	if err != nil {
 		return "", err
 	}
 	if w.Owner != s.User {

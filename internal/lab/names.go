@@ -46,6 +46,17 @@ func (s *service) workspaceFor(all []masu.Workspace, p masu.Project, r masu.UpRe
 	return masu.Workspace{ID: newID(), Owner: s.actor.Name, Name: name, Label: label(name, s.actor.Name, labels), Phase: masu.Stopped}, nil
 }
 
+// unused gives a name that the owner has not, after the wished one, and a label that nobody has.
+func unused(all []masu.Workspace, owner masu.Username, wished string) (name, as string) {
+	names, labels := map[string]bool{}, map[string]bool{}
+	for _, w := range all {
+		labels[w.Label] = true
+		names[w.Name] = names[w.Name] || w.Owner == owner
+	}
+	name = free(wished, 30, names)
+	return name, label(name, owner, labels)
+}
+
 // free gives name, or name-2, name-3, … whichever is not taken.
 func free(name string, limit int, taken map[string]bool) string {
 	for n, try := 2, name; ; n++ {

@@ -16,8 +16,8 @@ const (
 	alertEvery    = time.Hour       // admins are told of the same thing so often at most
 )
 
-// noticeTries is when a message is tried again that was not taken.
-var noticeTries = []time.Duration{0, 20 * time.Second, 3 * time.Minute}
+// noticeAgain is after how long a message is tried again that was not taken.
+var noticeAgain = []time.Duration{20 * time.Second, 3 * time.Minute}
 
 // notice is something that somebody is to be told.
 type notice struct {
@@ -28,6 +28,7 @@ type notice struct {
 	code      string         // a sentence, for the others
 	args      []string
 	at        time.Time
+	tried     int
 }
 
 // tell has a member told, if they want to be. It never waits: a message that
@@ -121,25 +122,24 @@ func (l *Lab) carryNotices(ctx context.Context) {
 	}
 }
 
+// carry sends one. What was not taken comes again later, and keeps nobody else's waiting.
 func (l *Lab) carry(ctx context.Context, n notice) {
-	for _, wait := range noticeTries {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		var m masu.Member
-		err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = tx.Member(n.to); return err })
-		if err == nil && !m.Notify.Wants(n.occasion) {
-			return // they changed their mind
-		}
-		if err == nil {
-			err = l.cfg.Notifier.Notify(ctx, m.Notify, l.worded(n, m.Lang))
-		}
-		if err == nil {
-			return
-		}
-		l.log.Warn("notice", "member", n.to, "error", err)
+	var m masu.Member
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = tx.Member(n.to); return err })
+	if err == nil && !m.Notify.Wants(n.occasion) {
+		return // they changed their mind
+	}
+	if err == nil {
+		err = l.cfg.Notifier.Notify(ctx, m.Notify, l.worded(n, m.Lang))
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	l.log.Warn("notice", "member", n.to, "tried", n.tried+1, "error", err)
+	if n.tried < len(noticeAgain) {
+		wait := noticeAgain[n.tried]
+		n.tried++
+		time.AfterFunc(wait, func() { l.enqueue(n) })
 	}
 }
 

@@ -135,7 +135,7 @@ func TestNoticesAreTriedAgain(t *testing.T) {
 		if waited := time.Since(begun); waited < time.Minute {
 			t.Errorf("it was tried three times in %s", waited)
 		}
-		for range noticeTries {
+		for range len(noticeAgain) + 1 {
 			w.post.fail <- errors.New("gone")
 		}
 		l.tell(t.Context(), "alice", ended)

@@ -57,6 +57,12 @@ func (l *Lab) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 	l.watchAgents(ctx, wg)
 }
 
+// stored gives one workspace as it is written down.
+func (l *Lab) stored(ctx context.Context, id masu.WorkspaceID) (w masu.Workspace, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error { w, err = tx.Workspace(id); return err })
+	return w, err
+}
+
 func (l *Lab) everything(ctx context.Context) (all []masu.Workspace, err error) {
 	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		all, err = tx.Workspaces()
@@ -95,17 +101,12 @@ func (l *Lab) readopt(ctx context.Context, b masu.BoxStatus) error {
 		if err != nil {
 			return err
 		}
-		names, labels := map[string]bool{}, map[string]bool{}
-		for _, w := range all {
-			labels[w.Label] = true
-			names[w.Name] = names[w.Name] || w.Owner == b.Owner
-		}
 		name := b.Name
 		if !masu.ValidWorkspaceName(name) {
 			name = "adopted"
 		}
-		name = free(name, 30, names)
-		w := masu.Workspace{ID: b.ID, Owner: b.Owner, Name: name, Label: label(name, b.Owner, labels), Image: b.Image, GPUs: b.GPUs,
+		name, label := unused(all, b.Owner, name)
+		w := masu.Workspace{ID: b.ID, Owner: b.Owner, Name: name, Label: label, Image: b.Image, GPUs: b.GPUs,
 			Phase: masu.Stopped, CreatedAt: b.StartedAt, ChangedAt: b.StartedAt}
 		if b.State == masu.BoxRunning {
 			w.Phase = masu.Running
@@ -173,7 +174,7 @@ func inStep(p masu.Phase, alive bool) bool {
 
 // look reads one workspace and its box as they are now. A workspace that is gone has no phase.
 func (l *Lab) look(ctx context.Context, id masu.WorkspaceID) (w masu.Workspace, b masu.BoxStatus, has bool, err error) {
-	err = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { w, err = tx.Workspace(id); return err })
+	w, err = l.stored(ctx, id)
 	if masu.KindOf(err) == masu.NotFound && err != nil {
 		return masu.Workspace{}, b, false, nil
 	}

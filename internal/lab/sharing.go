@@ -206,28 +206,60 @@ func (s *service) Shared(ctx context.Context, id string) (masu.EnvironmentUse, e
 	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { x, err = tx.SharedEnvironment(id); return err }); err != nil {
 		return masu.EnvironmentUse{}, err
 	}
-	all, err := s.environments(ctx, []masu.Shared{x})
-	if err != nil {
-		return masu.EnvironmentUse{}, err
-	}
-	return all[0], nil
+	uses, err := s.uses(ctx)
+	return uses.of(x, x.Env), err
 }
 
-// Environments lists the actor's, those that the actor shares, and those of the lab.
-func (s *service) Environments(ctx context.Context) ([]masu.EnvironmentUse, error) {
+// Environments lists those that the actor shares and those of the lab, and after them those that only the actor has.
+func (s *service) Environments(ctx context.Context) (list []masu.EnvironmentUse, err error) {
 	var shared []masu.Shared
 	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { shared, err = tx.SharedEnvironments(); return err }); err != nil {
 		return nil, err
 	}
-	shared = slices.DeleteFunc(shared, func(x masu.Shared) bool { return !x.Lab && x.Owner != s.actor.Name })
-	return s.environments(ctx, shared)
-}
-
-// environments tells who uses what: of those shared, and after them those that only the actor has.
-func (s *service) environments(ctx context.Context, shared []masu.Shared) ([]masu.EnvironmentUse, error) {
-	all, err := s.l.everything(ctx)
+	uses, err := s.uses(ctx)
 	if err != nil {
 		return nil, err
+	}
+	listed := map[string]bool{}
+	add := func(x masu.Shared, env masu.Environment) {
+		u := uses.of(x, env)
+		listed[u.Key] = true
+		list = append(list, u)
+	}
+	for _, x := range shared {
+		if x.Lab || x.Owner == s.actor.Name {
+			add(x, x.Env)
+		}
+	}
+	for _, w := range uses.mine {
+		if env := w.Project.Environment; !listed[env.Key()] {
+			add(masu.Shared{}, env)
+		}
+	}
+	return list, nil
+}
+
+// environmentUses tells, by an environment's key, who uses it.
+type environmentUses struct {
+	byKey map[string]*masu.EnvironmentUse
+	mine  []masu.Workspace // the actor's
+}
+
+// of gives what is known of one environment.
+func (u environmentUses) of(x masu.Shared, env masu.Environment) masu.EnvironmentUse {
+	use := masu.EnvironmentUse{}
+	key := env.Key()
+	if known := u.byKey[key]; known != nil {
+		use = *known
+	}
+	use.Shared, use.Env, use.Key = x, env, key
+	return use
+}
+
+func (s *service) uses(ctx context.Context) (u environmentUses, err error) {
+	all, err := s.l.everything(ctx) // by owner
+	if err != nil {
+		return u, err
 	}
 	sizes := map[string]masu.Bytes{}
 	if images, err := s.l.cfg.Runtime.Images(ctx); err == nil { // an engine that is away takes only the sizes
@@ -235,30 +267,25 @@ func (s *service) environments(ctx context.Context, shared []masu.Shared) ([]mas
 			sizes[i.ID] = i.Size
 		}
 	}
-	list := make([]masu.EnvironmentUse, 0, len(shared))
-	known := map[string]bool{}
-	add := func(x masu.Shared, env masu.Environment) {
-		use := masu.EnvironmentUse{Shared: x, Env: env, Key: env.Key()}
-		known[use.Key] = true
-		for _, w := range all {
-			if w.Adopted == nil && w.Project.Environment.Key() == use.Key {
-				use.Members, use.Size = append(use.Members, w.Owner), max(use.Size, sizes[w.Image])
-				if w.Owner == s.actor.Name {
-					use.Workspaces = append(use.Workspaces, w.Name)
-				}
-			}
-		}
-		slices.Sort(use.Members)
-		use.Members = slices.Compact(use.Members)
-		list = append(list, use)
-	}
-	for _, x := range shared {
-		add(x, x.Env)
-	}
+	u.byKey = map[string]*masu.EnvironmentUse{}
 	for _, w := range all {
-		if env := w.Project.Environment; w.Owner == s.actor.Name && w.Adopted == nil && !known[env.Key()] {
-			add(masu.Shared{}, env)
+		if w.Adopted != nil {
+			continue
+		}
+		key := w.Project.Environment.Key()
+		use := u.byKey[key]
+		if use == nil {
+			use = &masu.EnvironmentUse{}
+			u.byKey[key] = use
+		}
+		use.Size = max(use.Size, sizes[w.Image])
+		if !slices.Contains(use.Members, w.Owner) {
+			use.Members = append(use.Members, w.Owner)
+		}
+		if w.Owner == s.actor.Name {
+			use.Workspaces = append(use.Workspaces, w.Name)
+			u.mine = append(u.mine, w)
 		}
 	}
-	return list, nil
+	return u, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -166,7 +167,7 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 	}
 	n.Shared = f.shared
 	n.Picks = picks(lang, list.Source, choices, shared, &f)
-	if f.shared != "" && f.pick != pickShared+f.shared {
+	if f.shared != "" && !slices.ContainsFunc(n.Picks, func(p pick) bool { return p.Value == pickShared+f.shared }) {
 		n.Problem = cmp.Or(n.Problem, newProblem(lang, masu.E(masu.Conflict, "folder_has_own", list.Source)))
 	}
 	if n.Text == "" {

@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,20 +49,14 @@ func TestGuest(t *testing.T) {
 		}
 	}
 	g.gate.mu.Unlock()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	eventually(t, "a dismissed guest is out", func() bool {
 		resp, err := bob.client.Get(at)
-		if err == nil {
-			resp.Body.Close()
+		if err != nil {
+			return false // cut in the middle of it
 		}
-		if err == nil && resp.StatusCode != 200 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("a dismissed guest goes on")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		resp.Body.Close()
+		return resp.StatusCode != 200
+	})
 	if a := bob.get("/w/thesis--alice"); a.StatusCode != 404 {
 		t.Errorf("a dismissed guest looks: %s", a.Status)
 	}
@@ -116,6 +112,19 @@ func TestEnvironmentsPages(t *testing.T) {
 	}
 	if a := bob.get("/new?shared=shared000001"); a.StatusCode != 200 || !strings.Contains(a.text, `value="shared/shared000001" checked`) || !strings.Contains(a.text, `shared=shared000001`) {
 		t.Errorf("taking it: %s %s", a.Status, a.text)
+	}
+	// A folder with a masu.yaml of its own: said, and not overwritten. One where something else is chosen: no complaint.
+	if err := os.WriteFile(filepath.Join(g.gate.home, "masu.yaml"), []byte("preset: python\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if a := bob.get("/new?shared=shared000001"); !strings.Contains(a.text, "masu.yaml") || !strings.Contains(a.text, "note bad") || strings.Contains(a.text, `value="shared/shared000001"`) {
+		t.Errorf("a folder that has its own: %s", a.Status)
+	}
+	if err := os.Remove(filepath.Join(g.gate.home, "masu.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if a := bob.get("/new?shared=shared000001&env=python%2F"); strings.Contains(a.text, "note bad") {
+		t.Errorf("another environment is chosen: %s", a.text)
 	}
 	if a := alice.post("/e/shared000001/change", url.Values{"title": {"新"}, "about": {""}}); a.StatusCode != 303 || g.lab.shared["shared000001"].Title != "新" || g.lab.shared["shared000001"].Lab {
 		t.Errorf("change: %s, %+v", a.Status, g.lab.shared)

@@ -157,17 +157,16 @@ func (l *lab) bySSH(t *testing.T, who string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sshd.Process.Kill(); _ = sshd.Wait() })
-	ssh := func() (string, error) {
-		out, err := exec.Command("ssh", "-F", "none", "-i", filepath.Join(dir, "laptop"), "-p", fmt.Sprint(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-			"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", u.Username+"@127.0.0.1", l.bin, "open").CombinedOutput()
-		return string(out), err
-	}
-	out, err := ssh()
-	for tries := 0; err != nil && tries < 50; tries++ { // it may not listen yet
-		time.Sleep(100 * time.Millisecond)
-		out, err = ssh()
-	}
-	link := regexp.MustCompile(`http\S+`).FindString(out)
+	l.until(10*time.Second, "sshd listens", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	out, err := exec.Command("ssh", "-F", "none", "-i", filepath.Join(dir, "laptop"), "-p", fmt.Sprint(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", u.Username+"@127.0.0.1", l.bin, "open").CombinedOutput()
+	link := regexp.MustCompile(`http\S+`).FindString(string(out))
 	if err != nil || link == "" {
 		t.Fatalf("ssh: %v: %s", err, out)
 	}
