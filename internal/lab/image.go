@@ -51,9 +51,7 @@ func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress
 		env = masu.Environment{Base: ref, Locale: env.Locale, Timezone: env.Timezone}
 	}
 	host := l.cfg.Host(ctx)
-	if env.Preset == "" && env.Base == "" {
-		env.Preset = recipe.Default(host)
-	}
+	env = meant(env, host)
 	base, _, err := recipe.Base(env, host, l.cfg.Versions)
 	if err != nil {
 		return built{}, err

@@ -103,13 +103,19 @@ func (o overlay) Stat(name string) (fs.FileInfo, error) {
 	return o.Folder.Stat(name)
 }
 
-// plan says how a project would be met.
-func (s *service) plan(ctx context.Context, p masu.Project) (masu.Plan, error) {
-	plan := masu.Plan{Project: p}
-	env, host := p.Environment, s.l.cfg.Host(ctx)
+// meant is the environment that one which names nothing to build on gets here.
+func meant(env masu.Environment, host masu.Host) masu.Environment {
 	if env.Preset == "" && env.Base == "" && env.Dockerfile == "" {
 		env.Preset = recipe.Default(host)
 	}
+	return env
+}
+
+// plan says how a project would be met.
+func (s *service) plan(ctx context.Context, p masu.Project) (masu.Plan, error) {
+	plan := masu.Plan{Project: p}
+	host := s.l.cfg.Host(ctx)
+	env := meant(p.Environment, host)
 	base := masu.Image{}
 	if ref, _, err := recipe.Base(env, host, s.l.cfg.Versions); err == nil && env.Dockerfile == "" {
 		base, _ = s.l.cfg.Runtime.Image(ctx, ref) // what is not there is not made from packages either

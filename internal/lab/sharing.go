@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
-	"github.com/masu-lab/masu/internal/recipe"
 )
 
 const (
@@ -105,10 +104,7 @@ func (s *service) Share(ctx context.Context, q masu.ShareWish) (x masu.Shared, e
 	if err := hasAgent(w); err != nil {
 		return x, err
 	}
-	env := w.Project.Environment
-	if env.Preset == "" && env.Base == "" && env.Dockerfile == "" {
-		env.Preset = recipe.Default(s.l.cfg.Host(ctx))
-	}
+	env := meant(w.Project.Environment, s.l.cfg.Host(ctx))
 	x = masu.Shared{ID: string(newID()), Owner: s.actor.Name, Title: strings.TrimSpace(cmp.Or(q.Title, w.Name)), About: tidy(q.About), Lab: q.Lab, At: time.Now().UTC(), Env: env}
 	if err = described(x); err != nil {
 		return masu.Shared{}, err
@@ -231,8 +227,8 @@ func (s *service) Environments(ctx context.Context) (list []masu.EnvironmentUse,
 			add(x, x.Env)
 		}
 	}
-	for _, w := range uses.mine {
-		if env := w.Project.Environment; !listed[env.Key()] {
+	for _, env := range uses.mine {
+		if !listed[env.Key()] {
 			add(masu.Shared{}, env)
 		}
 	}
@@ -242,7 +238,7 @@ func (s *service) Environments(ctx context.Context) (list []masu.EnvironmentUse,
 // environmentUses tells, by an environment's key, who uses it.
 type environmentUses struct {
 	byKey map[string]*masu.EnvironmentUse
-	mine  []masu.Workspace // the actor's
+	mine  []masu.Environment // the actor's
 }
 
 // of gives what is known of one environment.
@@ -268,11 +264,13 @@ func (s *service) uses(ctx context.Context) (u environmentUses, err error) {
 		}
 	}
 	u.byKey = map[string]*masu.EnvironmentUse{}
+	host := s.l.cfg.Host(ctx)
 	for _, w := range all {
 		if w.Adopted != nil {
 			continue
 		}
-		key := w.Project.Environment.Key()
+		env := meant(w.Project.Environment, host)
+		key := env.Key()
 		use := u.byKey[key]
 		if use == nil {
 			use = &masu.EnvironmentUse{}
@@ -284,7 +282,7 @@ func (s *service) uses(ctx context.Context) (u environmentUses, err error) {
 		}
 		if w.Owner == s.actor.Name {
 			use.Workspaces = append(use.Workspaces, w.Name)
-			u.mine = append(u.mine, w)
+			u.mine = append(u.mine, env)
 		}
 	}
 	return u, nil

@@ -15,6 +15,9 @@ import (
 func Text(env masu.Environment, comments ...string) (string, error) {
 	var b strings.Builder
 	for _, c := range comments {
+		if strings.TrimSpace(c) == "" {
+			continue
+		}
 		for line := range strings.SplitSeq(strings.TrimSpace(c), "\n") {
 			b.WriteString(strings.TrimRight("# "+line, " ") + "\n")
 		}

@@ -30,6 +30,12 @@ func TestTextBringsTheEnvironmentBack(t *testing.T) {
 	}
 }
 
+func TestTextWithoutWords(t *testing.T) {
+	if text, err := Text(masu.Environment{Preset: "python"}, "演習", ""); text != "# 演習\npreset: python\n" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestTextRefusesWhatItCannotBringBack(t *testing.T) {
 	for name, env := range map[string]masu.Environment{
 		"Dockerfile":    {Dockerfile: "Dockerfile", Context: ".", Digest: "abc"},

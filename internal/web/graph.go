@@ -30,6 +30,7 @@ const (
 	graphHours = 6
 	graphWide  = 600
 	graphHigh  = 80
+	oneCore    = 1.0
 	graphGap   = 150 * time.Second // samples further apart are not joined: nothing ran between
 )
 
@@ -42,13 +43,14 @@ func newGraphs(lang masu.Lang, list []masu.Sample, now time.Time) useGraphs {
 	cores := func(v float64) string { return fmt.Sprintf("%.1f", v) }
 	bytes := func(v float64) string { return masu.Bytes(v).String() }
 	g.Graphs = []graphView{
-		newGraph(lang, text.Say(lang, "web.graph_cpu"), list, now, func(s masu.Sample) float64 { return s.CPU }, cores),
-		newGraph(lang, text.Say(lang, "web.memory"), list, now, func(s masu.Sample) float64 { return float64(s.Memory) }, bytes),
+		newGraph(lang, text.Say(lang, "web.graph_cpu"), list, now, oneCore, func(s masu.Sample) float64 { return s.CPU }, cores),
+		newGraph(lang, text.Say(lang, "web.memory"), list, now, 0, func(s masu.Sample) float64 { return float64(s.Memory) }, bytes),
 	}
 	return g
 }
 
-func newGraph(lang masu.Lang, name string, list []masu.Sample, now time.Time, of func(masu.Sample) float64, unit func(float64) string) graphView {
+// newGraph draws a line in a field that is as high as the most of it, but no less than least: noise is no mountain.
+func newGraph(lang masu.Lang, name string, list []masu.Sample, now time.Time, least float64, of func(masu.Sample) float64, unit func(float64) string) graphView {
 	most := 0.0
 	for _, s := range list {
 		most = max(most, of(s))
@@ -59,14 +61,15 @@ func newGraph(lang masu.Lang, name string, list []masu.Sample, now time.Time, of
 		v.Now = unit(of(last))
 	}
 	v.Says = text.Say(lang, "web.graph_says", name, v.Now, v.Most, graphHours)
+	scale := max(most, least)
 	from := now.Add(-graphHours * time.Hour)
 	var line, area strings.Builder
 	x := func(at time.Time) float64 { return graphWide * at.Sub(from).Hours() / graphHours }
 	begun := 0.0
 	for i, s := range list {
 		y := float64(graphHigh)
-		if most > 0 {
-			y -= (graphHigh - 4) * of(s) / most
+		if scale > 0 {
+			y -= (graphHigh - 4) * of(s) / scale
 		}
 		first := i == 0 || s.At.Sub(list[i-1].At) > graphGap
 		step := "L"
@@ -114,12 +117,12 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request, v *visit) error {
 	var parts []string
 	if len(list) > 0 && ws.Phase == masu.Running {
 		last := list[len(list)-1]
-		parts = append(parts, fmt.Sprintf("CPU %.1f", last.CPU), last.Memory.String())
+		parts = append(parts, text.Say(lang, "web.load_cores", fmt.Sprintf("%.1f", last.CPU)), last.Memory.String())
 	}
 	if idle := now.Sub(ws.UsedAt); ws.Phase == masu.Running && !ws.UsedAt.IsZero() && idle >= idleFrom {
 		parts = append(parts, text.Say(lang, "web.idle", since(lang, idle)))
 	}
-	return s.part(w, r, v, "load", strings.Join(parts, " · "))
+	return s.part(w, r, v, "load", parts)
 }
 
 // part answers with a piece of a page.

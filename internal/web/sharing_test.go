@@ -159,6 +159,9 @@ func TestGraphs(t *testing.T) {
 	if strings.Count(cpu.Area, "Z") != 2 {
 		t.Errorf("the area is %s", cpu.Area)
 	}
+	if low := newGraphs(masu.English, []masu.Sample{at(1, 0.05)}, now).Graphs[0]; low.Line != "M598.3 76.2" { // noise is no mountain
+		t.Errorf("%+v", low)
+	}
 	if g := newGraphs(masu.English, []masu.Sample{at(1, 0.25)}, now); g.Graphs[0].Now != "0.2" && g.Graphs[0].Now != "0.3" || g.Graphs[1].Now != "1 GiB" {
 		t.Errorf("now: %+v", g.Graphs)
 	}
@@ -176,7 +179,7 @@ func TestLoad(t *testing.T) {
 	if a := alice.get("/", "Accept-Language", "en"); !strings.Contains(a.text, `data-part="/w/thesis/load"`) {
 		t.Error("the card asks for nothing")
 	}
-	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); a.text != "CPU 1.5 · 12 GiB · idle for 2 h 0 min" {
+	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); a.text != " · 1.5 cores · 12 GiB · idle for 2 h 0 min" {
 		t.Errorf("%s %q", a.Status, a.text)
 	}
 	ws.Phase = masu.Stopped
