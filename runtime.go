@@ -31,6 +31,7 @@ type RuntimeInfo struct {
 	Picks       bool   // the runtime picks the GPUs itself
 	Root        string // where it keeps its data
 	Cgroup      string // "1" or "2"
+	DiskLimits  bool   // Limits.Disk is held
 	Warnings    []string
 }
 

@@ -30,6 +30,7 @@ type policyConfig struct {
 	Memory              bytesOf           `yaml:"memory"`
 	Shm                 bytesOf           `yaml:"shm"`
 	PIDs                int               `yaml:"pids"`
+	Disk                bytesOf           `yaml:"disk"`
 	SpareState          bytesOf           `yaml:"spare_state"`
 	SpareEngine         bytesOf           `yaml:"spare_engine"`
 	Datasets            map[string]string `yaml:"datasets"` // name in ~/data → folder on the host
@@ -94,6 +95,7 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	span(&p.SessionFor, "session_for", c.SessionFor)
 	room(&p.Limits.Memory, "memory", c.Memory)
 	room(&p.Limits.Shm, "shm", c.Shm)
+	room(&p.Limits.Disk, "disk", c.Disk)
 	room(&p.SpareState, "spare_state", c.SpareState)
 	room(&p.SpareEngine, "spare_engine", c.SpareEngine)
 	if p.Limits.CPUs, p.Limits.PIDs = c.CPUs, c.PIDs; c.CPUs < 0 || c.PIDs < 0 {

@@ -34,7 +34,7 @@ func TestDocumentedConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := lab.DefaultPolicy(masu.Host{CPUs: 8})
-		d.Limits = masu.Limits{CPUs: 16, Memory: 64 * masu.GiB, Shm: 16 * masu.GiB, PIDs: 4096}
+		d.Limits = masu.Limits{CPUs: 16, Memory: 64 * masu.GiB, Shm: 16 * masu.GiB, PIDs: 4096, Disk: 100 * masu.GiB}
 		d.Datasets = []masu.Mount{{Folder: "/data/imagenet", Target: "/data/imagenet", Dataset: true}}
 		if got, want := p, d; !equalPolicy(got, want) {
 			t.Errorf("%s: the document says %+v, the defaults are %+v", lang, got, want)

@@ -100,6 +100,7 @@ func (p plan) hostConfig() *container.HostConfig {
 		Init:          &own, // the agent is PID 1, whatever the engine's default
 		ShmSize:       int64(p.shm()),
 		Resources:     p.resources(),
+		StorageOpt:    p.storage(),
 	}
 	secure(h, p.box.Agent.Sudo)
 	return h
@@ -161,7 +162,7 @@ func (p plan) mounts() []mount.Mount {
 			ms = append(ms, mount.Mount{Type: mount.TypeVolume, Source: m.Volume, Target: m.Target, ReadOnly: m.ReadOnly,
 				// Without NoCopy the engine gives an empty volume the owner of
 				// the folder that it covers, and undoes the agent's chown.
-				VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: map[string]string{
+				VolumeOptions: &mount.VolumeOptions{NoCopy: true, DriverConfig: p.volumeDriver(), Labels: map[string]string{
 					labelLab: p.lab, labelWorkspace: string(p.box.ID), labelOwner: string(p.box.Owner.Name)}}})
 			continue
 		}

@@ -90,6 +90,7 @@ type engine struct {
 	cpus   int
 	memory masu.Bytes
 	root   string // where it keeps its data
+	quotas quotas
 }
 
 var (
@@ -143,7 +144,12 @@ func (r *Runtime) connect(ctx context.Context) error {
 	if err != nil {
 		return r.failed("info", err)
 	}
-	r.engine = engine{cpus: info.Info.NCPU, memory: masu.Bytes(info.Info.MemTotal), root: info.Info.DockerRootDir}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("docker: mounts: %w", err)
+	}
+	r.engine = engine{cpus: info.Info.NCPU, memory: masu.Bytes(info.Info.MemTotal), root: info.Info.DockerRootDir,
+		quotas: quotasOf(string(mounts), info.Info.DockerRootDir, info.Info.Driver, r.api.ClientVersion())}
 	return r.sweep(ctx)
 }
 
@@ -158,7 +164,9 @@ func (r *Runtime) Info(ctx context.Context) (masu.RuntimeInfo, error) {
 	if err != nil {
 		return masu.RuntimeInfo{}, r.failed("info", err)
 	}
-	return describe(res.Info, r.api.ClientVersion(), r.cfg.Host.Rootless()), nil
+	i := describe(res.Info, r.api.ClientVersion(), r.cfg.Host.Rootless())
+	i.DiskLimits = r.engine.quotas.box && r.engine.quotas.volume
+	return i, nil
 }
 
 func describe(i system.Info, api string, rootless bool) masu.RuntimeInfo {

@@ -23,6 +23,7 @@ const patience = 20 * time.Second
 type Config struct {
 	Socket    string                                           // address of the engine; "" means DOCKER_HOST, or the usual socket
 	Runtime   func(context.Context) (masu.RuntimeInfo, error)  // its warnings are passed on; may be nil
+	DiskLimit masu.Bytes                                       // of each box, by policy; 0 is none
 	Inventory masu.Inventory                                   // the GPUs; nil looks at the driver's files only
 	StateDir  string                                           // where masu keeps its state; "" is not examined
 	Listen    string                                           // address that the daemon wants; "" is not examined (the daemon itself holds it)

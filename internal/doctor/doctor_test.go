@@ -129,6 +129,14 @@ func TestFindings(t *testing.T) {
 		commands [][]string // of the first finding that is not good news
 	}{
 		"all well": {func(*testing.T, *Config) {}, []string{none}, nil},
+		"a disk limit that nobody holds": {func(t *testing.T, c *Config) {
+			c.DiskLimit, c.Runtime = masu.GiB, func(context.Context) (masu.RuntimeInfo, error) {
+				return masu.RuntimeInfo{Root: "/var/lib/docker"}, nil
+			}
+		}, []string{none, "warn no_quotas [/var/lib/docker]"}, nil},
+		"a disk limit that is held": {func(t *testing.T, c *Config) {
+			c.DiskLimit, c.Runtime = masu.GiB, func(context.Context) (masu.RuntimeInfo, error) { return masu.RuntimeInfo{DiskLimits: true}, nil }
+		}, []string{none}, nil},
 		"no engine, Debian": {func(t *testing.T, c *Config) { c.Socket, c.Root = nobody(t), root(t, debian) },
 			[]string{"fail engine_missing []", none}, InstallEngine("debian")},
 		"no engine, like Ubuntu": {func(t *testing.T, c *Config) {

@@ -188,6 +188,9 @@ func checkRuntime(ctx context.Context, e *exam) []masu.Finding {
 		return []masu.Finding{fromError(masu.Fail, err)}
 	}
 	var all []masu.Finding
+	if e.DiskLimit > 0 && !info.DiskLimits {
+		all = append(all, finding(masu.Warn, "no_quotas", info.Root))
+	}
 	for _, w := range info.Warnings {
 		all = append(all, finding(masu.Info, "engine_warning", w))
 	}

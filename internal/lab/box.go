@@ -52,6 +52,7 @@ func bounded(wish, ceiling masu.Limits) masu.Limits {
 		Memory: within(wish.Memory, ceiling.Memory),
 		Shm:    within(wish.Shm, ceiling.Shm),
 		PIDs:   within(wish.PIDs, ceiling.PIDs),
+		Disk:   within(wish.Disk, ceiling.Disk),
 	}
 }
 
