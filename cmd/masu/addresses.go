@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"os"
 	"strconv"
@@ -13,29 +14,66 @@ import (
 func (o *serveOptions) origins(port int) web.OriginsConfig {
 	number := strconv.Itoa(port)
 	c := web.OriginsConfig{
-		Pages:  "http://localhost:" + number,
+		Pages:  o.scheme() + "://localhost:" + number,
 		Suffix: "localhost:" + number,
 		Hosts:  []string{net.JoinHostPort("127.0.0.1", number), net.JoinHostPort("::1", number)},
 	}
-	if o.loopback() {
+	if o.appsDomain != "" {
+		c.Suffix = o.at(o.appsDomain, port)
+	}
+	if o.loopback() && !o.tls.on() {
 		return c
 	}
 	c.Hosts = append(c.Hosts, net.JoinHostPort("localhost", number))
 	addresses := o.addresses()
 	for _, name := range append(addresses, o.names()...) {
-		c.Hosts = append(c.Hosts, net.JoinHostPort(name, number))
+		c.Hosts = append(c.Hosts, o.at(name, port))
 	}
 	switch { // what people are told: the name that the admin gave, else an address that works
 	case o.named != "":
-		c.Pages = "http://" + net.JoinHostPort(o.named, number)
+		c.Pages = o.scheme() + "://" + o.at(o.named, port)
 	case len(addresses) > 0:
-		c.Pages = "http://" + net.JoinHostPort(addresses[0], number)
+		c.Pages = o.scheme() + "://" + o.at(addresses[0], port)
 	}
 	c.Ports = [2]int{o.first, o.last}
 	c.Listen = func(port int) (net.Listener, error) {
-		return (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(o.host, strconv.Itoa(port))) // returns at once
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(o.host, strconv.Itoa(port))) // returns at once
+		if err != nil {
+			return nil, err
+		}
+		return o.sealed(l), nil
 	}
 	return c
+}
+
+func (o *serveOptions) scheme() string {
+	if o.tls.on() {
+		return "https"
+	}
+	return "http"
+}
+
+// at is a name with a port as browsers write it: without the one that everybody expects.
+func (o *serveOptions) at(name string, port int) string {
+	usual := 80
+	if o.tls.on() {
+		usual = 443
+	}
+	if port == usual && net.ParseIP(name).To4() == nil && net.ParseIP(name) != nil {
+		return "[" + name + "]"
+	}
+	if port == usual {
+		return name
+	}
+	return net.JoinHostPort(name, strconv.Itoa(port))
+}
+
+// sealed encrypts what comes in at a listener, where there is a certificate.
+func (o *serveOptions) sealed(l net.Listener) net.Listener {
+	if o.cert == nil {
+		return l
+	}
+	return tls.NewListener(l, o.cert.config())
 }
 
 // names are the host names by which this machine may be called.

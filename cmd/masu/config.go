@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -27,6 +28,8 @@ type fileConfig struct {
 	PlainHTTP bool       `yaml:"plain_http"`
 	AppPorts  string     `yaml:"app_ports"`
 	HostName  string     `yaml:"host_name"`
+	TLS       tlsConfig  `yaml:"tls"`
+	Apps      string     `yaml:"apps_domain"` // a wildcard name of this server's; each app has a name under it
 	Engine    string     `yaml:"engine"`
 	Admins    string     `yaml:"admins"`
 	Members   string     `yaml:"members"`  // group whose logins may use the lab
@@ -77,7 +80,7 @@ func readConfig(path string) (fileConfig, error) {
 		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	_, rules := c.Policy.policy(lab.Policy{})
-	if err := errors.Join(c.OIDC.check(), c.PAM.check(), c.Mail.check(), rules); err != nil {
+	if err := errors.Join(c.TLS.check(), c.apps(), c.OIDC.check(), c.PAM.check(), c.Mail.check(), rules); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, located(b, err)).Because(err)
 	}
 	return c, nil
@@ -142,6 +145,27 @@ func onlyComments(b []byte) bool {
 	return true
 }
 
+// apps refuses a wildcard name without encryption: only there do browsers keep
+// what an app's page may set for the whole domain apart from the pages' cookies.
+func (c fileConfig) apps() error {
+	switch name := domain(c.Apps); {
+	case c.Apps == "":
+		return nil
+	case !c.TLS.on():
+		return errors.New("apps_domain: needs tls")
+	case !hostName.MatchString(name):
+		return fmt.Errorf("apps_domain: %s: apps.gpu1.example.ac.jp", c.Apps)
+	}
+	return nil
+}
+
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// domain is a wildcard name, which people write with and without its star.
+func domain(s string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(s, "*."), "."))
+}
+
 // fill takes from the file what neither a flag nor a variable says.
 func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c fileConfig) {
 	take := func(to *string, flag, variable, value string) {
@@ -156,5 +180,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	take(&o.admins, "admins", "MASU_ADMINS", c.Admins)
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
 	o.site, o.policy, o.members, o.versions, o.oidc, o.pam, o.mail, o.notify = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM, c.Mail, c.Notify
+	o.tls, o.appsDomain = c.TLS, domain(c.Apps)
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

@@ -28,6 +28,10 @@ func (a *app) configCommand() *cobra.Command {
 		if _, err := versionTable(c.Versions); err != nil {
 			return err
 		}
+		o := serveOptions{named: c.HostName, tls: c.TLS, appsDomain: domain(c.Apps)}
+		if err := o.certify(a.serveLog()); err != nil {
+			return err
+		}
 		a.note("config_right", path)
 		return nil
 	}))

@@ -31,6 +31,9 @@ type serveOptions struct {
 	named       string // hostName, when the admin gave it
 	port        int
 	first, last int // of appPorts
+	tls         tlsConfig
+	appsDomain  string // under which every app has a name; "" where there is no such wildcard name
+	cert        *certificate
 	site        masu.Site
 	oidc        oidcConfig
 	pam         pamConfig
@@ -105,7 +108,7 @@ func (o *serveOptions) validate() error {
 	if host != "localhost" && host != "" && net.ParseIP(host) == nil {
 		return masu.E(masu.Invalid, "listen_wrong", o.listen)
 	}
-	if !o.loopback() && !o.plainHTTP {
+	if !o.loopback() && !o.plainHTTP && !o.tls.on() {
 		return masu.E(masu.Invalid, "listen_plain", o.listen)
 	}
 	first, last, ok := strings.Cut(o.appPorts, "-")

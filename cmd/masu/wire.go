@@ -58,6 +58,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer pages.Close()
+	if err := o.certify(log); err != nil {
+		return err
+	}
 	p, err := a.assemble(ctx, o, pages.Addr().(*net.TCPAddr).Port, log)
 	if err != nil {
 		return err
@@ -71,7 +74,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	if !o.loopback() {
+	if !o.loopback() && !o.tls.on() {
 		a.note("serve_plain_http", o.listen)
 	}
 	log.Info("serving", "pages", pages.Addr().String(), "socket", o.socket, "state", o.state, "version", version)
@@ -83,7 +86,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	g.Go(func() error { return p.lab.Run(ctx) })
 	g.Go(func() error { return p.web.Run(ctx) })
 	g.Go(func() error { return p.api.Serve(ctx, socket) })
-	g.Go(func() error { return servePages(ctx, pages, p.web.Handler(), log) })
+	g.Go(func() error { return servePages(ctx, o.sealed(pages), p.web.Handler(), log) })
 	err = g.Wait()
 	if _, nerr := daemon.SdNotify(false, daemon.SdNotifyStopping); nerr != nil {
 		log.Warn("systemd", "error", nerr)
@@ -181,7 +184,7 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
 func examiner(o serveOptions, engine masu.Runtime, gpus masu.Inventory, disk masu.Bytes) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: gpus, Runtime: engine.Info, DiskLimit: disk})
+		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: gpus, Runtime: engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
 	}
 }
 

@@ -26,6 +26,7 @@ type Config struct {
 	DiskLimit masu.Bytes                                       // of each box, by policy; 0 is none
 	Inventory masu.Inventory                                   // the GPUs; nil looks at the driver's files only
 	StateDir  string                                           // where masu keeps its state; "" is not examined
+	CertFile  string                                           // the pages' certificate; "" is plain HTTP
 	Listen    string                                           // address that the daemon wants; "" is not examined (the daemon itself holds it)
 	Root      string                                           // in front of /etc, /proc, /sys, /usr, /run, /dev; for tests
 	Getenv    func(string) string                              // nil means os.Getenv
@@ -61,6 +62,7 @@ func checks() []check {
 		{"disk", checkDisks},
 		{"state", checkState},
 		{"port", checkPort},
+		{"certificate", checkCertificate},
 		{"clock", checkClock},
 		{"proxy", checkProxy},
 		{"mmdebstrap", checkBootstrap},

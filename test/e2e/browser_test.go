@@ -13,7 +13,7 @@ import (
 )
 
 // browser opens a new Chromium with an empty profile.
-func browser(t *testing.T, lang string) context.Context {
+func browser(t *testing.T, lang string, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.ExecPath("/usr/bin/chromium"),
@@ -21,6 +21,7 @@ func browser(t *testing.T, lang string) context.Context {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.UserDataDir(t.TempDir()))
+	opts = append(opts, more...)
 	alloc, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(alloc)

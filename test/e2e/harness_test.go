@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,15 +21,16 @@ import (
 // lab is a daemon of its own beside whatever else the machine runs: own state,
 // own socket, own port, own boxes on the shared engine.
 type lab struct {
-	t      *testing.T
-	bin    string
-	dir    string // holds state, run and log
-	socket string
-	port   int
-	engine string // address; "" for the host's own
-	config string // file; "" for none
-	daemon *exec.Cmd
-	log    *os.File
+	t       *testing.T
+	bin     string
+	dir     string // holds state, run and log
+	socket  string
+	port    int
+	engine  string // address; "" for the host's own
+	config  string // file; "" for none
+	address string // that the daemon listens on; "" for the port on loopback
+	daemon  *exec.Cmd
+	log     *os.File
 }
 
 // newLab starts a daemon as root and removes everything it made when the test ends.
@@ -75,7 +77,7 @@ func (l *lab) start() {
 	l.daemon = exec.Command(l.bin, "serve",
 		"--state", filepath.Join(l.dir, "state"),
 		"--socket", l.socket,
-		"--listen", fmt.Sprintf("127.0.0.1:%d", l.port))
+		"--listen", cmp.Or(l.address, fmt.Sprintf("127.0.0.1:%d", l.port)))
 	if l.engine != "" {
 		l.daemon.Args = append(l.daemon.Args, "--engine", l.engine)
 	}
