@@ -1,9 +1,6 @@
 package masu
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // GPUID is a device's own identity ("GPU-5f3c…", "MIG-…", "nvidia.com/gpu=0"), never its index.
 type GPUID string
@@ -30,19 +27,6 @@ type Want struct {
 
 // None tells whether no GPU is asked for.
 func (w Want) None() bool { return w.Count == 0 && w.Share == 0 && !w.All }
-
-// LeaseID identifies a lease.
-type LeaseID string
-
-// Lease is a hold on GPUs until it ends. The store keeps at most one running lease on a GPU.
-type Lease struct {
-	ID        LeaseID     `json:"id"`
-	Workspace WorkspaceID `json:"workspace"`
-	Holder    Username    `json:"holder"`
-	GPUs      []GPUID     `json:"gpus"`
-	From      time.Time   `json:"from"`
-	EndedAt   time.Time   `json:"ended_at,omitzero"`
-}
 
 // Inventory knows the GPUs of this host. A host without a driver has none, which is no error.
 type Inventory interface {

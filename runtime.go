@@ -79,6 +79,8 @@ type Runner interface {
 	RemoveVolume(ctx context.Context, name string) error
 	// Boxes tells the truth about every box of this lab.
 	Boxes(ctx context.Context) ([]BoxStatus, error)
+	// Box tells it about one; NotFound "no_box".
+	Box(ctx context.Context, id WorkspaceID) (BoxStatus, error)
 	// Changes yields the ID of a box whose state may have changed. It may over-report but
 	// never misses a death; when the engine goes away it yields one error and ends.
 	Changes(ctx context.Context) iter.Seq2[WorkspaceID, error]

@@ -32,8 +32,20 @@ type Tx interface {
 
 	// Leases lists the running ones.
 	Leases() ([]Lease, error)
-	// PutLease grants, or ends when EndedAt is set; Conflict "gpu_taken" if another running lease holds one of the GPUs.
+	// PastLeases lists those that have ended since then, by their ends.
+	PastLeases(since time.Time) ([]Lease, error)
+	// PutLease grants, or ends when EndedAt is set; Conflict "gpu_taken" if another running lease
+	// holds one of the GPUs, unless both share it.
 	PutLease(l Lease) error
+
+	Tickets() ([]Ticket, error) // the oldest first
+	PutTicket(t Ticket) error   // in the place of the workspace's own
+	DeleteTicket(id WorkspaceID) error
+
+	// Reservations lists those that are not over by then, by their beginnings.
+	Reservations(after time.Time) ([]Reservation, error)
+	PutReservation(r Reservation) error
+	DeleteReservation(id ReservationID) error
 
 	Member(name Username) (Member, error)
 	Members() ([]Member, error) // by name

@@ -34,8 +34,12 @@ type Workspace struct {
 	Image   string      `json:"image,omitempty"`   // ID of the image it runs or last ran
 	Order   []Layer     `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
 	GPUs    []GPUID     `json:"gpus,omitempty"`
+	Until   time.Time   `json:"until,omitzero"`    // its owner may count on the GPUs until then; zero: no end
+	EndsAt  time.Time   `json:"ends_at,omitzero"`  // announced: the GPUs will be taken back then
+	EndWhy  EndReason   `json:"end_why,omitempty"` // with EndsAt
 	Apps    []App       `json:"apps,omitempty"`    // as the agent last told
 	Adopted *Adoption   `json:"adopted,omitempty"` // a container that somebody made by hand; such a workspace has no project
+	Class   string      `json:"class,omitempty"`   // of work, where its owner named one: the queue goes by it
 	Guests  []Username  `json:"guests,omitempty"`  // colleagues to whom its owner opened it
 
 	// Opened is whether it ever had a guest: what is done inside may since then be another's doing.
@@ -51,6 +55,11 @@ type Trouble struct {
 	Kind Kind     `json:"kind"`
 	Code string   `json:"code"`
 	Args []string `json:"args,omitempty"`
+}
+
+// GaveBack forgets what a box had that runs no more.
+func (w *Workspace) GaveBack() {
+	w.Apps, w.GPUs, w.Until, w.EndsAt, w.EndWhy = nil, nil, time.Time{}, time.Time{}, ""
 }
 
 // Err gives the trouble as an error.

@@ -58,6 +58,18 @@ func (r *Runtime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	return out, nil
 }
 
+// Box tells the truth about one box.
+func (r *Runtime) Box(ctx context.Context, id masu.WorkspaceID) (masu.BoxStatus, error) {
+	c, err := r.find(ctx, id)
+	if err == nil && c == nil {
+		err = masu.E(masu.NotFound, "no_box", id)
+	}
+	if err != nil {
+		return masu.BoxStatus{}, err
+	}
+	return status(id, c), nil
+}
+
 // ids lists the boxes of this lab. A container that only looks like one,
 // because an image carries our labels, does not have the name.
 func (r *Runtime) ids(ctx context.Context) ([]masu.WorkspaceID, error) {

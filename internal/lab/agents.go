@@ -101,22 +101,18 @@ func notReady(s masu.AgentStatus) error {
 
 // diedStarting tells why a box has ended already; nil if it has not.
 func (l *Lab) diedStarting(ctx context.Context, id masu.WorkspaceID) error {
-	boxes, err := l.cfg.Runtime.Boxes(ctx)
-	if err != nil {
+	b, err := l.cfg.Runtime.Box(ctx, id)
+	switch {
+	case err != nil && masu.KindOf(err) == masu.NotFound:
+		return masu.E(masu.Conflict, "box_gone")
+	case err != nil:
 		return err
+	case b.OOM:
+		return masu.E(masu.Full, "out_of_memory")
+	case b.State == masu.BoxExited:
+		return masu.E(masu.Conflict, "box_died", b.ExitCode)
 	}
-	for _, b := range boxes {
-		switch {
-		case b.ID != id:
-		case b.OOM:
-			return masu.E(masu.Full, "out_of_memory")
-		case b.State == masu.BoxExited:
-			return masu.E(masu.Conflict, "box_died", b.ExitCode)
-		default:
-			return nil
-		}
-	}
-	return masu.E(masu.Conflict, "box_gone")
+	return nil
 }
 
 // smoke proves that a new GPU environment computes; that it does not is told, and stops nobody.

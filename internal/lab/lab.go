@@ -64,6 +64,11 @@ type Lab struct {
 	builds   *semaphore.Weighted
 	starts   *semaphore.Weighted
 	hub      *hub
+	lendKick chan struct{}            // asks for a decision about GPUs
+	lendMu   sync.Mutex               // one decision at a time; it guards what follows
+	missing  map[masu.GPUID]time.Time // lent cards that the driver does not show, since when
+	past     map[masu.Username]float64
+	usedAt   time.Time // when past was summed up
 	gate     *gate
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
@@ -82,7 +87,9 @@ type Lab struct {
 	runs     map[masu.WorkspaceID]bool // boxes of runs that are being waited for
 	making   map[masu.ImageRef]*making
 	builders map[masu.Username]*semaphore.Weighted // each member's own builds
-	freed    chan struct{}                         // closed and replaced when GPUs come back
+	turned   chan struct{}                         // closed and replaced when somebody's turn has come
+	waiting  []masu.Wait                           // as the last decision told
+	taking   map[masu.WorkspaceID]bool             // whose GPUs are being taken back
 	root     string                                // where the engine keeps its data; "" until it was asked
 	away     error                                 // why the engine does not answer; nil when it does
 }
@@ -98,7 +105,8 @@ func New(c Config) (*Lab, error) {
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
-		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, freed: make(chan struct{}),
+		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
+		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{},
 	}
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
@@ -116,6 +124,8 @@ func New(c Config) (*Lab, error) {
 const (
 	reconcileEvery = 30 * time.Second
 	engineRetry    = time.Second
+	restTimes      = 4 // a look at everything takes longer the more there is; between two, others come to their turn
+	restMost       = 5 * time.Second
 )
 
 // Run keeps the lab in step until ctx ends. Boxes go on without it.
@@ -124,6 +134,7 @@ func (l *Lab) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer l.hub.close()
 	wg.Go(func() { l.follow(ctx) })
+	wg.Go(func() { l.lender(ctx) })
 	for range noticesAtOnce {
 		wg.Go(func() { l.carryNotices(ctx) })
 	}
@@ -131,17 +142,26 @@ func (l *Lab) Run(ctx context.Context) error {
 	defer timer.Stop()
 	minute := time.NewTicker(sampleEvery)
 	defer minute.Stop()
-	l.reconcile(ctx, &wg)
+	var kick <-chan struct{} // nil while it rests
+	var rested <-chan time.Time
+	look := func() {
+		begun := time.Now()
+		l.reconcile(ctx, &wg)
+		kick, rested = nil, time.After(min(restTimes*time.Since(begun), restMost))
+	}
+	look()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case f := <-l.work:
 			wg.Go(func() { f(ctx) })
-		case <-l.kick:
-			l.reconcile(ctx, &wg)
+		case <-rested:
+			kick = l.kick
+		case <-kick:
+			look()
 		case <-timer.C:
-			l.reconcile(ctx, &wg)
+			look()
 		case <-minute.C:
 			wg.Go(func() { l.sample(ctx) })
 		}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -17,106 +18,170 @@ func (l *Lab) possible(ctx context.Context, want masu.Want) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := sched.Pick(all, want); !ok {
+	if !sched.Possible(all, want) {
 		return masu.E(masu.Invalid, "gpus_impossible", len(all))
+	}
+	if most := l.cfg.Policy.GPUs.PerMember; most > 0 && want.Count > most {
+		return masu.E(masu.Invalid, "gpus_too_many", most)
 	}
 	return nil
 }
 
-// grant lends the GPUs that a workspace wants, and waits until they are free.
-func (l *Lab) grant(ctx context.Context, w masu.Workspace, says *journal) ([]masu.GPUID, error) {
-	want := w.Project.Want
-	if want.None() {
+// grant lends the GPUs that a ticket asks for, and waits until its turn has
+// come. A place in the queue is kept while the daemon is away.
+func (l *Lab) grant(ctx context.Context, t masu.Ticket, waits func()) ([]masu.GPUID, error) {
+	if t.Want.None() {
 		return nil, nil
 	}
-	for {
-		if err := l.possible(ctx, want); err != nil {
-			return nil, err // a card may have been lost meanwhile
+	if err := l.possible(ctx, t.Want); err != nil { // a card may have been lost meanwhile
+		return nil, err
+	}
+	if err := l.queueUp(ctx, t); err != nil {
+		return nil, err
+	}
+	for first := true; ; first = false {
+		turn := l.turn()
+		if first {
+			if err := l.lend(ctx); err != nil {
+				return nil, err
+			}
 		}
-		all, err := l.cfg.Inventory.GPUs(ctx)
-		if err != nil {
-			return nil, err
+		lease, err := l.leaseOf(ctx, t.Workspace)
+		if err != nil || lease != nil {
+			return gpusOf(lease), err
 		}
-		freed := l.whenFreed()
-		gpus, err := l.tryGrant(ctx, w.ID, w.Owner, all, want)
-		if err != nil || gpus != nil {
-			return gpus, err
+		if first && waits != nil {
+			waits()
 		}
-		if _, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase = masu.Waiting }); err != nil {
-			return nil, err
-		}
-		says.say("gpus_wait")
 		select {
-		case <-freed:
-		case <-time.After(reconcileEvery):
+		case <-turn:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// tryGrant lends in one transaction, or gives nil.
-func (l *Lab) tryGrant(ctx context.Context, id masu.WorkspaceID, holder masu.Username, all []masu.GPU, want masu.Want) (gpus []masu.GPUID, err error) {
-	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+func gpusOf(l *masu.Lease) []masu.GPUID {
+	if l == nil {
+		return nil
+	}
+	return l.GPUs
+}
+
+// queueUp takes a place in the queue. Who has one, or a lease, stays where they are.
+func (l *Lab) queueUp(ctx context.Context, t masu.Ticket) error {
+	return l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		leases, err := tx.Leases()
+		if err != nil || slices.ContainsFunc(leases, func(x masu.Lease) bool { return x.Workspace == t.Workspace }) {
+			return err
+		}
+		tickets, err := tx.Tickets()
 		if err != nil {
 			return err
 		}
-		held := map[masu.GPUID]bool{}
-		for _, lease := range leases {
-			if lease.Workspace == id {
-				gpus = lease.GPUs
-				return nil
-			}
-			for _, g := range lease.GPUs {
-				held[g] = true
+		t.At = time.Now()
+		for _, old := range tickets {
+			if old.Workspace == t.Workspace && old.Want == t.Want {
+				t.At = old.At
 			}
 		}
-		var freeNow []masu.GPU
-		for _, g := range all {
-			if !held[g.ID] {
-				freeNow = append(freeNow, g)
-			}
-		}
-		picked, ok := sched.Pick(freeNow, want)
-		if !ok {
-			return nil
-		}
-		gpus = picked
-		return tx.PutLease(masu.Lease{ID: masu.LeaseID(newID()), Workspace: id, Holder: holder, GPUs: gpus, From: time.Now()})
+		return tx.PutTicket(t)
 	})
-	return gpus, err
 }
 
-// endLease gives back what a workspace holds.
+// leaseOf gives the running lease of a workspace or run; nil if it has none.
+func (l *Lab) leaseOf(ctx context.Context, id masu.WorkspaceID) (found *masu.Lease, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		leases, err := tx.Leases()
+		if i := slices.IndexFunc(leases, func(x masu.Lease) bool { return x.Workspace == id }); i >= 0 {
+			found = &leases[i]
+		}
+		return err
+	})
+	return found, err
+}
+
+// changeWant gives back what a workspace held for another want than its present
+// one. Its box ends first: nothing is lent that somebody still uses.
+func (l *Lab) changeWant(ctx context.Context, w masu.Workspace) error {
+	lease, err := l.leaseOf(ctx, w.ID)
+	if err != nil || lease == nil || lease.Want == w.Project.Want {
+		return err
+	}
+	if err := l.cfg.Runtime.Stop(ctx, w.ID, stopGrace); err != nil {
+		return err
+	}
+	return l.endLease(ctx, w.ID)
+}
+
+// waits says on a workspace that it waits for its turn.
+func (l *Lab) waits(ctx context.Context, id masu.WorkspaceID, says *journal) {
+	if _, err := l.update(ctx, id, func(w *masu.Workspace) { w.Phase = masu.Waiting }); err != nil {
+		l.log.Error("write down waiting", "workspace", id, "error", err)
+	}
+	says.say("gpus_wait")
+}
+
+// untilOf is until when a workspace may count on its GPUs; zero where it has none, or no end.
+func (l *Lab) untilOf(ctx context.Context, id masu.WorkspaceID) (time.Time, error) {
+	lease, err := l.leaseOf(ctx, id)
+	if err != nil || lease == nil {
+		return time.Time{}, err
+	}
+	return lease.Until, nil
+}
+
+// endLease gives back what a workspace holds, and its place in the queue.
 func (l *Lab) endLease(ctx context.Context, id masu.WorkspaceID) error {
-	ended := false
+	changed := false
 	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		leases, err := tx.Leases()
 		if err != nil {
 			return err
 		}
 		for _, lease := range leases {
-			if lease.Workspace == id {
-				lease.EndedAt, ended = time.Now(), true
-				if err := tx.PutLease(lease); err != nil {
-					return err
-				}
+			if lease.Workspace != id {
+				continue
+			}
+			lease.EndedAt, changed = time.Now(), true
+			if lease.Why == "" || lease.EndedAt.Before(lease.EndsAt) {
+				lease.Why = masu.EndHolder
+			}
+			if err := tx.PutLease(lease); err != nil {
+				return err
 			}
 		}
-		return nil
+		tickets, err := tx.Tickets()
+		if err != nil || !slices.ContainsFunc(tickets, func(t masu.Ticket) bool { return t.Workspace == id }) {
+			return err
+		}
+		changed = true
+		return tx.DeleteTicket(id)
 	})
-	if err == nil && ended {
-		l.mu.Lock()
-		close(l.freed)
-		l.freed = make(chan struct{})
-		l.mu.Unlock()
+	if err == nil && changed {
+		l.lendSoon()
 	}
 	return err
 }
 
-func (l *Lab) whenFreed() <-chan struct{} {
+// turn is closed when somebody's turn has come.
+func (l *Lab) turn() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.freed
+	return l.turned
+}
+
+func (l *Lab) callTurn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.turned)
+	l.turned = make(chan struct{})
+}
+
+// lendSoon asks for a decision about GPUs; one that is asked for already is enough.
+func (l *Lab) lendSoon() {
+	select {
+	case l.lendKick <- struct{}{}:
+	default:
+	}
 }

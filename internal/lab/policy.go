@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/sched"
 )
 
 // Policy is the lab's house rules.
@@ -19,6 +20,11 @@ type Policy struct {
 	BuildWithin         time.Duration // what takes longer is ended
 	Datasets            []masu.Mount
 	SessionFor          time.Duration
+	GPUs                sched.Policy
+	HalfLife            time.Duration // in which half of what a member got is forgotten; 0: at once
+	HoldMost            time.Duration // to which a lease can be extended in all; 0: without end
+	Horizon             time.Duration // how far ahead GPUs can be reserved; 0: not at all
+	ReserveMost         int           // reservations of one member that are to come
 	MinPassword         int
 	SpareState          masu.Bytes // nothing new starts when less is left for masu's own records,
 	SpareEngine         masu.Bytes // or for images and homes
@@ -31,5 +37,10 @@ func DefaultPolicy(h masu.Host) Policy {
 		WorkspacesPerMember: 20, BuildsAtOnce: 2, BuildsPerMember: 1, StartsAtOnce: max(2, min(8, h.CPUs)),
 		BuildWithin: 2 * time.Hour, SpareState: 256 * masu.MiB, SpareEngine: 2 * masu.GiB,
 		SessionFor: 7 * 24 * time.Hour, MinPassword: 8,
+		GPUs: sched.Policy{
+			Hold: 24 * time.Hour, Grace: 15 * time.Minute, Slot: 30 * time.Minute, Aging: 1,
+			IdleFor: 2 * time.Hour, Notice: time.Hour, NoShow: 15 * time.Minute,
+		},
+		HalfLife: 7 * 24 * time.Hour, HoldMost: 7 * 24 * time.Hour, Horizon: 28 * 24 * time.Hour, ReserveMost: 6,
 	}
 }

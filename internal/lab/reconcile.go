@@ -143,16 +143,14 @@ func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, 
 	case masu.Starting:
 		if alive(b, has) { // a dead daemon's start: the box is there, its apps may be
 			release = false
-			l.mu.Lock()
-			l.journals[w.ID] = op.says
-			l.mu.Unlock()
-			wg.Go(func() {
-				l.operate(ctx, w.ID, op, func(ctx context.Context, says *journal) error { return l.goOn(ctx, w, says) })
-			})
+			l.goOn(ctx, wg, w.ID, op, func(ctx context.Context, says *journal) error { return l.finishStart(ctx, w, says) })
 			return nil
 		}
 		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
-	case masu.Building, masu.Waiting:
+	case masu.Waiting: // its place in the queue is kept
+		release = false
+		l.goOn(ctx, wg, w.ID, op, func(ctx context.Context, says *journal) error { return l.bringUp(ctx, w, false, says) })
+	case masu.Building:
 		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
 	case masu.Stopping:
 		_, err := l.halt(ctx, w.ID, w.Trouble)
@@ -181,17 +179,23 @@ func (l *Lab) look(ctx context.Context, id masu.WorkspaceID) (w masu.Workspace, 
 	if err != nil {
 		return w, b, false, err
 	}
-	boxes, err := l.cfg.Runtime.Boxes(ctx)
-	for _, x := range boxes {
-		if x.ID == id {
-			return w, x, true, err
-		}
+	b, err = l.cfg.Runtime.Box(ctx, id)
+	if err != nil && masu.KindOf(err) == masu.NotFound {
+		return w, b, false, nil
 	}
-	return w, b, false, err
+	return w, b, err == nil, err
 }
 
-// goOn takes up a start where a dead daemon left it.
-func (l *Lab) goOn(ctx context.Context, w masu.Workspace, says *journal) error {
+// goOn takes up under a claim what a dead daemon left undone.
+func (l *Lab) goOn(ctx context.Context, wg *sync.WaitGroup, id masu.WorkspaceID, op *operation, do func(context.Context, *journal) error) {
+	l.mu.Lock()
+	l.journals[id] = op.says
+	l.mu.Unlock()
+	wg.Go(func() { l.operate(ctx, id, op, do) })
+}
+
+// finishStart waits for the box that a dead daemon has started.
+func (l *Lab) finishStart(ctx context.Context, w masu.Workspace, says *journal) error {
 	if err := l.becomeReady(ctx, w, says); err != nil {
 		return err
 	}
@@ -223,19 +227,31 @@ func (l *Lab) died(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has,
 		return err
 	}
 	_, err := l.update(ctx, w.ID, func(w *masu.Workspace) {
-		w.Phase, w.Apps, w.GPUs = phase, nil, nil
+		w.GaveBack()
+		w.Phase = phase
 		w.Trouble = &masu.Trouble{Kind: why.Kind, Code: why.Code, Args: why.Args}
 	})
 	return err
 }
 
-// endStrayLeases gives back what nobody uses.
+// endStrayLeases gives back what nobody uses, and the places of those who wait no more.
 func (l *Lab) endStrayLeases(ctx context.Context) {
-	var leases []masu.Lease
+	holders := map[masu.WorkspaceID]bool{}
 	phases := map[masu.WorkspaceID]masu.Phase{}
-	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
-		if leases, err = tx.Leases(); err != nil {
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		leases, err := tx.Leases()
+		if err != nil {
 			return err
+		}
+		for _, lease := range leases {
+			holders[lease.Workspace] = true
+		}
+		tickets, err := tx.Tickets()
+		if err != nil {
+			return err
+		}
+		for _, t := range tickets {
+			holders[t.Workspace] = true
 		}
 		all, err := tx.Workspaces()
 		for _, w := range all {
@@ -243,15 +259,15 @@ func (l *Lab) endStrayLeases(ctx context.Context) {
 		}
 		return err
 	})
-	for _, lease := range leases {
-		_, busy := l.operation(lease.Workspace)
+	for id := range holders {
+		_, busy := l.operation(id)
 		l.mu.Lock()
-		run := l.runs[lease.Workspace]
+		run := l.runs[id]
 		l.mu.Unlock()
-		if p := phases[lease.Workspace]; busy || run || p == masu.Running || p == masu.Starting {
+		if p := phases[id]; busy || run || p == masu.Running || p == masu.Starting {
 			continue
 		}
-		err = errors.Join(err, l.endLease(ctx, lease.Workspace))
+		err = errors.Join(err, l.endLease(ctx, id))
 	}
 	if err != nil && ctx.Err() == nil {
 		l.log.Error("end leases", "error", err)

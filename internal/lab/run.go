@@ -43,7 +43,7 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	s.l.runs[id] = true
 	s.l.mu.Unlock()
 	defer s.l.endRun(ctx, id)
-	gpus, err := s.l.runGPUs(ctx, id, s.actor.Name, p.Want)
+	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
 	if err != nil {
 		return 0, err
 	}
@@ -99,21 +99,6 @@ func (l *Lab) endRun(ctx context.Context, id masu.WorkspaceID) {
 	l.mu.Lock()
 	delete(l.runs, id)
 	l.mu.Unlock()
-}
-
-func (l *Lab) runGPUs(ctx context.Context, id masu.WorkspaceID, holder masu.Username, want masu.Want) ([]masu.GPUID, error) {
-	if err := l.possible(ctx, want); err != nil || want.None() {
-		return nil, err
-	}
-	all, err := l.cfg.Inventory.GPUs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	gpus, err := l.tryGrant(ctx, id, holder, all, want)
-	if err == nil && gpus == nil {
-		err = masu.E(masu.Full, "gpus_busy", len(all))
-	}
-	return gpus, err
 }
 
 // runImage finds what a run runs in.

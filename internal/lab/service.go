@@ -175,7 +175,8 @@ func (l *Lab) halt(ctx context.Context, id masu.WorkspaceID, why *masu.Trouble) 
 		return masu.Workspace{}, err
 	}
 	return l.update(ctx, id, func(w *masu.Workspace) {
-		w.Phase, w.Trouble, w.Apps, w.GPUs = masu.Stopped, why, nil, nil
+		w.GaveBack()
+		w.Phase, w.Trouble = masu.Stopped, why
 	})
 }
 

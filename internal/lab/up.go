@@ -240,7 +240,8 @@ func (l *Lab) fail(ctx context.Context, id masu.WorkspaceID, why error) {
 		l.log.Error("end lease", "workspace", id, "error", err)
 	}
 	if _, err := l.update(ctx, id, func(w *masu.Workspace) {
-		w.Phase, w.Apps, w.GPUs = masu.Failed, nil, nil
+		w.GaveBack()
+		w.Phase = masu.Failed
 		w.Trouble = &masu.Trouble{Kind: e.Kind, Code: e.Code, Args: e.Args}
 	}); err != nil {
 		l.log.Error("write down failure", "workspace", id, "error", err)
@@ -310,7 +311,14 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says 
 	if _, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Image, w.Order = img.ID, img.Order }); err != nil {
 		return err
 	}
-	gpus, err := l.grant(ctx, w, says)
+	if err := l.changeWant(ctx, w); err != nil {
+		return err
+	}
+	gpus, err := l.grant(ctx, masu.Ticket{Workspace: w.ID, Holder: w.Owner, Want: w.Project.Want, Class: w.Class}, func() { l.waits(ctx, w.ID, says) })
+	if err != nil {
+		return err
+	}
+	until, err := l.untilOf(ctx, w.ID)
 	if err != nil {
 		return err
 	}
@@ -318,7 +326,7 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says 
 		return err
 	}
 	defer l.starts.Release(1)
-	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.GPUs = masu.Starting, gpus }); err != nil {
+	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.GPUs, w.Until = masu.Starting, gpus, until }); err != nil {
 		return err
 	}
 	says.say("box_starts")

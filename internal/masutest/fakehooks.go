@@ -115,8 +115,8 @@ func (f *FakeRuntime) Vanish(id masu.WorkspaceID) {
 	f.remove(id)
 }
 
-// Box gives the box as it was last started.
-func (f *FakeRuntime) Box(id masu.WorkspaceID) (masu.Box, bool) {
+// Started gives the box as it was last started.
+func (f *FakeRuntime) Started(id masu.WorkspaceID) (masu.Box, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b, ok := f.boxes[id]

@@ -233,14 +233,32 @@ func (f *FakeRuntime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	defer leave()
 	var out []masu.BoxStatus
 	for _, b := range f.boxes {
-		s := masu.BoxStatus{ID: b.id, Owner: b.box.Owner.Name, Name: b.box.Name, Run: b.box.Run, State: masu.BoxExited, Image: b.image,
-			GPUs: slices.Clone(b.box.GPUs), StartedAt: b.started, EndedAt: b.ended, ExitCode: b.code, OOM: b.oom, Spec: b.spec, Handle: b.handle}
-		if b.life != nil {
-			s.State = masu.BoxRunning
-		}
-		out = append(out, s)
+		out = append(out, b.status())
 	}
 	return out, nil
+}
+
+// Box is masu.Runner's.
+func (f *FakeRuntime) Box(ctx context.Context, id masu.WorkspaceID) (masu.BoxStatus, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return masu.BoxStatus{}, err
+	}
+	defer leave()
+	b := f.boxes[id]
+	if b == nil {
+		return masu.BoxStatus{}, masu.E(masu.NotFound, "no_box", id)
+	}
+	return b.status(), nil
+}
+
+func (b *fakeBox) status() masu.BoxStatus {
+	s := masu.BoxStatus{ID: b.id, Owner: b.box.Owner.Name, Name: b.box.Name, Run: b.box.Run, State: masu.BoxExited, Image: b.image,
+		GPUs: slices.Clone(b.box.GPUs), StartedAt: b.started, EndedAt: b.ended, ExitCode: b.code, OOM: b.oom, Spec: b.spec, Handle: b.handle}
+	if b.life != nil {
+		s.State = masu.BoxRunning
+	}
+	return s
 }
 
 // watcher is one call of Changes.

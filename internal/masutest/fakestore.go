@@ -28,17 +28,19 @@ var _ masu.Store = (*FakeStore)(nil)
 // memory is one moment. Nouns are kept as JSON, as a real store does, so that
 // nobody shares them and what JSON loses is lost here too.
 type memory struct {
-	workspaces map[masu.WorkspaceID][]byte
-	leases     map[masu.LeaseID][]byte
-	members    map[masu.Username][]byte
-	sessions   map[string][]byte
-	links      map[string][]byte
-	tokens     map[string][]byte
-	shared     map[string][]byte
-	samples    map[sampleKey][]byte
-	house      []byte
-	rules      []byte
-	events     [][]byte
+	workspaces   map[masu.WorkspaceID][]byte
+	leases       map[masu.LeaseID][]byte
+	members      map[masu.Username][]byte
+	sessions     map[string][]byte
+	links        map[string][]byte
+	tokens       map[string][]byte
+	shared       map[string][]byte
+	samples      map[sampleKey][]byte
+	tickets      map[masu.WorkspaceID][]byte
+	reservations map[masu.ReservationID][]byte
+	house        []byte
+	rules        []byte
+	events       [][]byte
 }
 
 // NewStore returns an empty store.
@@ -52,11 +54,12 @@ func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
 		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), shared: maps.Clone(m.shared),
-		samples: maps.Clone(m.samples), house: m.house, rules: m.rules, events: slices.Clone(m.events),
+		samples: maps.Clone(m.samples), tickets: maps.Clone(m.tickets), reservations: maps.Clone(m.reservations), house: m.house, rules: m.rules, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
 		c.sessions, c.links, c.tokens = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
+		c.tickets, c.reservations = map[masu.WorkspaceID][]byte{}, map[masu.ReservationID][]byte{}
 		c.shared, c.samples = map[string][]byte{}, map[sampleKey][]byte{}
 	}
 	return &c
@@ -197,29 +200,6 @@ func (t *memoryTx) PutWorkspace(w masu.Workspace) error {
 }
 
 func (t *memoryTx) DeleteWorkspace(id masu.WorkspaceID) error { return drop(t, t.workspaces, id) }
-
-func (t *memoryTx) Leases() ([]masu.Lease, error) {
-	return pick(t.leases, func(l masu.Lease) bool { return l.EndedAt.IsZero() }, func(a, b masu.Lease) int {
-		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.ID, b.ID))
-	})
-}
-
-func (t *memoryTx) PutLease(l masu.Lease) error {
-	running, err := t.Leases()
-	if err != nil {
-		return err
-	}
-	for i, g := range l.GPUs {
-		held := slices.Contains(l.GPUs[:i], g)
-		for _, other := range running {
-			held = held || l.EndedAt.IsZero() && other.ID != l.ID && slices.Contains(other.GPUs, g)
-		}
-		if held {
-			return masu.E(masu.Conflict, "gpu_taken", g)
-		}
-	}
-	return keep(t, t.leases, l.ID, l)
-}
 
 func (t *memoryTx) Member(name masu.Username) (masu.Member, error) {
 	return lookUp[masu.Member](t.members, name, masu.E(masu.NotFound, "no_member", name))

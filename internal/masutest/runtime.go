@@ -161,8 +161,15 @@ func (r *rig) status(id masu.WorkspaceID) (masu.BoxStatus, bool) {
 		r.Fatalf("Boxes: %v", err)
 	}
 	i := slices.IndexFunc(all, func(s masu.BoxStatus) bool { return s.ID == id })
+	one, err := r.rt.Box(r.ctx, id)
 	if i < 0 {
+		if err == nil || masu.CodeOf(err) != "no_box" || masu.KindOf(err) != masu.NotFound {
+			r.Errorf("Box of a box that is not there: %+v, %v", one, err)
+		}
 		return masu.BoxStatus{}, false
+	}
+	if err != nil || one.ID != id || one.Handle != all[i].Handle {
+		r.Errorf("Box tells %+v (%v), Boxes %+v", one, err, all[i])
 	}
 	return all[i], true
 }

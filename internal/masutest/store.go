@@ -25,6 +25,9 @@ func Store(t *testing.T, open func(t *testing.T) masu.Store) {
 		"ViewCannotWrite":    testStoreViewWrites,
 		"GivenValuesAreOwn":  testStoreCopies,
 		"Leases":             testStoreLeases,
+		"GPUShared":          testStoreGPUShared,
+		"Tickets":            testStoreTickets,
+		"Reservations":       testStoreReservations,
 		"GPUTaken":           testStoreGPUTaken,
 		"Members":            testStoreMembers,
 		"Sessions":           testStoreSessions,
@@ -249,6 +252,8 @@ func testStoreViewWrites(t *testing.T, s masu.Store) {
 		"PutWorkspace":    func(tx masu.Tx) error { return tx.PutWorkspace(storeWorkspace("a", "b")) },
 		"DeleteWorkspace": func(tx masu.Tx) error { return tx.DeleteWorkspace("a") },
 		"PutLease":        func(tx masu.Tx) error { return tx.PutLease(masu.Lease{ID: "l"}) },
+		"PutTicket":       func(tx masu.Tx) error { return tx.PutTicket(masu.Ticket{Workspace: "w"}) },
+		"PutReservation":  func(tx masu.Tx) error { return tx.PutReservation(masu.Reservation{ID: "r"}) },
 		"PutMember":       func(tx masu.Tx) error { return tx.PutMember(masu.Member{Name: "a"}) },
 		"PutSession":      func(tx masu.Tx) error { return tx.PutSession(masu.Session{Hash: "h"}) },
 		"DeleteSession":   func(tx masu.Tx) error { return tx.DeleteSession("h") },
@@ -277,45 +282,6 @@ func testStoreCopies(t *testing.T, s masu.Store) {
 		}
 		return errors.Join(err, err2)
 	})
-}
-
-func testStoreLeases(t *testing.T, s masu.Store) {
-	late := masu.Lease{ID: "a", Workspace: "w", Holder: "alice", GPUs: []masu.GPUID{"g1", "g2"}, From: storeTime.Add(time.Minute)}
-	early := masu.Lease{ID: "b", Workspace: "v", Holder: "bob", GPUs: []masu.GPUID{"g3"}, From: storeTime}
-	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutLease(late), tx.PutLease(early), tx.PutLease(late)) })
-	view(t, s, func(tx masu.Tx) error {
-		all, err := tx.Leases()
-		if len(all) != 2 || all[0].ID != "b" || all[1].Holder != "alice" || !slices.Equal(all[1].GPUs, late.GPUs) || !all[1].From.Equal(late.From) {
-			t.Errorf("running leases, oldest first: %+v", all)
-		}
-		return err
-	})
-	late.EndedAt = storeTime.Add(time.Hour)
-	update(t, s, func(tx masu.Tx) error { return tx.PutLease(late) })
-	view(t, s, func(tx masu.Tx) error {
-		all, err := tx.Leases()
-		if len(all) != 1 || all[0].ID != "b" {
-			t.Errorf("after one has ended: %+v", all)
-		}
-		return err
-	})
-}
-
-func testStoreGPUTaken(t *testing.T, s masu.Store) {
-	first := masu.Lease{ID: "a", GPUs: []masu.GPUID{"g1", "g2"}, From: storeTime}
-	second := masu.Lease{ID: "b", GPUs: []masu.GPUID{"g3", "g2"}, From: storeTime}
-	update(t, s, func(tx masu.Tx) error { return tx.PutLease(first) })
-	update(t, s, func(tx masu.Tx) error {
-		wantError(t, tx.PutLease(second), masu.Conflict, "gpu_taken")
-		wantError(t, tx.PutLease(masu.Lease{ID: "c", GPUs: []masu.GPUID{"g9", "g9"}, From: storeTime}), masu.Conflict, "gpu_taken")
-		// What was refused holds nothing.
-		return tx.PutLease(masu.Lease{ID: "d", GPUs: []masu.GPUID{"g3"}, From: storeTime})
-	})
-	second.GPUs = []masu.GPUID{"g2"}
-	first.EndedAt = storeTime.Add(time.Hour)
-	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutLease(first), tx.PutLease(second)) })
-	first.EndedAt = time.Time{}
-	wantError(t, s.Update(t.Context(), func(tx masu.Tx) error { return tx.PutLease(first) }), masu.Conflict, "gpu_taken")
 }
 
 func testStoreMembers(t *testing.T, s masu.Store) {

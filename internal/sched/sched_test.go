@@ -1,36 +1,207 @@
 package sched
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/masu-lab/masu"
 )
 
-func TestPick(t *testing.T) {
-	small := masu.GPU{ID: "small", Index: 0, Model: "NVIDIA GeForce RTX 4090", Memory: 24564 * masu.MiB}
-	large := masu.GPU{ID: "large", Index: 1, Model: "NVIDIA A100 80GB", Memory: 81559 * masu.MiB}
-	other := masu.GPU{ID: "other", Index: 2, Model: "NVIDIA A100 80GB", Memory: 81559 * masu.MiB}
-	all := []masu.GPU{large, small, other}
-	for _, c := range []struct {
-		name string
-		free []masu.GPU
-		want masu.Want
-		ids  []masu.GPUID // nil: not now
-	}{
-		{"the smallest that fits", all, masu.Want{Count: 1}, []masu.GPUID{"small"}},
-		{"what is sold as 24 GB", all, masu.Want{Count: 1, Memory: 24 * masu.GiB}, []masu.GPUID{"small"}},
-		{"a larger one", all, masu.Want{Count: 1, Memory: 40 * masu.GiB}, []masu.GPUID{"large"}},
-		{"by model", all, masu.Want{Count: 2, Model: "a100"}, []masu.GPUID{"large", "other"}},
-		{"too many", all, masu.Want{Count: 4}, nil},
-		{"none such", all, masu.Want{Count: 1, Model: "H100"}, nil},
-		{"all of them", all, masu.Want{All: true}, []masu.GPUID{"small", "large", "other"}},
-		{"a part takes a whole one", all, masu.Want{Share: 8 * masu.GiB}, []masu.GPUID{"small"}},
-		{"nothing is free", nil, masu.Want{All: true}, nil},
-	} {
-		got, ok := Pick(c.free, c.want)
-		if ok != (c.ids != nil) || !slices.Equal(got, c.ids) {
-			t.Errorf("%s: got %v, %v, want %v", c.name, got, ok, c.ids)
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func hours(h float64) time.Duration { return time.Duration(h * float64(time.Hour)) }
+
+func rules() Policy {
+	return Policy{Hold: hours(24), Grace: 15 * time.Minute, Slot: 30 * time.Minute, Aging: 1, Notice: time.Hour, NoShow: 15 * time.Minute}
+}
+
+// cards makes GPUs of the given sizes, in GiB, named by their place: a, b, c, …
+func cards(sizes ...int) []masu.GPU {
+	var all []masu.GPU
+	for i, gib := range sizes {
+		all = append(all, masu.GPU{ID: masu.GPUID(rune('a' + i)), Index: i, Model: "NVIDIA A100", Memory: masu.Bytes(gib) * masu.GiB})
+	}
+	return all
+}
+
+func asks(who, id string, n int, waited float64) masu.Ticket {
+	return masu.Ticket{Workspace: masu.WorkspaceID(id), Holder: masu.Username(who), Want: masu.Want{Count: n}, At: noon.Add(-hours(waited))}
+}
+
+// holds is a lease whose time ends so many hours from now; 0: never.
+func holds(who, gpus string, until float64) masu.Lease {
+	l := masu.Lease{ID: masu.LeaseID("lease-" + gpus), Workspace: masu.WorkspaceID("w-" + gpus), Holder: masu.Username(who), From: noon.Add(-hours(1))}
+	for _, g := range gpus {
+		l.GPUs = append(l.GPUs, masu.GPUID(g))
+	}
+	if until != 0 {
+		l.Until = noon.Add(hours(until))
+	}
+	return l
+}
+
+func reserves(who, gpus string, from, until float64) masu.Reservation {
+	r := masu.Reservation{ID: masu.ReservationID("r-" + who), Holder: masu.Username(who), From: noon.Add(hours(from)), Until: noon.Add(hours(until))}
+	for _, g := range gpus {
+		r.GPUs = append(r.GPUs, masu.GPUID(g))
+	}
+	return r
+}
+
+// told is a plan in short words: "x=a,b +24h" grants, "? lease-a idle 15m" announces, "! lease-a time" ends, "~ lease-a" withdraws, "- r" misses.
+func told(p Plan) []string {
+	var all []string
+	for _, d := range p.Do {
+		switch {
+		case d.Grant != nil:
+			var ids []string
+			for _, g := range d.Grant.GPUs {
+				ids = append(ids, string(g))
+			}
+			end := "ever"
+			if !d.Grant.Until.IsZero() {
+				end = fmt.Sprint(d.Grant.Until.Sub(noon).Hours(), "h")
+			}
+			all = append(all, fmt.Sprintf("%s=%s %s", d.Grant.Ticket.Workspace, strings.Join(ids, ","), end))
+		case d.Announce != nil:
+			all = append(all, fmt.Sprintf("? %s %s %v", d.Announce.Lease, d.Announce.Why, d.Announce.At.Sub(noon).Minutes()))
+		case d.Withdraw != nil:
+			all = append(all, fmt.Sprintf("~ %s", *d.Withdraw))
+		case d.End != nil:
+			all = append(all, fmt.Sprintf("! %s %s", d.End.Lease, d.End.Why))
+		case d.Miss != nil:
+			all = append(all, fmt.Sprintf("- %s", *d.Miss))
 		}
+	}
+	return all
+}
+
+func TestDecide(t *testing.T) {
+	announced := func(l masu.Lease, why masu.EndReason, minutes float64) masu.Lease {
+		l.Why, l.EndsAt = why, noon.Add(hours(minutes/60))
+		return l
+	}
+	kept := func(l masu.Lease) masu.Lease { l.KeptUntil = noon.Add(hours(1)); return l }
+	limit := func(t masu.Ticket, h float64) masu.Ticket { t.Limit = hours(h); return t }
+	want := func(t masu.Ticket, w masu.Want) masu.Ticket { t.Want = w; return t }
+	idle := func(l string, m float64) map[masu.LeaseID]time.Duration {
+		return map[masu.LeaseID]time.Duration{masu.LeaseID("lease-" + l): hours(m / 60)}
+	}
+	for _, c := range []struct {
+		name  string
+		state State
+		rules func(*Policy)
+		do    []string
+		wait  []string // "workspace reason hours" in order; hours is when at the latest, "?" is unknown
+	}{
+		{name: "nothing", state: State{GPUs: cards(24)}},
+		{name: "one asks, one is free", state: State{GPUs: cards(24), Tickets: []masu.Ticket{asks("alice", "x", 1, 0)}}, do: []string{"x=a 24h"}},
+		{name: "the smallest that fits", state: State{GPUs: cards(80, 24, 40), Tickets: []masu.Ticket{want(asks("alice", "x", 0, 0), masu.Want{Count: 1, Memory: 32 * masu.GiB})}}, do: []string{"x=c 24h"}},
+		{name: "two at once", state: State{GPUs: cards(24, 24), Tickets: []masu.Ticket{asks("alice", "x", 2, 0)}}, do: []string{"x=a,b 24h"}},
+		{name: "every one", state: State{GPUs: cards(24, 24), Tickets: []masu.Ticket{want(asks("alice", "x", 0, 0), masu.Want{All: true})}}, do: []string{"x=a,b 24h"}},
+		{name: "without an end", rules: func(p *Policy) { p.Hold = 0 }, state: State{GPUs: cards(24), Tickets: []masu.Ticket{asks("alice", "x", 1, 0)}}, do: []string{"x=a ever"}},
+		{name: "first come", state: State{GPUs: cards(24), Tickets: []masu.Ticket{asks("bob", "y", 1, 1), asks("alice", "x", 1, 2)}}, do: []string{"x=a 24h"}, wait: []string{"y gpus 24"}},
+		{name: "who got little goes first", state: State{GPUs: cards(24), Used: map[masu.Username]float64{"alice": 30}, Tickets: []masu.Ticket{asks("bob", "y", 1, 1), asks("alice", "x", 1, 2)}}, do: []string{"y=a 24h"}, wait: []string{"x gpus 24"}},
+		{name: "who waits long goes first", state: State{GPUs: cards(24), Used: map[masu.Username]float64{"alice": 30}, Tickets: []masu.Ticket{asks("bob", "y", 1, 1), asks("alice", "x", 1, 32)}}, do: []string{"x=a 24h"}, wait: []string{"y gpus 24"}},
+		{name: "one each", state: State{GPUs: cards(24, 24), Tickets: []masu.Ticket{asks("alice", "x", 1, 2), asks("alice", "z", 1, 2), asks("bob", "y", 1, 1.5)}}, do: []string{"x=a 24h", "y=b 24h"}, wait: []string{"z gpus 24"}},
+		{name: "a class goes first", rules: func(p *Policy) { p.Classes = []Class{{Name: "paper", HeadStart: hours(10)}} },
+			state: State{GPUs: cards(24), Tickets: []masu.Ticket{asks("bob", "y", 1, 5), {Workspace: "x", Holder: "alice", Class: "paper", Want: masu.Want{Count: 1}, At: noon}}}, do: []string{"x=a 24h"}, wait: []string{"y gpus 24"}},
+		{name: "as many as one may", rules: func(p *Policy) { p.PerMember = 1 }, state: State{GPUs: cards(24, 24), Leases: []masu.Lease{holds("alice", "a", 5)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x member ?"}},
+		{name: "as many as a group may", rules: func(p *Policy) { p.PerGroup = map[string]int{"b4": 1} },
+			state: State{GPUs: cards(24, 24), Groups: map[masu.Username][]string{"alice": {"b4"}, "bob": {"b4"}}, Leases: []masu.Lease{holds("alice", "a", 5)}, Tickets: []masu.Ticket{asks("bob", "x", 1, 1), asks("carol", "y", 1, 0)}}, do: []string{"y=b 24h"}, wait: []string{"x group ?"}},
+		{name: "gaps are filled, the first is not delayed",
+			state: State{GPUs: cards(24, 24), Leases: []masu.Lease{holds("carol", "b", 3)}, Tickets: []masu.Ticket{asks("alice", "x", 2, 5), limit(asks("bob", "long", 1, 1), 4), limit(asks("dave", "short", 1, 0), 2)}},
+			do:    []string{"short=a 2h"}, wait: []string{"x gpus 3", "long gpus 27"}},
+		{name: "a gap, for who has no limit", state: State{GPUs: cards(24, 24), Leases: []masu.Lease{holds("carol", "b", 3)}, Tickets: []masu.Ticket{asks("alice", "x", 2, 5), asks("bob", "y", 1, 1)}},
+			do: []string{"y=a 3h"}, wait: []string{"x gpus 3"}},
+		{name: "nobody knows when", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", 0)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus ?"}},
+		{name: "parts of a card", state: State{GPUs: cards(24, 24), Tickets: []masu.Ticket{
+			want(asks("alice", "x", 0, 3), masu.Want{Share: 10 * masu.GiB}), want(asks("bob", "y", 0, 2), masu.Want{Share: 10 * masu.GiB}), want(asks("carol", "z", 0, 1), masu.Want{Share: 10 * masu.GiB})}},
+			do: []string{"x=a 24h", "y=a 24h", "z=b 24h"}},
+		{name: "a shared card is nobody's alone", state: State{GPUs: cards(24), Leases: []masu.Lease{{ID: "s", Holder: "bob", GPUs: []masu.GPUID{"a"}, Share: masu.GiB, Until: noon.Add(hours(2))}}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus 2"}},
+
+		{name: "overtime while nobody waits", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", -2)}}},
+		{name: "overtime, and somebody waits", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", -2)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"? lease-a time 15"}, wait: []string{"x gpus 0.25"}},
+		{name: "told in time", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", 0.2)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"? lease-a time 15"}, wait: []string{"x gpus 0.25"}},
+		{name: "not too early", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", 0.3)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus 0.3"}},
+		{name: "announced, not yet", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("carol", "a", -2), masu.EndTime, 5)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus 0.08"}},
+		{name: "announced, and now", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("carol", "a", -2), masu.EndTime, 0)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"! lease-a time"}, wait: []string{"x gpus 0"}},
+		{name: "who waited has gone", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("carol", "a", -2), masu.EndTime, 5)}}, do: []string{"~ lease-a"}},
+		{name: "one of two is enough", state: State{GPUs: cards(24, 24), Leases: []masu.Lease{holds("carol", "a", -2), holds("dave", "b", -3)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"? lease-b time 15"}, wait: []string{"x gpus 0.25"}},
+		{name: "not for nothing", state: State{GPUs: cards(24, 24), Leases: []masu.Lease{holds("carol", "a", -2), holds("dave", "b", 5)}, Tickets: []masu.Ticket{asks("alice", "x", 2, 1)}}, wait: []string{"x gpus 5"}},
+
+		{name: "idle, nobody waits", rules: func(p *Policy) { p.IdleFor = time.Hour }, state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", 9)}, Idle: idle("a", 90)}},
+		{name: "idle, by the house", rules: func(p *Policy) { p.IdleFor, p.IdleAlways = time.Hour, true }, state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", 9)}, Idle: idle("a", 90)}, do: []string{"? lease-a idle 15"}},
+		{name: "idle, somebody waits", rules: func(p *Policy) { p.IdleFor = time.Hour }, state: State{GPUs: cards(24), Leases: []masu.Lease{holds("carol", "a", 9)}, Idle: idle("a", 90), Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"? lease-a idle 15"}, wait: []string{"x gpus 9"}},
+		{name: "idle, kept", rules: func(p *Policy) { p.IdleFor = time.Hour }, state: State{GPUs: cards(24), Leases: []masu.Lease{kept(holds("carol", "a", 9))}, Idle: idle("a", 90), Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus 9"}},
+		{name: "used again", rules: func(p *Policy) { p.IdleFor = time.Hour }, state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("carol", "a", 9), masu.EndIdle, 5)}, Idle: idle("a", 0), Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"~ lease-a"}, wait: []string{"x gpus 0.08"}},
+		{name: "an admin's word stays", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("carol", "a", 9), masu.EndAdmin, 5)}}},
+		{name: "an admin's word, now", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("carol", "a", 9), masu.EndAdmin, -1)}}, do: []string{"! lease-a admin"}},
+		{name: "a card is gone", state: State{GPUs: cards(24), Gone: []masu.GPUID{"z"}, Leases: []masu.Lease{holds("carol", "az", 9)}}, do: []string{"! lease-az lost"}},
+
+		{name: "lent until it is reserved", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", 2, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 0)}}, do: []string{"x=a 2h"}},
+		{name: "the gap is too short", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", 0.25, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 0)}}, wait: []string{"x gpus 6"}},
+		{name: "work that ends in time", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", 2, 6)}, Tickets: []masu.Ticket{limit(asks("alice", "x", 1, 0), 2)}}, do: []string{"x=a 2h"}},
+		{name: "work that does not", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", 2, 6)}, Tickets: []masu.Ticket{limit(asks("alice", "x", 1, 0), 3)}}, wait: []string{"x gpus 6"}},
+		{name: "kept for its holder", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", -0.1, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 9), asks("bob", "y", 1, 0)}}, do: []string{"y=a 6h"}, wait: []string{"x gpus 6"}},
+		{name: "the reserved one, not another", state: State{GPUs: cards(24, 24), Reservations: []masu.Reservation{reserves("bob", "b", -0.1, 6)}, Tickets: []masu.Ticket{asks("bob", "y", 1, 0)}}, do: []string{"y=b 6h"}},
+		{name: "who holds it is told", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("alice", "a", 1)}, Reservations: []masu.Reservation{reserves("bob", "a", 1, 6)}}, do: []string{"? lease-a reserved 60"}},
+		{name: "not an hour and more before", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("alice", "a", 2)}, Reservations: []masu.Reservation{reserves("bob", "a", 2, 6)}}},
+		{name: "changes hands at the minute", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("alice", "a", 0), masu.EndReserved, 0)}, Reservations: []masu.Reservation{reserves("bob", "a", 0, 6)}}, do: []string{"! lease-a reserved"}},
+		{name: "nobody came", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", -0.25, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"- r-bob", "x=a 24h"}},
+		{name: "they came", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("bob", "a", 6)}, Reservations: []masu.Reservation{reserves("bob", "a", -0.25, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus 6"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := c.state
+			s.Now, s.Policy = noon, rules()
+			if c.rules != nil {
+				c.rules(&s.Policy)
+			}
+			p := Decide(s)
+			if got := told(p); !slices.Equal(got, c.do) {
+				t.Errorf("does %q, want %q", got, c.do)
+			}
+			var wait []string
+			for _, w := range p.Waiting {
+				at := "?"
+				if !w.Expect.IsZero() {
+					at = strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", w.Expect.Sub(noon).Hours()), "0"), ".")
+				}
+				wait = append(wait, fmt.Sprintf("%s %s %s", w.Workspace, w.Blocked, at))
+			}
+			if !slices.Equal(wait, c.wait) {
+				t.Errorf("waiting %q, want %q", wait, c.wait)
+			}
+		})
+	}
+}
+
+func TestPossible(t *testing.T) {
+	two := append(cards(24, 24), masu.GPU{ID: "z", Node: "other", Model: "NVIDIA H100", Memory: 79 * masu.GiB})
+	for name, c := range map[string]struct {
+		want masu.Want
+		ok   bool
+	}{
+		"one":                    {masu.Want{Count: 1}, true},
+		"two of one machine":     {masu.Want{Count: 2}, true},
+		"three of two machines":  {masu.Want{Count: 3}, false},
+		"all of one":             {masu.Want{All: true}, true},
+		"as it is sold":          {masu.Want{Count: 1, Memory: 79 * masu.GiB}, true},
+		"larger than any":        {masu.Want{Count: 1, Memory: 96 * masu.GiB}, false},
+		"by model":               {masu.Want{Count: 1, Model: "h100"}, true},
+		"none such":              {masu.Want{Count: 1, Model: "b200"}, false},
+		"a part":                 {masu.Want{Share: 8 * masu.GiB}, true},
+		"a part larger than any": {masu.Want{Share: 90 * masu.GiB}, false},
+		"a negative number":      {masu.Want{Count: -1}, false},
+	} {
+		if Possible(two, c.want) != c.ok {
+			t.Errorf("%s: %v", name, !c.ok)
+		}
+	}
+	if Possible(nil, masu.Want{All: true}) {
+		t.Error("all of nothing")
 	}
 }

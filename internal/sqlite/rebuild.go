@@ -53,7 +53,7 @@ type Rebuilt struct {
 }
 
 // Rebuild sets a broken store aside and makes a new one of the same lab, with
-// all workspaces, members, shared environments and house rules that can still be read. Sessions and the audit
+// all workspaces, members, shared environments, reservations, past leases and house rules that can still be read. Sessions and the audit
 // log begin anew. Nobody may have the store open.
 func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
 	moved, err := Salvage(ctx, c.Path)
@@ -89,6 +89,12 @@ func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
 		for _, x := range old.shared {
 			_ = tx.PutShared(x) // one that cannot be put is lost, as one that cannot be read
 		}
+		for _, x := range old.past {
+			_ = tx.PutLease(x)
+		}
+		for _, x := range old.reserved {
+			_ = tx.PutReservation(x)
+		}
 		if err := errors.Join(tx.PutHouse(old.house), tx.PutRules(old.rules)); err != nil {
 			return err
 		}
@@ -103,6 +109,8 @@ type oldStore struct {
 	workspaces []masu.Workspace
 	members    []masu.Member
 	shared     []masu.Shared
+	past       []masu.Lease
+	reserved   []masu.Reservation
 	house      masu.House
 	rules      masu.Rules
 }
@@ -145,6 +153,18 @@ func readOld(ctx context.Context, path string) (old oldStore) {
 		var x masu.Shared
 		if json.Unmarshal(doc, &x) == nil && x.ID != "" && x.Owner != "" {
 			old.shared = append(old.shared, x)
+		}
+	})
+	each("SELECT doc FROM lease WHERE ended = 1", func(doc []byte) { // those that run are told by their boxes
+		var x masu.Lease
+		if json.Unmarshal(doc, &x) == nil && x.ID != "" && !x.EndedAt.IsZero() {
+			old.past = append(old.past, x)
+		}
+	})
+	each("SELECT doc FROM reservation", func(doc []byte) {
+		var x masu.Reservation
+		if json.Unmarshal(doc, &x) == nil && x.ID != "" && x.Holder != "" {
+			old.reserved = append(old.reserved, x)
 		}
 	})
 	// What can only be read in part counts as not said.

@@ -1,0 +1,339 @@
+package lab
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/sched"
+)
+
+const (
+	lendEvery = 5 * time.Second // ends, warnings and reservations are due by the clock
+	goneAfter = time.Minute     // a card that is missing for so long will not come back by itself
+	usedEvery = time.Minute     // how often past leases are summed up
+)
+
+// lender decides about GPUs whenever something has changed, and by the clock, until ctx ends.
+func (l *Lab) lender(ctx context.Context) {
+	tick := time.NewTicker(lendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.lendKick:
+		case <-tick.C:
+		}
+		if err := l.lend(ctx); err != nil && ctx.Err() == nil {
+			l.log.Error("lend", "error", err)
+		}
+	}
+}
+
+// lend makes one decision, and does what it says. Lending is one transaction;
+// taking back takes a box its time, and is left to operations of its own.
+func (l *Lab) lend(ctx context.Context) error {
+	l.lendMu.Lock()
+	defer l.lendMu.Unlock()
+	busy, err := l.anythingToLend(ctx)
+	if err != nil || !busy {
+		return err
+	}
+	state, err := l.lendState(ctx)
+	if err != nil {
+		return err // nothing is lent while nobody knows what there is; what runs goes on
+	}
+	var plan sched.Plan
+	var told []masu.Lease
+	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		if err := readBook(tx, &state); err != nil {
+			return err
+		}
+		plan = sched.Decide(state)
+		told, err = l.writeDown(tx, state, plan)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.waiting = plan.Waiting
+	l.mu.Unlock()
+	for _, d := range plan.Do {
+		switch {
+		case d.Grant != nil:
+			l.log.Info("lent", "workspace", d.Grant.Ticket.Workspace, "holder", d.Grant.Ticket.Holder, "gpus", d.Grant.GPUs)
+		case d.End != nil:
+			l.takeBack(ctx, state.Leases, *d.End)
+		}
+	}
+	for _, lease := range told {
+		l.tellEnd(ctx, lease)
+	}
+	if slices.ContainsFunc(plan.Do, func(d sched.Decision) bool { return d.Grant != nil }) {
+		l.callTurn()
+	}
+	return nil
+}
+
+// anythingToLend tells whether there is anything to decide about: most hosts have no GPU, most hours no queue.
+func (l *Lab) anythingToLend(ctx context.Context) (any bool, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		var s sched.State
+		err := readBook(tx, &s)
+		any = len(s.Leases)+len(s.Tickets)+len(s.Reservations) > 0
+		return err
+	})
+	if !any {
+		l.mu.Lock()
+		l.waiting = nil
+		l.mu.Unlock()
+	}
+	return any, err
+}
+
+func readBook(tx masu.Tx, s *sched.State) (err error) {
+	if s.Leases, err = tx.Leases(); err != nil {
+		return err
+	}
+	if s.Tickets, err = tx.Tickets(); err != nil {
+		return err
+	}
+	s.Reservations, err = tx.Reservations(s.Now)
+	return err
+}
+
+// lendState is all that a decision rests on, but for the book.
+func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
+	all, err := l.cfg.Inventory.GPUs(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Now, s.Policy = time.Now().UTC(), l.cfg.Policy.GPUs
+	outside := l.outside(ctx)
+	for _, g := range all {
+		if !outside[g.ID] {
+			s.GPUs = append(s.GPUs, g)
+		}
+	}
+	s.Idle = l.idleLeases(s.Now)
+	if s.Gone, err = l.gone(ctx, all, s.Now); err != nil {
+		return s, err
+	}
+	s.Used, s.Groups, err = l.gotLately(ctx, s.Now)
+	return s, err
+}
+
+// gone lists lent cards that the driver has not shown for a while.
+func (l *Lab) gone(ctx context.Context, all []masu.GPU, now time.Time) (gone []masu.GPUID, err error) {
+	var leases []masu.Lease
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error { leases, err = tx.Leases(); return err })
+	there := map[masu.GPUID]bool{}
+	for _, g := range all {
+		there[g.ID] = true
+		delete(l.missing, g.ID)
+	}
+	for _, lease := range leases {
+		for _, id := range lease.GPUs {
+			if there[id] {
+				continue
+			}
+			since, known := l.missing[id]
+			if !known {
+				l.missing[id] = now
+				l.log.Warn("GPU is missing", "gpu", id, "holder", lease.Holder)
+			} else if now.Sub(since) >= goneAfter {
+				gone = append(gone, id)
+			}
+		}
+	}
+	return gone, err
+}
+
+// gotLately sums up what each member got lately, in GPU hours, the older the less, and lists their groups.
+func (l *Lab) gotLately(ctx context.Context, now time.Time) (used map[masu.Username]float64, groups map[masu.Username][]string, err error) {
+	half := l.cfg.Policy.HalfLife
+	if now.Sub(l.usedAt) >= usedEvery && half > 0 {
+		l.past = map[masu.Username]float64{}
+		var past []masu.Lease
+		err = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { past, err = tx.PastLeases(now.Add(-6 * half)); return err })
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, lease := range past {
+			l.past[lease.Holder] += decayed(lease, lease.EndedAt, now, half)
+		}
+		l.usedAt = now
+	}
+	used, groups = map[masu.Username]float64{}, map[masu.Username][]string{}
+	for who, hours := range l.past {
+		used[who] = hours
+	}
+	var leases []masu.Lease
+	var tickets []masu.Ticket
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
+		if leases, err = tx.Leases(); err != nil {
+			return err
+		}
+		tickets, err = tx.Tickets()
+		return err
+	})
+	for _, lease := range leases {
+		used[lease.Holder] += decayed(lease, now, now, half)
+		groups[lease.Holder] = nil
+	}
+	for _, t := range tickets {
+		groups[t.Holder] = nil
+	}
+	for who := range groups {
+		if u, err := l.cfg.Accounts.ByName(who); err == nil {
+			for _, g := range u.Groups {
+				groups[who] = append(groups[who], g.Name)
+			}
+		}
+	}
+	return used, groups, err
+}
+
+// decayed is a lease's GPU hours until end, of which half is forgotten each half-life.
+func decayed(l masu.Lease, end, now time.Time, half time.Duration) float64 {
+	if half <= 0 || end.Before(l.From) {
+		return 0
+	}
+	// The integral of 2^(-(now-t)/half) from l.From to end.
+	rate := math.Ln2 / half.Hours()
+	weight := func(t time.Time) float64 { return math.Exp(-rate * now.Sub(t).Hours()) }
+	return float64(len(l.GPUs)) * (weight(end) - weight(l.From)) / rate
+}
+
+// writeDown does what of a plan is a matter of records, and gives the leases whose holders must be told of an end.
+func (l *Lab) writeDown(tx masu.Tx, s sched.State, plan sched.Plan) (told []masu.Lease, err error) {
+	lease := func(id masu.LeaseID) masu.Lease {
+		return s.Leases[slices.IndexFunc(s.Leases, func(x masu.Lease) bool { return x.ID == id })]
+	}
+	for _, d := range plan.Do {
+		switch {
+		case d.Grant != nil:
+			t := d.Grant.Ticket
+			x := masu.Lease{ID: masu.LeaseID(newID()), Workspace: t.Workspace, Holder: t.Holder, Want: t.Want, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: s.Now, Until: d.Grant.Until}
+			if err = tx.PutLease(x); err == nil {
+				err = tx.DeleteTicket(t.Workspace)
+			}
+			if err == nil {
+				err = tx.Append(masu.Event{At: s.Now, Verb: "lend", Object: string(t.Workspace), Args: texts(x.GPUs)})
+			}
+		case d.Announce != nil:
+			x := lease(d.Announce.Lease)
+			x.EndsAt, x.Why = d.Announce.At, d.Announce.Why
+			told = append(told, x)
+			err = tx.PutLease(x)
+		case d.Withdraw != nil:
+			x := lease(*d.Withdraw)
+			x.EndsAt, x.Why = time.Time{}, ""
+			told = append(told, x)
+			err = tx.PutLease(x)
+		case d.End != nil:
+			x := lease(d.End.Lease)
+			if x.EndsAt.IsZero() || s.Now.Before(x.EndsAt) || x.Why != d.End.Why {
+				x.EndsAt, x.Why = s.Now, d.End.Why
+				err = tx.PutLease(x)
+			}
+		case d.Miss != nil:
+			err = missReservation(tx, s, *d.Miss)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return told, nil
+}
+
+func missReservation(tx masu.Tx, s sched.State, id masu.ReservationID) error {
+	for _, r := range s.Reservations {
+		if r.ID == id {
+			r.Missed = true
+			if err := tx.PutReservation(r); err != nil {
+				return err
+			}
+			return tx.Append(masu.Event{At: s.Now, Verb: "reservation missed", Object: string(id), Args: []string{string(r.Holder)}})
+		}
+	}
+	return nil
+}
+
+func texts[T ~string](list []T) []string {
+	var all []string
+	for _, x := range list {
+		all = append(all, string(x))
+	}
+	return all
+}
+
+// takeBack ends the box that holds a lease, and so the lease, with the reason on its workspace.
+func (l *Lab) takeBack(ctx context.Context, leases []masu.Lease, e sched.End) {
+	i := slices.IndexFunc(leases, func(x masu.Lease) bool { return x.ID == e.Lease })
+	id := leases[i].Workspace
+	l.mu.Lock()
+	run := l.runs[id]
+	already := l.taking[id]
+	l.taking[id] = true
+	l.mu.Unlock()
+	if already {
+		return
+	}
+	why := &masu.Trouble{Kind: masu.Conflict, Code: "lease_" + string(e.Why)}
+	err := l.spawn(ctx, func(ctx context.Context) {
+		defer l.taken(id)
+		if err := l.takeFrom(ctx, id, run, why); err != nil && ctx.Err() == nil {
+			l.log.Error("take back", "workspace", id, "error", err) // the next decision tries again
+		}
+	})
+	if err != nil {
+		l.taken(id)
+	}
+}
+
+func (l *Lab) taken(id masu.WorkspaceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.taking, id)
+}
+
+func (l *Lab) takeFrom(ctx context.Context, id masu.WorkspaceID, run bool, why *masu.Trouble) error {
+	if run { // its command ends with the box
+		if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil {
+			return err
+		}
+		return l.endLease(ctx, id)
+	}
+	op, err := l.takeOver(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer l.release(id, op)
+	lease, err := l.leaseOf(ctx, id)
+	if err != nil || lease == nil {
+		return err // the holder was faster
+	}
+	l.record(ctx, masu.Actor{}, "take back", string(id), why.Err())
+	_, err = l.halt(ctx, id, why)
+	return err
+}
+
+// tellEnd tells a holder that their GPUs will be taken back, or no longer.
+func (l *Lab) tellEnd(ctx context.Context, lease masu.Lease) {
+	w, err := l.update(ctx, lease.Workspace, func(w *masu.Workspace) { w.EndsAt, w.EndWhy = lease.EndsAt, lease.Why })
+	if err != nil || lease.EndsAt.IsZero() {
+		return // a run has no page
+	}
+	l.tell(ctx, w.Owner, notice{occasion: masu.OccasionEnding, workspace: w})
+}
+
+// outside lists GPUs that somebody uses without masu.
+func (l *Lab) outside(context.Context) map[masu.GPUID]bool { return nil }
+
+// idleLeases tells for how long nothing has happened where GPUs are lent.
+func (l *Lab) idleLeases(time.Time) map[masu.LeaseID]time.Duration { return nil }

@@ -1,0 +1,59 @@
+package masutest
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+func (t *memoryTx) Leases() ([]masu.Lease, error) {
+	return pick(t.leases, func(l masu.Lease) bool { return l.EndedAt.IsZero() }, func(a, b masu.Lease) int {
+		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+func (t *memoryTx) PastLeases(since time.Time) ([]masu.Lease, error) {
+	return pick(t.leases, func(l masu.Lease) bool { return !l.EndedAt.IsZero() && !l.EndedAt.Before(since) }, func(a, b masu.Lease) int {
+		return cmp.Or(a.EndedAt.Compare(b.EndedAt), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+func (t *memoryTx) PutLease(l masu.Lease) error {
+	running, err := t.Leases()
+	if err != nil {
+		return err
+	}
+	for i, g := range l.GPUs {
+		held := slices.Contains(l.GPUs[:i], g)
+		for _, other := range running {
+			shared := other.Share > 0 && l.Share > 0
+			held = held || l.EndedAt.IsZero() && other.ID != l.ID && !shared && slices.Contains(other.GPUs, g)
+		}
+		if held {
+			return masu.E(masu.Conflict, "gpu_taken", g)
+		}
+	}
+	return keep(t, t.leases, l.ID, l)
+}
+
+func (t *memoryTx) Tickets() ([]masu.Ticket, error) {
+	return pick(t.tickets, func(masu.Ticket) bool { return true }, func(a, b masu.Ticket) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Workspace, b.Workspace))
+	})
+}
+
+func (t *memoryTx) PutTicket(k masu.Ticket) error { return keep(t, t.tickets, k.Workspace, k) }
+
+func (t *memoryTx) DeleteTicket(id masu.WorkspaceID) error { return drop(t, t.tickets, id) }
+
+func (t *memoryTx) Reservations(after time.Time) ([]masu.Reservation, error) {
+	return pick(t.reservations, func(r masu.Reservation) bool { return r.Until.After(after) }, func(a, b masu.Reservation) int {
+		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+func (t *memoryTx) PutReservation(r masu.Reservation) error { return keep(t, t.reservations, r.ID, r) }
+
+func (t *memoryTx) DeleteReservation(id masu.ReservationID) error { return drop(t, t.reservations, id) }

@@ -1,0 +1,84 @@
+package masu
+
+import "time"
+
+// LeaseID identifies a lease.
+type LeaseID string
+
+// Lease is a hold on GPUs until it ends. The store keeps at most one running
+// lease on a GPU, or as many as share it.
+type Lease struct {
+	ID        LeaseID     `json:"id"`
+	Workspace WorkspaceID `json:"workspace"`
+	Holder    Username    `json:"holder"`
+	Want      Want        `json:"want"`
+	GPUs      []GPUID     `json:"gpus"`
+	Share     Bytes       `json:"share,omitempty"` // of the card's memory, by promise; 0 is the card for oneself
+	From      time.Time   `json:"from"`
+	Until     time.Time   `json:"until,omitzero"`      // the holder may count on them until then, and longer while nobody waits; zero: no end
+	EndsAt    time.Time   `json:"ends_at,omitzero"`    // announced: they will be taken back then
+	Why       EndReason   `json:"why,omitempty"`       // with EndsAt or EndedAt
+	Keeps     int         `json:"keeps,omitempty"`     // how often the holder has put an end off
+	KeptUntil time.Time   `json:"kept_until,omitzero"` // not idle until then, by the holder's word
+	EndedAt   time.Time   `json:"ended_at,omitzero"`
+}
+
+// EndReason says why a lease ended, or will.
+type EndReason string
+
+const (
+	EndHolder   EndReason = "holder"   // the holder gave them back
+	EndAdmin    EndReason = "admin"    // an admin took them
+	EndTime     EndReason = "time"     // its time is over, and others wait
+	EndIdle     EndReason = "idle"     // nobody used them
+	EndReserved EndReason = "reserved" // somebody has reserved them from then on
+	EndLost     EndReason = "lost"     // a card is gone
+)
+
+// Ticket is a place in the queue for GPUs. A workspace, or a run, has at most one.
+type Ticket struct {
+	Workspace WorkspaceID   `json:"workspace"`
+	Holder    Username      `json:"holder"`
+	Want      Want          `json:"want"`
+	Class     string        `json:"class,omitempty"` // a class of Policy; "" is the usual one
+	Limit     time.Duration `json:"limit,omitempty"` // it gives them back by then; 0: as late as it may
+	At        time.Time     `json:"at"`
+}
+
+// Wait is what a ticket can expect.
+type Wait struct {
+	Ticket
+	Place   int        `json:"place"`           // 1 is next
+	Expect  time.Time  `json:"expect,omitzero"` // no later than this, if everybody keeps to what is known; zero: nobody can tell
+	Blocked WaitReason `json:"blocked,omitempty"`
+}
+
+// WaitReason says what a ticket waits for.
+type WaitReason string
+
+const (
+	WaitGPUs   WaitReason = "gpus"   // others hold them
+	WaitMember WaitReason = "member" // the member holds as many as one may
+	WaitGroup  WaitReason = "group"  // so does a group of theirs
+)
+
+// ReservationID identifies a reservation.
+type ReservationID string
+
+// Reservation is a promise of GPUs for a time to come.
+type Reservation struct {
+	ID     ReservationID `json:"id"`
+	Holder Username      `json:"holder"`
+	Want   Want          `json:"want"`
+	GPUs   []GPUID       `json:"gpus"` // those that are kept for it
+	From   time.Time     `json:"from"`
+	Until  time.Time     `json:"until"`
+	Note   string        `json:"note,omitempty"`
+	Series string        `json:"series,omitempty"` // the same for all of a repeated one
+	Missed bool          `json:"missed,omitempty"` // nobody came
+}
+
+// Now tells whether its time is running.
+func (r Reservation) Now(now time.Time) bool {
+	return !now.Before(r.From) && now.Before(r.Until) && !r.Missed
+}
