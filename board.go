@@ -30,13 +30,41 @@ type Board struct {
 	Images Fill       `json:"images"` // the file system of images and homes, bytes
 	GPUs   []BoardGPU `json:"gpus,omitempty"`
 	Users  []BoardUse `json:"users,omitempty"` // who has something running, the largest memory first
+
+	Waiting  []Wait        `json:"waiting,omitempty"`  // for GPUs, in the order of their turns
+	Reserved []Reservation `json:"reserved,omitempty"` // GPUs for a time to come, the first first
+	Unknown  *Trouble      `json:"unknown,omitempty"`  // why the GPUs are not known now; nothing new is lent meanwhile
 }
 
-// BoardGPU is a GPU, and who holds it.
+// BoardGPU is a GPU, who holds it, and how it does.
 type BoardGPU struct {
 	GPU
-	Holder Username  `json:"holder,omitempty"` // "" is free
-	Since  time.Time `json:"since,omitzero"`
+	Holds   []Hold        `json:"holds,omitempty"`   // none: it is free; several share it
+	Reading *Reading      `json:"reading,omitempty"` // of the card; nil where it is not known
+	Outside []OutsideUser `json:"outside,omitempty"` // who uses it without masu
+}
+
+// Free tells whether a GPU could be lent whole.
+func (g BoardGPU) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 }
+
+// Hold is a lease as everybody may see it.
+type Hold struct {
+	Lease     LeaseID   `json:"lease"`
+	Member    Username  `json:"member"`
+	Workspace string    `json:"workspace,omitempty"` // its name, for its owner and admins
+	Share     Bytes     `json:"share,omitempty"`
+	Since     time.Time `json:"since"`
+	Until     time.Time `json:"until,omitzero"`
+	EndsAt    time.Time `json:"ends_at,omitzero"`
+	Why       EndReason `json:"why,omitempty"`
+}
+
+// OutsideUser is somebody who uses a GPU past masu, so that people can ask them.
+type OutsideUser struct {
+	Login   string `json:"login,omitempty"` // "" where it cannot be told
+	Command string `json:"command"`
+	PID     int    `json:"pid"`
+	Memory  Bytes  `json:"memory"`
 }
 
 // BoardUse is what one member's running boxes take.

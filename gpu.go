@@ -1,6 +1,9 @@
 package masu
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // GPUID is a device's own identity ("GPU-5f3c…", "MIG-…", "nvidia.com/gpu=0"), never its index.
 type GPUID string
@@ -32,4 +35,38 @@ func (w Want) None() bool { return w.Count == 0 && w.Share == 0 && !w.All }
 type Inventory interface {
 	GPUs(ctx context.Context) ([]GPU, error)
 	Driver(ctx context.Context) (string, error) // "" if there is none
+}
+
+// Meter is an Inventory that also reads how its GPUs do.
+type Meter interface {
+	// Readings gives the last reading of each card, and of no slice. One that
+	// was not read lately is left out: nobody knows how it does.
+	Readings(ctx context.Context) ([]Reading, error)
+}
+
+// Reading is how a card does. A negative number is one that the card does not tell.
+type Reading struct {
+	GPU         GPUID        `json:"gpu"`
+	At          time.Time    `json:"at"`
+	Busy        float64      `json:"busy"`        // part of the last second in which it computed, 0 to 1
+	Memory      Bytes        `json:"memory"`      // in use
+	Temperature float64      `json:"temperature"` // degrees Celsius
+	Power       float64      `json:"power"`       // watts
+	Faults      int          `json:"faults"`      // memory errors that were not corrected since the driver was loaded
+	Processes   []GPUProcess `json:"processes,omitempty"`
+}
+
+// GPUProcess is a process of the host that computes on a card.
+type GPUProcess struct {
+	PID    int    `json:"pid"`
+	Name   string `json:"name"`
+	Memory Bytes  `json:"memory"`
+}
+
+// Process is who runs a process of the host, and in which container.
+type Process struct {
+	UID       int
+	Login     string
+	Command   string // without its arguments, which may be secret
+	Container string // ID; "" for none
 }

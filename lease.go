@@ -1,6 +1,9 @@
 package masu
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // LeaseID identifies a lease.
 type LeaseID string
@@ -81,4 +84,35 @@ type Reservation struct {
 // Now tells whether its time is running.
 func (r Reservation) Now(now time.Time) bool {
 	return !now.Before(r.From) && now.Before(r.Until) && !r.Missed
+}
+
+// Lending is the part of Service about GPUs. Who has which, and who waits, is on the Board.
+type Lending interface {
+	// Extend moves the end of what a workspace's GPUs are lent for to so long
+	// from now, and puts off an end that was announced because nobody used them.
+	// Conflict "no_lease", "extend_reserved" (somebody has reserved them; argument: until when it
+	// could be), "extend_waited" (its time is over and others wait), Denied "extend_most" (argument: hours).
+	Extend(ctx context.Context, name string, by time.Duration) (Lease, error)
+	// Release gives a workspace's GPUs back, or ends its wait. It starts again without GPUs, with the same files.
+	Release(ctx context.Context, name string) (Workspace, error)
+	// AskFor asks a lease's holder to give it back; it shows on their pages. NotFound "no_lease".
+	AskFor(ctx context.Context, lease LeaseID) error
+
+	// Reserve promises GPUs for a time to come, once or weekly. Conflict "reserve_taken" where others have
+	// reserved so many that it cannot be met, Invalid "reserve_past", "reserve_far" (argument: days), "gpus_impossible".
+	Reserve(ctx context.Context, w ReserveWish) ([]Reservation, error)
+	// Unreserve gives a reservation up, or all of its series that are to come. Others' are NotFound "no_reservation".
+	Unreserve(ctx context.Context, id ReservationID, series bool) error
+	// Reservations lists those of everybody that touch a span.
+	Reservations(ctx context.Context, from, until time.Time) ([]Reservation, error)
+}
+
+// ReserveWish asks for a reservation.
+type ReserveWish struct {
+	Want  Want      `json:"want"`
+	From  time.Time `json:"from"`
+	Until time.Time `json:"until"`
+	Weeks int       `json:"weeks,omitempty"` // so many weeks in a row; 0 and 1 are once
+	Note  string    `json:"note,omitempty"`
+	For   Username  `json:"for,omitempty"` // somebody else; for teachers and admins
 }

@@ -12,6 +12,7 @@ type Occasion string
 const (
 	OccasionEnded  Occasion = "ended"  // a workspace failed, or was stopped by something else than its owner
 	OccasionEnding Occasion = "ending" // GPUs that a member holds will be taken back
+	OccasionAsked  Occasion = "asked"  // a colleague would like to have GPUs that a member holds
 	OccasionReady  Occasion = "ready"  // a workspace runs after a start that took long
 	OccasionHouse  Occasion = "house"  // what an admin wants everybody to know; maintenance
 	OccasionServer Occasion = "server" // for admins: a disk is nearly full, the engine is away
@@ -19,7 +20,7 @@ const (
 
 // Occasions lists them.
 func Occasions() []Occasion {
-	return []Occasion{OccasionEnded, OccasionEnding, OccasionReady, OccasionHouse, OccasionServer}
+	return []Occasion{OccasionEnded, OccasionEnding, OccasionAsked, OccasionReady, OccasionHouse, OccasionServer}
 }
 
 // NotifyWish says how and when a member wants to be told; without an address, not at all.

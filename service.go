@@ -19,6 +19,7 @@ type Service interface {
 
 	Projects
 	Sharing
+	Lending
 	Identity
 	Administration
 	// Up records the wish and returns at once; Watch tells how it goes. A

@@ -37,6 +37,7 @@ type Workspace struct {
 	Until   time.Time   `json:"until,omitzero"`    // its owner may count on the GPUs until then; zero: no end
 	EndsAt  time.Time   `json:"ends_at,omitzero"`  // announced: the GPUs will be taken back then
 	EndWhy  EndReason   `json:"end_why,omitempty"` // with EndsAt
+	Asked   []Username  `json:"asked,omitempty"`   // who would like to have the GPUs
 	Apps    []App       `json:"apps,omitempty"`    // as the agent last told
 	Adopted *Adoption   `json:"adopted,omitempty"` // a container that somebody made by hand; such a workspace has no project
 	Class   string      `json:"class,omitempty"`   // of work, where its owner named one: the queue goes by it
@@ -59,7 +60,7 @@ type Trouble struct {
 
 // GaveBack forgets what a box had that runs no more.
 func (w *Workspace) GaveBack() {
-	w.Apps, w.GPUs, w.Until, w.EndsAt, w.EndWhy = nil, nil, time.Time{}, time.Time{}, ""
+	w.Apps, w.GPUs, w.Asked, w.Until, w.EndsAt, w.EndWhy = nil, nil, nil, time.Time{}, time.Time{}, ""
 }
 
 // Err gives the trouble as an error.

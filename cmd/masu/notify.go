@@ -34,7 +34,7 @@ func (a *app) notifyCommand() *cobra.Command {
 				}
 			}
 			if len(n.On) == 0 { // an address alone means: tell me what concerns me
-				n.On = []masu.Occasion{masu.OccasionEnded, masu.OccasionReady, masu.OccasionHouse}
+				n.On = []masu.Occasion{masu.OccasionEnded, masu.OccasionEnding, masu.OccasionAsked, masu.OccasionReady, masu.OccasionHouse}
 			}
 			if off {
 				n = masu.NotifyWish{}

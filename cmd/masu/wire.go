@@ -31,6 +31,7 @@ import (
 // parts is the daemon, put together.
 type parts struct {
 	facts *facts
+	gpus  *gpu.Inventory
 	lab   *lab.Lab
 	web   *web.Server
 	api   *api.Server
@@ -83,6 +84,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.facts.run(ctx) })
+	g.Go(func() error { return p.gpus.Run(ctx) })
 	g.Go(func() error { return p.lab.Run(ctx) })
 	g.Go(func() error { return p.web.Run(ctx) })
 	g.Go(func() error { return p.api.Serve(ctx, socket) })
@@ -133,7 +135,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.facts = newFacts(gpus, o.site)
+	p.facts, p.gpus = newFacts(gpus, o.site), gpus
 	origins, err := web.NewOrigins(o.origins(port))
 	if err != nil {
 		return nil, err
@@ -144,6 +146,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	}
 	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, runtime, gpus, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
+	c.Process = machine.Process
 	if p.lab, err = lab.New(c); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ func (s *Server) routes() http.Handler {
 	administrationRoutes(r)
 	projectsRoutes(r)
 	sharingRoutes(r)
+	lendingRoutes(r)
 	workspacesRoutes(r)
 	imagesRoutes(r)
 	r.handle("GET /v1/logs", s.logs)

@@ -26,13 +26,18 @@ type Config struct {
 // Inventory is a masu.Inventory for NVIDIA's driver.
 type Inventory struct {
 	deadline, keep time.Duration
+	command        string // "" without nvidia-smi
+	meter          *meter
 	ask            func(ctx context.Context, args ...string) ([]byte, error) // nil without nvidia-smi
 
 	mu   sync.Mutex
 	last *query
 }
 
-var _ masu.Inventory = (*Inventory)(nil)
+var (
+	_ masu.Inventory = (*Inventory)(nil)
+	_ masu.Meter     = (*Inventory)(nil)
+)
 
 // query is one examination of the host; its result is there when done is closed.
 type query struct {
@@ -46,7 +51,7 @@ type query struct {
 
 // New looks for nvidia-smi, once. Without it the host has no GPU.
 func New(c Config) (*Inventory, error) {
-	i := &Inventory{deadline: c.Deadline, keep: c.Keep}
+	i := &Inventory{deadline: c.Deadline, keep: c.Keep, meter: newMeter()}
 	if i.deadline == 0 {
 		i.deadline = 20 * time.Second
 	}
@@ -56,7 +61,7 @@ func New(c Config) (*Inventory, error) {
 	if c.Command == "" {
 		c.Command = find()
 	}
-	if c.Command != "" {
+	if i.command = c.Command; c.Command != "" {
 		i.ask = func(ctx context.Context, args ...string) ([]byte, error) { return run(ctx, c.Command, args...) }
 	}
 	return i, nil

@@ -186,6 +186,11 @@ func (l *Lab) heard(ctx context.Context, id masu.WorkspaceID, s masu.AgentStatus
 	if err != nil {
 		return
 	}
+	l.mu.Lock()
+	if !l.heardAt[id].Equal(s.ActiveAt) { // whatever the clock says: another time is activity
+		l.heardAt[id], l.stirred[id] = s.ActiveAt, true
+	}
+	l.mu.Unlock()
 	active := s.ActiveAt.Sub(w.UsedAt) > time.Minute
 	if w.Phase != masu.Running || reflect.DeepEqual(w.Apps, s.Apps) && !active {
 		return

@@ -26,13 +26,21 @@ type boardCache struct {
 
 // Board tells who uses how much now.
 func (s *service) Board(ctx context.Context) (masu.Board, error) {
-	c := &s.l.board
+	b, err := s.l.board.get(ctx, s.l.measure)
+	if err != nil {
+		return b, err
+	}
+	return s.seen(ctx, b)
+}
+
+// get gives a board that is fresh enough.
+func (c *boardCache) get(ctx context.Context, measure func(context.Context) (masu.Board, error)) (masu.Board, error) {
 	c.mu.Lock() // one measures, the others wait for it
 	defer c.mu.Unlock()
 	if time.Since(c.last.At) < boardFor {
 		return c.last, nil
 	}
-	b, err := s.l.measure(ctx)
+	b, err := measure(ctx)
 	if err == nil {
 		c.last = b
 	}
@@ -45,7 +53,6 @@ func (l *Lab) measure(ctx context.Context) (b masu.Board, err error) {
 		return b, err
 	}
 	loads := l.loads(ctx, all)
-	holders := map[masu.GPUID]masu.Workspace{}
 	users := map[masu.Username]*masu.BoardUse{}
 	for _, w := range all {
 		if w.Phase != masu.Running {
@@ -63,9 +70,6 @@ func (l *Lab) measure(ctx context.Context) (b masu.Board, err error) {
 		if w.ChangedAt.Before(use.Since) {
 			use.Since = w.ChangedAt
 		}
-		for _, g := range w.GPUs {
-			holders[g] = w
-		}
 	}
 	for _, use := range users {
 		b.Users = append(b.Users, *use)
@@ -73,9 +77,8 @@ func (l *Lab) measure(ctx context.Context) (b masu.Board, err error) {
 	slices.SortFunc(b.Users, func(x, y masu.BoardUse) int {
 		return cmp.Or(cmp.Compare(y.Memory, x.Memory), cmp.Compare(x.Member, y.Member))
 	})
-	for _, g := range l.cfg.Host(ctx).GPUs {
-		w := holders[g.ID]
-		b.GPUs = append(b.GPUs, masu.BoardGPU{GPU: g, Holder: w.Owner, Since: w.ChangedAt})
+	if err := l.boardGPUs(ctx, all, &b); err != nil {
+		return b, err
 	}
 	if l.cfg.Usage != nil {
 		if b.Host, err = l.cfg.Usage(); err != nil {

@@ -36,6 +36,7 @@ type Config struct {
 	Host    func(ctx context.Context) masu.Host
 	Examine func(ctx context.Context) []masu.Finding              // of the host, for admins; nil for nothing
 	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty
+	Process func(pid int) (masu.Process, error)                   // of the host; nil where nobody knows
 	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
 	// Vouch asks somebody else about a password that is not one of masu's own: the host's PAM. nil for nobody.
 	Vouch    func(ctx context.Context, name masu.Username, password string) (bool, error)
@@ -69,6 +70,8 @@ type Lab struct {
 	missing  map[masu.GPUID]time.Time // lent cards that the driver does not show, since when
 	past     map[masu.Username]float64
 	usedAt   time.Time // when past was summed up
+	quiet    map[masu.LeaseID]*quiet
+	tickedAt time.Time // when quiet was last looked at
 	gate     *gate
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
@@ -89,7 +92,11 @@ type Lab struct {
 	builders map[masu.Username]*semaphore.Weighted // each member's own builds
 	turned   chan struct{}                         // closed and replaced when somebody's turn has come
 	waiting  []masu.Wait                           // as the last decision told
+	places   map[masu.WorkspaceID]string           // what those who wait were told last
 	taking   map[masu.WorkspaceID]bool             // whose GPUs are being taken back
+	handles  map[string]bool                       // containers of this lab, as last seen
+	stirred  map[masu.WorkspaceID]bool             // where something has happened since the last look
+	heardAt  map[masu.WorkspaceID]time.Time        // the last activity that each agent told
 	root     string                                // where the engine keeps its data; "" until it was asked
 	away     error                                 // why the engine does not answer; nil when it does
 }
@@ -106,7 +113,7 @@ func New(c Config) (*Lab, error) {
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
-		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{},
+		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 	}
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}

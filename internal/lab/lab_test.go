@@ -164,6 +164,7 @@ func actor(name masu.Username) masu.Actor {
 
 func TestService(t *testing.T) {
 	w := newWorld(t)
+	w.gpus = masutest.SuiteGPUs()
 	l, stop := w.daemon()
 	defer stop()
 	masutest.Service(t, func(t *testing.T, a masu.Actor) masu.Service { return l.As(a) })

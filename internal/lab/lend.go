@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -70,6 +71,7 @@ func (l *Lab) lend(ctx context.Context) error {
 			l.takeBack(ctx, state.Leases, *d.End)
 		}
 	}
+	l.tellPlaces(plan.Waiting)
 	for _, lease := range told {
 		l.tellEnd(ctx, lease)
 	}
@@ -113,13 +115,19 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 		return s, err
 	}
 	s.Now, s.Policy = time.Now().UTC(), l.cfg.Policy.GPUs
-	outside := l.outside(ctx)
+	readings := l.readings(ctx)
+	if s.Idle, err = l.idle(ctx, readings); err != nil {
+		return s, err
+	}
+	taken, err := l.outside(ctx, readings, s.Now)
+	if err != nil {
+		return s, err
+	}
 	for _, g := range all {
-		if !outside[g.ID] {
+		if !taken[g.ID] {
 			s.GPUs = append(s.GPUs, g)
 		}
 	}
-	s.Idle = l.idleLeases(s.Now)
 	if s.Gone, err = l.gone(ctx, all, s.Now); err != nil {
 		return s, err
 	}
@@ -332,8 +340,30 @@ func (l *Lab) tellEnd(ctx context.Context, lease masu.Lease) {
 	l.tell(ctx, w.Owner, notice{occasion: masu.OccasionEnding, workspace: w})
 }
 
-// outside lists GPUs that somebody uses without masu.
-func (l *Lab) outside(context.Context) map[masu.GPUID]bool { return nil }
-
-// idleLeases tells for how long nothing has happened where GPUs are lent.
-func (l *Lab) idleLeases(time.Time) map[masu.LeaseID]time.Duration { return nil }
+// tellPlaces tells those who wait where they are in the queue, as often as that changes.
+func (l *Lab) tellPlaces(waiting []masu.Wait) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	places := map[masu.WorkspaceID]string{}
+	for _, w := range waiting {
+		expect := ""
+		if !w.Expect.IsZero() {
+			expect = w.Expect.Local().Format("01-02 15:04")
+		}
+		place := fmt.Sprint(w.Place, w.Blocked, expect)
+		places[w.Workspace] = place
+		j := l.journals[w.Workspace]
+		if j == nil || l.places[w.Workspace] == place {
+			continue
+		}
+		switch {
+		case w.Blocked != masu.WaitGPUs:
+			j.say("gpus_limit_" + string(w.Blocked))
+		case expect == "":
+			j.say("gpus_place", w.Place)
+		default:
+			j.say("gpus_place_by", w.Place, expect)
+		}
+	}
+	l.places = places
+}

@@ -162,6 +162,10 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 		code = "notice_failed"
 	case n.occasion == masu.OccasionEnded:
 		code = "notice_stopped"
+	case n.occasion == masu.OccasionAsked:
+		x.Title = l.cfg.Say(lang, "notice_asked", []string{string(w.Asked[len(w.Asked)-1]), w.Name})
+		x.Body = l.cfg.Say(lang, "notice_asked.fix", []string{w.Name})
+		return x
 	case n.occasion == masu.OccasionEnding:
 		x.Title = l.cfg.Say(lang, "notice_ending", []string{w.Name, w.EndsAt.Local().Format("15:04")})
 		x.Body = l.cfg.Say(lang, "ending_"+string(w.EndWhy), []string{w.Name})

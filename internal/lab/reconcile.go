@@ -23,10 +23,13 @@ func (l *Lab) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 	wasAway := l.away != nil
 	l.away = nil
 	l.mu.Unlock()
-	found := map[masu.WorkspaceID]masu.BoxStatus{}
+	found, handles := map[masu.WorkspaceID]masu.BoxStatus{}, map[string]bool{}
 	for _, b := range boxes {
-		found[b.ID] = b
+		found[b.ID], handles[b.Handle] = b, true
 	}
+	l.mu.Lock()
+	l.handles = handles
+	l.mu.Unlock()
 	all, err := l.everything(ctx)
 	if err != nil {
 		l.log.Error("reconcile", "error", err)

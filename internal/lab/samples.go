@@ -20,6 +20,9 @@ func (l *Lab) sample(ctx context.Context) {
 	loads := l.loads(ctx, all)
 	list := make([]masu.Sample, 0, len(loads))
 	for id, load := range loads {
+		if load.CPU >= atWork {
+			l.stir(id)
+		}
 		list = append(list, masu.Sample{Workspace: id, At: at, CPU: load.CPU, Memory: load.Memory})
 	}
 	if len(list) == 0 || ctx.Err() != nil {

@@ -283,6 +283,7 @@ func runs(w masu.Workspace) error {
 
 // used notes that somebody does something there, at most once a minute.
 func (l *Lab) used(ctx context.Context, w masu.Workspace) {
+	l.stir(w.ID)
 	if time.Since(w.UsedAt) < time.Minute {
 		return
 	}

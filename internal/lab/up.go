@@ -226,13 +226,19 @@ func (l *Lab) finish(ctx context.Context, id masu.WorkspaceID, op *operation, er
 	l.fail(ctx, id, err)
 }
 
-// fail ends the box and the lease of a workspace and says why.
-func (l *Lab) fail(ctx context.Context, id masu.WorkspaceID, why error) {
-	e, ok := errors.AsType[*masu.Error](why)
+// troubleOf is an error as it is kept.
+func troubleOf(err error) *masu.Trouble {
+	e, ok := errors.AsType[*masu.Error](err)
 	if !ok {
 		e = masu.E(masu.Internal, "internal")
 	}
-	l.log.Warn("workspace failed", "workspace", id, "code", e.Code, "error", why)
+	return &masu.Trouble{Kind: e.Kind, Code: e.Code, Args: e.Args}
+}
+
+// fail ends the box and the lease of a workspace and says why.
+func (l *Lab) fail(ctx context.Context, id masu.WorkspaceID, why error) {
+	trouble := troubleOf(why)
+	l.log.Warn("workspace failed", "workspace", id, "code", trouble.Code, "error", why)
 	if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil {
 		l.log.Warn("stop after failure", "workspace", id, "error", err)
 	}
@@ -242,7 +248,7 @@ func (l *Lab) fail(ctx context.Context, id masu.WorkspaceID, why error) {
 	if _, err := l.update(ctx, id, func(w *masu.Workspace) {
 		w.GaveBack()
 		w.Phase = masu.Failed
-		w.Trouble = &masu.Trouble{Kind: e.Kind, Code: e.Code, Args: e.Args}
+		w.Trouble = trouble
 	}); err != nil {
 		l.log.Error("write down failure", "workspace", id, "error", err)
 	}

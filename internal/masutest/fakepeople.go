@@ -270,5 +270,6 @@ func (s *fakeActor) Board(context.Context) (b masu.Board, err error) {
 			b.Users = append(b.Users, masu.BoardUse{Member: r.Owner, Running: 1, Memory: masu.MiB, Since: r.ChangedAt})
 		}
 	}
+	s.boardGPUs(&b)
 	return b, nil
 }

@@ -32,6 +32,7 @@ type FakeService struct {
 	built map[masu.ImageRef][]masu.Username // who asked for an image
 	langs map[masu.Username]masu.Lang
 	people
+	lending
 	shared map[string]masu.Shared
 	news   chan struct{} // closed, and made anew, at each change
 	work   sync.WaitGroup
@@ -141,6 +142,9 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 		r.Project = masu.Project{Dir: q.Dir, Name: name, Apps: []string{"jupyter"}}
 		s.rooms[r.ID] = r
 	}
+	if r.Project.Want = (masu.Want{}); q.Want != nil {
+		r.Project.Want = *q.Want
+	}
 	r.told = nil
 	s.begin(r)
 	return r.Workspace, nil
@@ -149,8 +153,30 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 // begin is called with the lock held.
 func (s *fakeActor) begin(r *room) {
 	r.round++
-	round := r.round
 	s.move(r, masu.Building, nil)
+	want := r.Project.Want
+	if i := slices.IndexFunc(s.leases, func(l masu.Lease) bool { return l.Workspace == r.ID }); i >= 0 && s.leases[i].Want == want {
+		s.start(r)
+		return
+	}
+	r.GaveBack()
+	s.giveBack(r.ID)
+	if err := impossible(want); err != nil {
+		s.move(r, masu.Failed, &masu.Trouble{Kind: masu.KindOf(err), Code: masu.CodeOf(err)})
+		return
+	}
+	if want.None() {
+		s.start(r)
+		return
+	}
+	s.move(r, masu.Waiting, nil)
+	s.tickets = append(s.tickets, masu.Ticket{Workspace: r.ID, Holder: r.Owner, Want: want, At: time.Now()})
+	s.lend()
+}
+
+// start is begin from when the workspace has its GPUs.
+func (s *fakeActor) start(r *room) {
+	round := r.round
 	b := masu.Box{ID: r.ID, Name: r.Name, Owner: r.user, Image: "masu-test/base",
 		Agent: masu.AgentSpec{User: r.user, Work: r.user.Home + "/work", Apps: r.Project.Apps}}
 	s.work.Go(func() {
@@ -237,7 +263,9 @@ func (s *fakeActor) Stop(ctx context.Context, name string) (masu.Workspace, erro
 	if err := s.Runtime.Stop(ctx, r.ID, time.Second); err != nil {
 		return masu.Workspace{}, err
 	}
+	r.GaveBack()
 	s.move(r, masu.Stopped, nil)
+	s.giveBack(r.ID)
 	return r.Workspace, nil
 }
 
@@ -253,6 +281,7 @@ func (s *fakeActor) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	delete(s.rooms, r.ID)
+	s.giveBack(r.ID)
 	s.changed()
 	return nil
 }

@@ -46,6 +46,8 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Guests", testServiceGuests},
 		{"Sharing", testServiceSharing},
 		{"Keep", testServiceKeep},
+		{"Lending", testServiceLending},
+		{"Reserve", testServiceReserve},
 		{"Refusals", testRefusals},
 		{"Link", testLink},
 		{"Parallel", testParallel},

@@ -25,16 +25,6 @@ type measureView struct {
 	Below  string // of how much
 }
 
-// gpuView is a GPU of the board.
-type gpuView struct {
-	Index  int
-	Model  string
-	Memory string
-	Mine   string // my workspace that has it
-	Holder masu.Username
-	Since  time.Time
-}
-
 // useView is what one member has running.
 type useView struct {
 	Member masu.Username
@@ -57,9 +47,7 @@ func newBoard(lang masu.Lang, b masu.Board, me masu.Username, mine map[masu.GPUI
 		}
 	}
 	for _, g := range b.GPUs {
-		view := newGPU(g.GPU, mine[g.ID])
-		view.Holder, view.Since = g.Holder, g.Since
-		v.GPUs = append(v.GPUs, view)
+		v.GPUs = append(v.GPUs, newGPU(lang, g, me, mine[g.ID]))
 	}
 	for _, u := range b.Users {
 		parts := []string{masu.Bytes(u.Memory).String(), fmt.Sprintf("CPU %.1f", u.CPU)}
@@ -69,10 +57,6 @@ func newBoard(lang masu.Lang, b masu.Board, me masu.Username, mine map[masu.GPUI
 		v.Users = append(v.Users, useView{u.Member, u.Member == me, strings.Join(parts, " · "), u.Since})
 	}
 	return v
-}
-
-func newGPU(g masu.GPU, mine string) gpuView {
-	return gpuView{Index: g.Index, Model: strings.TrimPrefix(g.Model, "NVIDIA "), Memory: g.Memory.String(), Mine: mine}
 }
 
 // board gives the board as it is now, for the page's script. The page itself

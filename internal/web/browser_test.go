@@ -261,7 +261,7 @@ func aLab(g *rig) {
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "report", Phase: masu.Stopped, Project: masu.Project{Dir: "/home/alice/report"}})
 	g.lab.set(running("suzuki", "eval"))
 	g.lab.measured = masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 11.5, Total: 32}, Memory: masu.Fill{Used: 71 << 30, Total: 128 << 30}}, Images: masu.Fill{Used: 3.1e12, Total: 4e12},
-		GPUs:  []masu.BoardGPU{{GPU: g.lab.hello.Host.GPUs[0], Holder: "alice", Since: time.Now().Add(-2 * time.Hour)}, {GPU: g.lab.hello.Host.GPUs[1], Holder: "suzuki", Since: time.Now().Add(-26 * time.Hour)}},
+		GPUs:  []masu.BoardGPU{{GPU: g.lab.hello.Host.GPUs[0], Holds: []masu.Hold{{Lease: "l1", Member: "alice", Since: time.Now().Add(-2 * time.Hour), Until: time.Now().Add(22 * time.Hour)}}, Reading: &masu.Reading{Busy: 0.92, Memory: 60 << 30, Temperature: 64, Power: 280}}, {GPU: g.lab.hello.Host.GPUs[1], Holds: []masu.Hold{{Lease: "l2", Member: "suzuki", Since: time.Now().Add(-26 * time.Hour), Until: time.Now().Add(-time.Hour), EndsAt: time.Now().Add(12 * time.Minute), Why: masu.EndIdle}}, Reading: &masu.Reading{Memory: 70 << 30, Temperature: 38, Power: 68}}},
 		Users: []masu.BoardUse{{Member: "suzuki", Running: 1, CPU: 7.9, Memory: 40 << 30, GPUs: 1, Since: time.Now().Add(-26 * time.Hour)}, {Member: "alice", Running: 1, CPU: 2.4, Memory: 12 << 30, GPUs: 1, Since: time.Now().Add(-2 * time.Hour)}}}
 	boss := g.lab.people.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}, Door: masu.DoorWeb})
 	teacher, most := masu.RoleTeacher, 3

@@ -45,6 +45,9 @@ type card struct {
 	Busy       bool // something is going on
 	Running    bool
 	Startable  bool
+	Until      string // the GPUs are lent until then
+	Ending     string // why, and when, they will be taken back
+	Asked      []masu.Username
 }
 
 // appLink opens an app of a running workspace.
@@ -73,6 +76,15 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 	}
 	if n := len(w.GPUs); n > 0 {
 		c.GPU = text.Say(lang, "web.gpus", n)
+	}
+	if !w.Until.IsZero() {
+		c.Until = text.Say(lang, "web.until", near(w.Until))
+	}
+	if !w.EndsAt.IsZero() {
+		c.Ending = text.Say(lang, "web.ending."+string(w.EndWhy), near(w.EndsAt))
+	}
+	if w.Owner == me {
+		c.Asked = w.Asked
 	}
 	if w.Trouble != nil && c.Startable {
 		c.Problem = newProblem(lang, w.Trouble.Err())
@@ -130,7 +142,7 @@ func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace, me masu.Us
 	})
 	mine := held(list, me)
 	for _, g := range hello.Host.GPUs {
-		h.Board.GPUs = append(h.Board.GPUs, newGPU(g, mine[g.ID]))
+		h.Board.GPUs = append(h.Board.GPUs, newGPU(lang, masu.BoardGPU{GPU: g}, me, mine[g.ID]))
 	}
 	h.Board.Boxes = []measureView{
 		{Name: "CPU", Below: text.Say(lang, "web.cores", hello.Host.CPUs)},

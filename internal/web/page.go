@@ -50,6 +50,7 @@ func (*auditView) template() string        { return "audit" }
 func (*workspaceView) template() string    { return "workspace" }
 func (*ssoView) template() string          { return "sso" }
 func (*environmentsView) template() string { return "environments" }
+func (*gpusView) template() string         { return "gpus" }
 func (*environmentView) template() string  { return "environment" }
 func (*waitView) template() string         { return "wait" }
 func (*errorView) template() string        { return "error" }
@@ -62,6 +63,7 @@ func (v *memberPage) title(masu.Lang) string           { return string(v.Member.
 func (*adminView) title(lang masu.Lang) string         { return text.Say(lang, "web.admin") }
 func (*auditView) title(lang masu.Lang) string         { return text.Say(lang, "web.audit") }
 func (v *workspaceView) title(lang masu.Lang) string   { return v.Card.Name }
+func (*gpusView) title(lang masu.Lang) string          { return text.Say(lang, "web.gpus_title") }
 func (*environmentsView) title(lang masu.Lang) string  { return text.Say(lang, "web.environments") }
 func (v *environmentView) title(lang masu.Lang) string { return v.Name }
 func (v *ssoView) title(lang masu.Lang) string         { return text.Say(lang, "web.sso_to", v.Name) }

@@ -23,11 +23,37 @@ import (
 // evil is put wherever a person or a folder can put text.
 const evil = `"><script>alert(1)</script>`
 
+// fullBoard has GPUs in every state.
+func fullBoard() masu.Board {
+	now := time.Now()
+	hold := func(who masu.Username, why masu.EndReason) masu.Hold {
+		return masu.Hold{Lease: "l", Member: who, Since: now.Add(-time.Hour), Until: now.Add(time.Hour), EndsAt: now.Add(time.Minute), Why: why}
+	}
+	gpu := func(id masu.GPUID) masu.GPU { return masu.GPU{ID: id, Model: evil, Memory: 80 * masu.GiB} }
+	b := masu.Board{At: now, GPUs: []masu.BoardGPU{
+		{GPU: gpu("g"), Holds: []masu.Hold{hold("alice", masu.EndIdle)}, Reading: &masu.Reading{Busy: 0.5, Memory: 40 * masu.GiB, Temperature: 60, Power: 300}},
+		{GPU: gpu("h"), Holds: []masu.Hold{hold(evil, masu.EndTime), {Member: "bob", Share: masu.GiB, Since: now}}, Reading: &masu.Reading{Busy: -1, Memory: -1, Temperature: -1, Power: -1}},
+		{GPU: gpu("i"), Outside: []masu.OutsideUser{{Login: evil, Command: evil}, {}}}, {GPU: gpu("j")},
+	}}
+	for _, why := range []masu.EndReason{masu.EndReserved, masu.EndAdmin, masu.EndHolder, masu.EndLost} {
+		b.GPUs = append(b.GPUs, masu.BoardGPU{GPU: gpu("k"), Holds: []masu.Hold{hold("bob", why)}})
+	}
+	for i, want := range []masu.Want{{Count: 2, Memory: 24 * masu.GiB, Model: evil}, {All: true}, {Share: masu.GiB}} {
+		b.Waiting = append(b.Waiting, masu.Wait{Ticket: masu.Ticket{Holder: evil, Want: want, At: now}, Place: i + 1, Blocked: []masu.WaitReason{masu.WaitGPUs, masu.WaitMember, masu.WaitGroup}[i]})
+	}
+	b.Waiting = append(b.Waiting, masu.Wait{Ticket: masu.Ticket{Holder: "alice", Want: masu.Want{Count: 1}, At: now}, Place: 4, Expect: now, Blocked: masu.WaitGPUs})
+	b.Reserved = []masu.Reservation{
+		{ID: "r", Holder: "alice", GPUs: []masu.GPUID{"g", "j"}, From: now.Add(time.Minute), Until: now.Add(30 * time.Hour), Note: evil, Series: "s"},
+		{ID: "m", Holder: evil, GPUs: []masu.GPUID{"j"}, From: now.Add(-2 * time.Hour), Until: now.Add(-time.Hour), Missed: true}}
+	return b
+}
+
 // everyPage has each page with everything in it that it can show.
 func everyPage(lang masu.Lang) map[string]page {
 	failed := newProblem(lang, masu.E(masu.Invalid, "build_failed", 3, evil, 1))
 	ws := masu.Workspace{ID: "x", Owner: "alice", Name: "thesis", Phase: masu.Running, Project: masu.Project{Dir: "/home/alice/実験" + evil, Source: "masu.yaml",
 		Environment: masu.Environment{Preset: "pytorch", Base: "debian:13", Python: "3.9", Torch: "2.0.1", Apt: []string{"git"}, Pip: []string{evil}}, Notes: []masu.Note{{Code: "restart_needed", Args: []string{"x"}}}},
+		Until: time.Now().Add(time.Hour), EndsAt: time.Now(), EndWhy: masu.EndIdle, Asked: []masu.Username{"bob", evil},
 		GPUs: []masu.GPUID{"g"}, Apps: []masu.App{{Name: "p8000", Port: 8000}, {Name: "tensorboard"}, {Name: "jupyter"}}, ChangedAt: time.Now().Add(-time.Hour)}
 	var list []masu.Workspace
 	for _, p := range []masu.Phase{masu.Building, masu.Waiting, masu.Starting, masu.Running, masu.Stopping, masu.Stopped, masu.Failed} {
@@ -46,12 +72,15 @@ func everyPage(lang masu.Lang) map[string]page {
 	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
 	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
 	shared, others, own := newEnvironment(lang, use, "alice", false), newEnvironment(lang, use, "bob", false), newEnvironment(lang, masu.EnvironmentUse{Workspaces: []string{"thesis", "bert"}}, "alice", false)
+	days, rows := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice")
 	return map[string]page{
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
 		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
-			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holder: evil, Since: time.Now()}, {GPU: masu.GPU{ID: "i"}}},
+			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i"}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
+		"gpus":                   &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Days: days, Rows: rows, Before: "2026-11-16", After: "2026-11-30"},
+		"gpus unknown":           &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
 		"home empty":             newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
 		"workspace":              full,
 		"guest":                  newWorkspace(lang, ws, "bob"),
@@ -182,6 +211,11 @@ func TestSentences(t *testing.T) {
 				t.Errorf("%s: %q has no sentence", n.Name(), m[1])
 			}
 			said[m[1]] = true
+		}
+	}
+	for c := range said { // made from a word of the dictionary
+		if regexp.MustCompile(`^web\.(weekday|ending|blocked)\.`).MatchString(c) {
+			said[c] = true
 		}
 	}
 	sources, err := filepath.Glob("*.go")

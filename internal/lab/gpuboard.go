@@ -1,0 +1,111 @@
+package lab
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// reservedFor is how far ahead the board shows what is reserved.
+const reservedFor = 7 * 24 * time.Hour
+
+// boardGPUs puts on the board who holds which GPU, who waits, and what is reserved.
+func (l *Lab) boardGPUs(ctx context.Context, all []masu.Workspace, b *masu.Board) error {
+	gpus, err := l.cfg.Inventory.GPUs(ctx)
+	if err != nil {
+		b.Unknown = troubleOf(err)
+		return nil // the rest of the board is as true as ever
+	}
+	if len(gpus) == 0 {
+		return nil
+	}
+	var leases []masu.Lease
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
+		if leases, err = tx.Leases(); err != nil {
+			return err
+		}
+		b.Reserved, err = tx.Reservations(time.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	b.Reserved = slices.DeleteFunc(b.Reserved, func(r masu.Reservation) bool { return r.Missed || r.From.After(time.Now().Add(reservedFor)) })
+	l.mu.Lock()
+	b.Waiting = slices.Clone(l.waiting)
+	l.mu.Unlock()
+	names := map[masu.WorkspaceID]string{}
+	for _, w := range all {
+		names[w.ID] = w.Name
+	}
+	readings := l.readings(ctx)
+	for _, g := range gpus {
+		x := masu.BoardGPU{GPU: g}
+		for _, lease := range leases {
+			if slices.Contains(lease.GPUs, g.ID) {
+				x.Holds = append(x.Holds, masu.Hold{Lease: lease.ID, Member: lease.Holder, Workspace: names[lease.Workspace], Share: lease.Share,
+					Since: lease.From, Until: lease.Until, EndsAt: lease.EndsAt, Why: lease.Why})
+			}
+		}
+		if r, ok := readings[g.ID]; ok {
+			x.Reading = &r
+			x.Outside = l.outsiders(r, len(x.Holds) > 0)
+		}
+		b.GPUs = append(b.GPUs, x)
+	}
+	return nil
+}
+
+// outsiders names who uses a card without a box of masu's.
+func (l *Lab) outsiders(r masu.Reading, lent bool) (list []masu.OutsideUser) {
+	for _, p := range r.Processes {
+		u := masu.OutsideUser{PID: p.PID, Command: p.Name, Memory: p.Memory}
+		boxed := lent
+		if l.cfg.Process != nil {
+			if who, err := l.cfg.Process(p.PID); err == nil {
+				u.Login, u.Command = who.Login, who.Command
+				boxed = who.Container != "" && l.knows(who.Container)
+			}
+		}
+		if !boxed {
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// knows tells whether a container is one of this lab's boxes.
+func (l *Lab) knows(container string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.handles[container]
+}
+
+// seen is the board as the actor may see it: whose GPUs, not for what.
+func (s *service) seen(ctx context.Context, b masu.Board) (masu.Board, error) {
+	mine, err := s.Workspaces(ctx, false)
+	if err != nil || s.actor.Admin {
+		return b, err
+	}
+	own := map[masu.WorkspaceID]bool{}
+	for _, w := range mine {
+		own[w.ID] = w.Owner == s.actor.Name
+	}
+	b.GPUs, b.Waiting = slices.Clone(b.GPUs), slices.Clone(b.Waiting)
+	for i, g := range b.GPUs {
+		b.GPUs[i].Holds = slices.Clone(g.Holds)
+		for j := range g.Holds {
+			if g.Holds[j].Member != s.actor.Name {
+				b.GPUs[i].Holds[j].Workspace = ""
+			}
+		}
+	}
+	for i, w := range b.Waiting {
+		if !own[w.Workspace] && w.Holder != s.actor.Name {
+			b.Waiting[i].Workspace = ""
+		}
+	}
+	return b, nil
+}

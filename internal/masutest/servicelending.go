@@ -1,0 +1,186 @@
+package masutest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// ask brings a workspace up with GPUs, and does not wait for them.
+func (g *guest) ask(svc masu.Service, want masu.Want) masu.Workspace {
+	g.Helper()
+	name := suiteName()
+	w, err := svc.Up(g.ctx, masu.UpRequest{Dir: g.folder(), Name: name, Want: &want})
+	if err != nil {
+		g.Fatalf("up with %+v: %v", want, err)
+	}
+	g.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(g.ctx), patience)
+		defer cancel()
+		if err := svc.Remove(ctx, name); err != nil && masu.KindOf(err) != masu.NotFound {
+			g.Errorf("remove %s: %v", name, err)
+		}
+	})
+	return w
+}
+
+// becomes waits until a workspace is as it should be.
+func (g *guest) becomes(svc masu.Service, name, what string, ok func(masu.Workspace) bool) masu.Workspace {
+	g.Helper()
+	for {
+		w, err := svc.Workspace(g.ctx, name)
+		if err != nil {
+			g.Fatalf("%s: %v", name, err)
+		}
+		if ok(w) {
+			return w
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-g.ctx.Done():
+			g.Fatalf("%s never %s: %+v", name, what, w)
+		}
+	}
+}
+
+func runsWith(n int) func(masu.Workspace) bool {
+	return func(w masu.Workspace) bool { return w.Phase == masu.Running && len(w.GPUs) == n }
+}
+
+func (g *guest) board(svc masu.Service) masu.Board {
+	g.Helper()
+	deadline := time.Now().Add(patience)
+	last := time.Time{}
+	for { // a board may be some seconds old
+		b, err := svc.Board(g.ctx)
+		if err != nil {
+			g.Fatal(err)
+		}
+		if !last.IsZero() && b.At.After(last) || time.Now().After(deadline) {
+			return b
+		}
+		if last.IsZero() {
+			last = b.At
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// testServiceLending: GPUs are lent once, those who come later wait, and get
+// what others give back.
+func testServiceLending(g *guest) {
+	alice, bob := g.svc, g.other()
+	for _, want := range []masu.Want{{Count: 3}, {Count: -1}, {Count: 1, Memory: 80 * masu.GiB}} {
+		name := suiteName()
+		if w, err := alice.Up(g.ctx, masu.UpRequest{Dir: g.folder(), Name: name, Want: &want}); err == nil {
+			w = g.becomes(alice, w.Name, "settles", func(w masu.Workspace) bool { return w.Phase.Settled() })
+			if w.Phase != masu.Failed || w.Trouble == nil || w.Trouble.Code != "gpus_impossible" {
+				g.Errorf("%+v: %s %+v", want, w.Phase, w.Trouble)
+			}
+			if err := alice.Remove(g.ctx, name); err != nil {
+				g.Error(err)
+			}
+		} else {
+			wantError(g.T, err, masu.Invalid, "gpus_impossible")
+		}
+	}
+	both := g.becomes(alice, g.ask(alice, masu.Want{Count: 2}).Name, "runs with two GPUs", runsWith(2))
+	if both.Until.Before(time.Now()) {
+		g.Errorf("lent until %v", both.Until)
+	}
+	waits := g.ask(bob, masu.Want{Count: 1})
+	g.becomes(bob, waits.Name, "waits", func(w masu.Workspace) bool { return w.Phase == masu.Waiting })
+	b := g.board(bob)
+	if len(b.GPUs) != 2 || len(b.GPUs[0].Holds) != 1 || b.GPUs[0].Holds[0].Member != "suite-a" || b.GPUs[0].Holds[0].Workspace != "" {
+		g.Fatalf("bob sees %+v", b.GPUs)
+	}
+	if len(b.Waiting) != 1 || b.Waiting[0].Place != 1 || b.Waiting[0].Holder != "suite-b" || b.Waiting[0].Workspace != waits.ID || b.Waiting[0].Blocked != masu.WaitGPUs {
+		g.Errorf("who waits: %+v", b.Waiting)
+	}
+	if own := g.board(alice); own.GPUs[0].Holds[0].Workspace != both.Name || own.Waiting[0].Workspace != "" {
+		g.Errorf("alice sees %+v, %+v", own.GPUs, own.Waiting)
+	}
+	wantError(g.T, bob.AskFor(g.ctx, "no-such"), masu.NotFound, "no_lease")
+	if err := bob.AskFor(g.ctx, b.GPUs[0].Holds[0].Lease); err != nil {
+		g.Error(err)
+	}
+	g.becomes(alice, both.Name, "is asked for", func(w masu.Workspace) bool { return slices.Equal(w.Asked, []masu.Username{"suite-b"}) })
+
+	testExtend(g, both.Name)
+	if _, err := alice.Release(g.ctx, both.Name); err != nil {
+		g.Fatal(err)
+	}
+	g.becomes(bob, waits.Name, "gets what was given back", runsWith(1))
+	g.becomes(alice, both.Name, "runs on without GPUs", runsWith(0))
+	_, err := alice.Release(g.ctx, both.Name)
+	wantError(g.T, err, masu.Conflict, "no_lease")
+	if _, err := bob.Stop(g.ctx, waits.Name); err != nil {
+		g.Fatal(err)
+	}
+	if b := g.board(bob); !b.GPUs[0].Free() || !b.GPUs[1].Free() || len(b.Waiting) != 0 {
+		g.Errorf("when all is given back: %+v, %+v", b.GPUs, b.Waiting)
+	}
+}
+
+func testExtend(g *guest, name string) {
+	g.Helper()
+	_, err := g.other().Extend(g.ctx, "suite-a/"+name, time.Hour)
+	wantError(g.T, err, masu.NotFound, "no_workspace")
+	_, err = g.svc.Extend(g.ctx, name, 0)
+	wantError(g.T, err, masu.Invalid, "extend_odd")
+	_, err = g.svc.Extend(g.ctx, name, 8*24*time.Hour)
+	wantError(g.T, err, masu.Denied, "extend_most")
+	lease, err := g.svc.Extend(g.ctx, name, 48*time.Hour)
+	if left := time.Until(lease.Until); err != nil || left < 47*time.Hour || left > 49*time.Hour {
+		g.Errorf("extended: %+v, %v", lease, err)
+	}
+}
+
+// testServiceReserve: GPUs are promised for a time once.
+func testServiceReserve(g *guest) {
+	alice, bob := g.svc, g.other()
+	from := time.Now().Add(24 * time.Hour).Truncate(time.Hour)
+	two := masu.ReserveWish{Want: masu.Want{Count: 2}, From: from, Until: from.Add(2 * time.Hour), Note: "演習"}
+	got, err := alice.Reserve(g.ctx, two)
+	if err != nil || len(got) != 1 || len(got[0].GPUs) != 2 || got[0].Holder != "suite-a" || !got[0].From.Equal(from) || got[0].Note != "演習" {
+		g.Fatalf("reserved: %+v, %v", got, err)
+	}
+	with := func(change func(*masu.ReserveWish)) masu.ReserveWish { w := two; change(&w); return w }
+	for _, c := range []struct {
+		wish masu.ReserveWish
+		kind masu.Kind
+		code string
+	}{
+		{with(func(w *masu.ReserveWish) { w.Want.Count, w.From = 1, from.Add(time.Hour) }), masu.Conflict, "reserve_taken"},
+		{with(func(w *masu.ReserveWish) { w.Until = w.From }), masu.Invalid, "reserve_short"},
+		{with(func(w *masu.ReserveWish) { w.From, w.Until = w.From.Add(-72*time.Hour), w.Until.Add(-72*time.Hour) }), masu.Invalid, "reserve_past"},
+		{with(func(w *masu.ReserveWish) { w.From, w.Until = w.From.AddDate(1, 0, 0), w.Until.AddDate(1, 0, 0) }), masu.Invalid, "reserve_far"},
+		{with(func(w *masu.ReserveWish) { w.Want.Count = 9 }), masu.Invalid, "gpus_impossible"},
+		{with(func(w *masu.ReserveWish) { w.Want.Count = 0 }), masu.Invalid, "gpus_impossible"},
+		{with(func(w *masu.ReserveWish) { w.For = "suite-a" }), masu.Denied, "not_teacher"},
+	} {
+		_, err := bob.Reserve(g.ctx, c.wish)
+		wantError(g.T, err, c.kind, c.code)
+	}
+	weekly, err := bob.Reserve(g.ctx, with(func(w *masu.ReserveWish) {
+		w.Want.Count, w.From, w.Until, w.Weeks = 1, from.Add(2*time.Hour), from.Add(3*time.Hour), 3
+	}))
+	if err != nil || len(weekly) != 3 || weekly[0].Series == "" || weekly[2].Series != weekly[0].Series {
+		g.Fatalf("weekly: %+v, %v", weekly, err)
+	}
+	seen, err := bob.Reservations(g.ctx, from, from.Add(3*time.Hour))
+	if err != nil || len(seen) != 2 || seen[0].ID != got[0].ID || seen[1].ID != weekly[0].ID {
+		g.Errorf("seen: %+v, %v", seen, err)
+	}
+	wantError(g.T, bob.Unreserve(g.ctx, got[0].ID, false), masu.NotFound, "no_reservation")
+	for _, err := range []error{alice.Unreserve(g.ctx, got[0].ID, false), bob.Unreserve(g.ctx, weekly[1].ID, false), bob.Unreserve(g.ctx, weekly[0].ID, true)} {
+		if err != nil {
+			g.Error(err)
+		}
+	}
+	if rest, err := bob.Reservations(g.ctx, from, from.Add(30*24*time.Hour)); err != nil || len(rest) != 0 {
+		g.Errorf("given up: %+v, %v", rest, err)
+	}
+}
