@@ -111,6 +111,7 @@ type UpRequest struct {
 	Name    string `json:"name,omitempty"`   // "" means after the folder
 	Preset  string `json:"preset,omitempty"` // when the folder says nothing
 	Want    *Want  `json:"want,omitempty"`   // instead of the project's
+	Class   string `json:"class,omitempty"`  // of work, by which the queue for GPUs goes; Invalid "class_unknown", Denied "class_denied"
 	Restart bool   `json:"restart,omitempty"`
 	NoCache bool   `json:"no_cache,omitempty"`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -132,6 +133,9 @@ func TestCommentedConfig(t *testing.T) {
 	}
 	p, err := c.Policy.policy(lab.Policy{})
 	d := lab.DefaultPolicy(masu.Host{CPUs: 8})
+	if fmt.Sprint(p.GPUs, p.HalfLife, p.HoldMost, p.Horizon, p.ReserveMost) != fmt.Sprint(d.GPUs, d.HalfLife, d.HoldMost, d.Horizon, d.ReserveMost) {
+		t.Errorf("GPUs: %+v; the defaults are %+v", p.GPUs, d.GPUs)
+	}
 	if err != nil || p.WorkspacesPerMember != d.WorkspacesPerMember || p.BuildWithin != d.BuildWithin || p.SpareEngine != d.SpareEngine || p.Sudo != d.Sudo || p.SessionFor != d.SessionFor {
 		t.Errorf("%+v, %v; the defaults are %+v", p, err, d)
 	}

@@ -31,6 +31,7 @@ type policyConfig struct {
 	Shm                 bytesOf           `yaml:"shm"`
 	PIDs                int               `yaml:"pids"`
 	Disk                bytesOf           `yaml:"disk"`
+	GPUs                gpuConfig         `yaml:"gpus"`
 	SpareState          bytesOf           `yaml:"spare_state"`
 	SpareEngine         bytesOf           `yaml:"spare_engine"`
 	Datasets            map[string]string `yaml:"datasets"` // name in ~/data → folder on the host
@@ -93,6 +94,7 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	number(&p.MinPassword, "min_password", c.MinPassword, 8)
 	span(&p.BuildWithin, "build_within", c.BuildWithin)
 	span(&p.SessionFor, "session_for", c.SessionFor)
+	c.GPUs.policy(&p, wrong)
 	room(&p.Limits.Memory, "memory", c.Memory)
 	room(&p.Limits.Shm, "shm", c.Shm)
 	room(&p.Limits.Disk, "disk", c.Disk)

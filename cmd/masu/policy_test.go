@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/lab"
+	"github.com/masu-lab/masu/internal/sched"
 )
 
 // The file that the documents show is one that masu reads, in both languages,
@@ -35,6 +37,7 @@ func TestDocumentedConfig(t *testing.T) {
 		}
 		d := lab.DefaultPolicy(masu.Host{CPUs: 8})
 		d.Limits = masu.Limits{CPUs: 16, Memory: 64 * masu.GiB, Shm: 16 * masu.GiB, PIDs: 4096, Disk: 100 * masu.GiB}
+		d.GPUs.PerMember, d.GPUs.PerGroup, d.GPUs.Classes = 4, map[string]int{"b4": 8}, []sched.Class{{Name: "paper", HeadStart: 24 * time.Hour, Groups: []string{"b4"}}}
 		d.Datasets = []masu.Mount{{Folder: "/data/imagenet", Target: "/data/imagenet", Dataset: true}}
 		if got, want := p, d; !equalPolicy(got, want) {
 			t.Errorf("%s: the document says %+v, the defaults are %+v", lang, got, want)
@@ -47,7 +50,7 @@ func equalPolicy(a, b lab.Policy) bool {
 	return len(da) == 1 && len(db) == 1 && da[0] == db[0] && a.Sudo == b.Sudo && a.OwnDockerfile == b.OwnDockerfile && a.Limits == b.Limits &&
 		a.WorkspacesPerMember == b.WorkspacesPerMember && a.BuildsAtOnce == b.BuildsAtOnce && a.BuildsPerMember == b.BuildsPerMember &&
 		a.StartsAtOnce == b.StartsAtOnce && a.BuildWithin == b.BuildWithin && a.SessionFor == b.SessionFor && a.MinPassword == b.MinPassword &&
-		a.SpareState == b.SpareState && a.SpareEngine == b.SpareEngine
+		fmt.Sprint(a.GPUs, a.HalfLife, a.HoldMost, a.Horizon, a.ReserveMost) == fmt.Sprint(b.GPUs, b.HalfLife, b.HoldMost, b.Horizon, b.ReserveMost) && a.SpareState == b.SpareState && a.SpareEngine == b.SpareEngine
 }
 
 func TestConfigRefusals(t *testing.T) {

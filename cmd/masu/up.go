@@ -16,7 +16,7 @@ import (
 )
 
 type upOptions struct {
-	dir, name, preset, gpus                       string
+	dir, name, preset, gpus, class                string
 	restart, noCache, yes, noOpen, detach, noTest bool
 	quiet                                         bool
 }
@@ -37,6 +37,7 @@ func (a *app) upCommand() *cobra.Command {
 	f.StringVar(&o.name, "name", "", "")
 	f.StringVar(&o.preset, "preset", "", "")
 	f.StringVar(&o.gpus, "gpus", "", "")
+	f.StringVar(&o.class, "class", "", "")
 	f.BoolVar(&o.restart, "restart", false, "")
 	f.BoolVar(&o.noCache, "no-cache", false, "")
 	f.BoolVarP(&o.yes, "yes", "y", false, "")
@@ -72,7 +73,7 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	defer s.Close()
-	w, err := s.Up(ctx, masu.UpRequest{Dir: dir, Name: o.name, Preset: o.preset, Want: want, Restart: o.restart, NoCache: o.noCache})
+	w, err := s.Up(ctx, masu.UpRequest{Dir: dir, Name: o.name, Preset: o.preset, Want: want, Class: o.class, Restart: o.restart, NoCache: o.noCache})
 	if err != nil {
 		return err
 	}

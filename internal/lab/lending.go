@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -87,6 +88,25 @@ func (l *Lab) extended(lease masu.Lease, reserved []masu.Reservation, waited boo
 	lease.Keeps++
 	lease.KeptUntil = until
 	return lease, nil
+}
+
+// mayClass refuses a class of work that there is not, or that is not the actor's to name.
+func (s *service) mayClass(name string) error {
+	if name == "" {
+		return nil
+	}
+	var known []string
+	for _, c := range s.l.cfg.Policy.GPUs.Classes {
+		if c.Name != name {
+			known = append(known, c.Name)
+			continue
+		}
+		if len(c.Groups) > 0 && !s.actor.Admin && !slices.ContainsFunc(s.actor.Groups, func(g masu.Group) bool { return slices.Contains(c.Groups, g.Name) }) {
+			return masu.E(masu.Denied, "class_denied", name, strings.Join(c.Groups, ", "))
+		}
+		return nil
+	}
+	return masu.E(masu.Invalid, "class_unknown", name, strings.Join(known, ", "))
 }
 
 // Release gives GPUs back, and starts the workspace again without any.

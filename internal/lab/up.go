@@ -37,6 +37,9 @@ func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, e
 	if r.Want != nil {
 		p.Want = *r.Want
 	}
+	if err := s.mayClass(r.Class); err != nil {
+		return w, err
+	}
 	refusal := s.mayBegin(ctx)
 	for {
 		var op *operation
@@ -135,7 +138,7 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 		if w.CreatedAt.IsZero() {
 			w.CreatedAt = now
 		}
-		w.Project, w.Phase, w.Trouble, w.ChangedAt, w.Apps = p, masu.Building, nil, now, nil
+		w.Project, w.Class, w.Phase, w.Trouble, w.ChangedAt, w.Apps = p, r.Class, masu.Building, nil, now, nil
 		return tx.PutWorkspace(w)
 	})
 	if err != nil && op != nil {

@@ -231,10 +231,22 @@ func axeScript(t *testing.T) string {
 	return string(b)
 }
 
+// aWeek is what people have reserved.
+func aWeek() []masu.Reservation {
+	monday := weekOf("", time.Now())
+	at := func(day, hour int) time.Time { return monday.AddDate(0, 0, day).Add(time.Duration(hour) * time.Hour) }
+	return []masu.Reservation{
+		{ID: "r1", Holder: "tanaka", GPUs: []masu.GPUID{"2"}, From: at(3, 18), Until: at(4, 2), Note: "論文の締切"},
+		{ID: "r2", Holder: "alice", GPUs: []masu.GPUID{"0", "1"}, From: at(6, 13), Until: at(6, 16), Note: "演習", Series: "s"},
+		{ID: "r3", Holder: "ito", GPUs: []masu.GPUID{"1"}, From: at(5, 0), Until: at(6, 0)},
+	}
+}
+
 // aLab fills a lab as one may look on a working day.
 func aLab(g *rig) {
 	g.lab.hello = masu.Hello{Host: masu.Host{CPUs: 32, Memory: 128 * masu.GiB, GPUs: []masu.GPU{
-		{ID: "0", Index: 0, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}, {ID: "1", Index: 1, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}}}}
+		{ID: "0", Index: 0, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}, {ID: "1", Index: 1, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB},
+		{ID: "2", Index: 2, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}, {ID: "3", Index: 3, Model: "NVIDIA A100 80GB PCIe", Memory: 80 * masu.GiB}}}}
 	w := running("alice", "train")
 	w.GPUs = []masu.GPUID{"0"}
 	w.Apps = append(w.Apps, masu.App{Name: "tensorboard", Port: 6006, Ready: true}, masu.App{Name: "p8501", Port: 8501, Ready: true})
@@ -261,8 +273,12 @@ func aLab(g *rig) {
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "report", Phase: masu.Stopped, Project: masu.Project{Dir: "/home/alice/report"}})
 	g.lab.set(running("suzuki", "eval"))
 	g.lab.measured = masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 11.5, Total: 32}, Memory: masu.Fill{Used: 71 << 30, Total: 128 << 30}}, Images: masu.Fill{Used: 3.1e12, Total: 4e12},
-		GPUs:  []masu.BoardGPU{{GPU: g.lab.hello.Host.GPUs[0], Holds: []masu.Hold{{Lease: "l1", Member: "alice", Since: time.Now().Add(-2 * time.Hour), Until: time.Now().Add(22 * time.Hour)}}, Reading: &masu.Reading{Busy: 0.92, Memory: 60 << 30, Temperature: 64, Power: 280}}, {GPU: g.lab.hello.Host.GPUs[1], Holds: []masu.Hold{{Lease: "l2", Member: "suzuki", Since: time.Now().Add(-26 * time.Hour), Until: time.Now().Add(-time.Hour), EndsAt: time.Now().Add(12 * time.Minute), Why: masu.EndIdle}}, Reading: &masu.Reading{Memory: 70 << 30, Temperature: 38, Power: 68}}},
-		Users: []masu.BoardUse{{Member: "suzuki", Running: 1, CPU: 7.9, Memory: 40 << 30, GPUs: 1, Since: time.Now().Add(-26 * time.Hour)}, {Member: "alice", Running: 1, CPU: 2.4, Memory: 12 << 30, GPUs: 1, Since: time.Now().Add(-2 * time.Hour)}}}
+		GPUs: []masu.BoardGPU{{GPU: g.lab.hello.Host.GPUs[0], Holds: []masu.Hold{{Lease: "l1", Member: "alice", Since: time.Now().Add(-2 * time.Hour), Until: time.Now().Add(22 * time.Hour)}}, Reading: &masu.Reading{Busy: 0.92, Memory: 60 << 30, Temperature: 64, Power: 280}}, {GPU: g.lab.hello.Host.GPUs[1], Holds: []masu.Hold{{Lease: "l2", Member: "suzuki", Since: time.Now().Add(-26 * time.Hour), Until: time.Now().Add(-time.Hour), EndsAt: time.Now().Add(12 * time.Minute), Why: masu.EndIdle}}, Reading: &masu.Reading{Memory: 70 << 30, Temperature: 38, Power: 68}},
+			{GPU: g.lab.hello.Host.GPUs[2], Reading: &masu.Reading{Memory: 4 << 20, Temperature: 31, Power: 52}}, {GPU: g.lab.hello.Host.GPUs[3], Outside: []masu.OutsideUser{{Login: "root", Command: "python3 train.py", PID: 4121, Memory: 12 << 30}}, Reading: &masu.Reading{Busy: 0.34, Memory: 12 << 30, Temperature: 55, Power: 140}}},
+		Waiting: []masu.Wait{{Ticket: masu.Ticket{Holder: "tanaka", Want: masu.Want{Count: 3}, At: time.Now().Add(-50 * time.Minute)}, Place: 1, Blocked: masu.WaitGPUs, Expect: time.Now().Add(2 * time.Hour)},
+			{Ticket: masu.Ticket{Holder: "alice", Want: masu.Want{Count: 2}, At: time.Now().Add(-12 * time.Minute)}, Place: 2, Blocked: masu.WaitGPUs, Expect: time.Now().Add(26 * time.Hour)}},
+		Reserved: aWeek(),
+		Users:    []masu.BoardUse{{Member: "suzuki", Running: 1, CPU: 7.9, Memory: 40 << 30, GPUs: 1, Since: time.Now().Add(-26 * time.Hour)}, {Member: "alice", Running: 1, CPU: 2.4, Memory: 12 << 30, GPUs: 1, Since: time.Now().Add(-2 * time.Hour)}}}
 	boss := g.lab.people.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}, Door: masu.DoorWeb})
 	teacher, most := masu.RoleTeacher, 3
 	for name, change := range map[masu.Username]masu.MemberChange{"alice": {Most: &most}, "suzuki": {Role: &teacher}, "tanaka": {Disabled: new(true)}} {
@@ -348,6 +364,7 @@ func TestPagesInABrowser(t *testing.T) {
 				{"new", alice, base + "/new?env=edit", "document.querySelector('#plan .kv')"},
 				{"new-folder", alice, base + "/new?dir=" + home + "/研究", ""},
 				{"guest", alice, base + "/w/demo--suzuki", ""},
+				{"gpus", alice, base + "/gpus", "document.querySelectorAll('.board.four > li').length === 4"},
 				{"environments", alice, base + "/environments", "document.querySelectorAll('.tiles > li').length === 3"},
 				{"environment", alice, base + "/e/shared000003", ""},
 				{"new-shared", alice, base + "/new?shared=shared000001", "document.querySelector('#plan .kv')"},

@@ -503,3 +503,7 @@ func (g *rig) secret(name masu.Username) string {
 	}
 	return s
 }
+
+func (a *fakeActor) Reservations(context.Context, time.Time, time.Time) ([]masu.Reservation, error) {
+	return a.measured.Reserved, nil
+}
