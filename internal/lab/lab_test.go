@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,11 @@ type world struct {
 	t       *testing.T
 	store   masu.Store
 	runtime *masutest.FakeRuntime
+	dir     string // a folder
+	gpuMu   sync.Mutex
 	gpus    []masu.GPU
+	gpuErr  error
+	reads   map[masu.GPUID]masu.Reading
 	post    *post
 	project func(dir string) masu.Project // what a folder asks for
 	lab     *Lab                          // the newest
@@ -32,7 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, store: masutest.NewStore(), post: newPost(), runtime: masutest.NewRuntime(), project: func(string) masu.Project { return masu.Project{} }}
+	w := &world{t: t, dir: t.TempDir(), store: masutest.NewStore(), post: newPost(), runtime: masutest.NewRuntime(), project: func(string) masu.Project { return masu.Project{} }}
 	w.runtime.AddImage("debian:trixie-slim", nil)
 	return w
 }
@@ -77,8 +82,30 @@ func (w *world) daemon() (l *Lab, stop func()) {
 	return l, func() { cancel(); <-done }
 }
 
-func (w *world) GPUs(context.Context) ([]masu.GPU, error) { return w.gpus, nil }
-func (w *world) Driver(context.Context) (string, error)   { return "", nil }
+func (w *world) GPUs(context.Context) ([]masu.GPU, error) {
+	w.gpuMu.Lock()
+	defer w.gpuMu.Unlock()
+	return w.gpus, w.gpuErr
+}
+
+// Readings makes the world a masu.Meter.
+func (w *world) Readings(context.Context) (list []masu.Reading, err error) {
+	w.gpuMu.Lock()
+	defer w.gpuMu.Unlock()
+	for _, r := range w.reads {
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// plug changes what the host has.
+func (w *world) plug(change func()) {
+	w.gpuMu.Lock()
+	defer w.gpuMu.Unlock()
+	change()
+}
+
+func (w *world) Driver(context.Context) (string, error) { return "", nil }
 func (w *world) leases() (held []masu.Lease) {
 	w.view(func(tx masu.Tx) (err error) { held, err = tx.Leases(); return err })
 	return held
