@@ -19,17 +19,18 @@ type engine struct {
 	t           *testing.T
 	dir, addr   string
 	liveRestore bool
+	env         []string // over the test's own
 	cmd         *exec.Cmd
 	containerd  *exec.Cmd // a service of its own, as on a real host: it outlives the engine
 }
 
-func newEngine(t *testing.T, liveRestore bool) *engine {
+func newEngine(t *testing.T, liveRestore bool, env ...string) *engine {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "masu-engine-") // not a tmpfs: layers are large
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{t: t, dir: dir, addr: "unix://" + filepath.Join(dir, "d.sock"), liveRestore: liveRestore}
+	e := &engine{t: t, dir: dir, addr: "unix://" + filepath.Join(dir, "d.sock"), liveRestore: liveRestore, env: env}
 	t.Cleanup(e.remove)
 	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte(`{"live-restore":`+strconv.FormatBool(liveRestore)+"}"), 0o644); err != nil {
 		t.Fatal(err)
@@ -75,6 +76,7 @@ func (e *engine) start() {
 	e.cmd = exec.Command("nsenter", "--net=/run/netns/"+filepath.Base(e.dir), "dockerd",
 		"--config-file", filepath.Join(e.dir, "daemon.json"), "--data-root", filepath.Join(e.dir, "data"),
 		"--exec-root", filepath.Join(e.dir, "exec"), "--containerd", filepath.Join(e.dir, "cd.sock"), "-p", filepath.Join(e.dir, "pid"), "-H", e.addr)
+	e.cmd.Env = append(os.Environ(), e.env...)
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := e.cmd.Start(); err != nil {

@@ -26,9 +26,10 @@ type lab struct {
 	dir     string // holds state, run and log
 	socket  string
 	port    int
-	engine  string // address; "" for the host's own
-	config  string // file; "" for none
-	address string // that the daemon listens on; "" for the port on loopback
+	engine  string   // address; "" for the host's own
+	config  string   // file; "" for none
+	address string   // that the daemon listens on; "" for the port on loopback
+	env     []string // of the daemon, over the test's own
 	daemon  *exec.Cmd
 	log     *os.File
 }
@@ -84,6 +85,7 @@ func (l *lab) start() {
 	if l.config != "" {
 		l.daemon.Args = append(l.daemon.Args, "--config", l.config)
 	}
+	l.daemon.Env = append(os.Environ(), l.env...)
 	l.daemon.Stdout, l.daemon.Stderr = l.log, l.log
 	if err := l.daemon.Start(); err != nil {
 		l.t.Fatal(err)
