@@ -16,7 +16,9 @@ type Lease struct {
 	Holder    Username    `json:"holder"`
 	Want      Want        `json:"want"`
 	GPUs      []GPUID     `json:"gpus"`
-	Share     Bytes       `json:"share,omitempty"` // of the card's memory, by promise; 0 is the card for oneself
+	Share     Bytes       `json:"share,omitempty"`   // of the card's memory, by promise; 0 is the card for oneself
+	Name      string      `json:"name,omitempty"`    // of the workspace or run, for the account
+	AskedAt   time.Time   `json:"asked_at,omitzero"` // since when its holder waited
 	From      time.Time   `json:"from"`
 	Until     time.Time   `json:"until,omitzero"`      // the holder may count on them until then, and longer while nobody waits; zero: no end
 	EndsAt    time.Time   `json:"ends_at,omitzero"`    // announced: they will be taken back then
@@ -36,6 +38,7 @@ const (
 	EndIdle     EndReason = "idle"     // nobody used them
 	EndReserved EndReason = "reserved" // somebody has reserved them from then on
 	EndLost     EndReason = "lost"     // a card is gone
+	EndMemory   EndReason = "memory"   // it takes more of a shared card than its part
 )
 
 // Ticket is a place in the queue for GPUs. A workspace, or a run, has at most one.
@@ -44,6 +47,7 @@ type Ticket struct {
 	Holder    Username      `json:"holder"`
 	Want      Want          `json:"want"`
 	Class     string        `json:"class,omitempty"` // a class of Policy; "" is the usual one
+	Name      string        `json:"name,omitempty"`  // of the workspace or run
 	Limit     time.Duration `json:"limit,omitempty"` // it gives them back by then; 0: as late as it may
 	At        time.Time     `json:"at"`
 }

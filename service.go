@@ -20,6 +20,7 @@ type Service interface {
 	Projects
 	Sharing
 	Lending
+	Accounting
 	Identity
 	Administration
 	// Up records the wish and returns at once; Watch tells how it goes. A

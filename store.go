@@ -38,6 +38,11 @@ type Tx interface {
 	// holds one of the GPUs, unless both share it.
 	PutLease(l Lease) error
 
+	// PutGPUUse adds what leases used, and sums up to hours what is older than minutes.
+	PutGPUUse(list []GPUUse, minutes time.Time) error
+	// GPUUse lists what was used in a span, in no order; hours that touch its beginning are left out.
+	GPUUse(from, until time.Time) ([]GPUUse, error)
+
 	Tickets() ([]Ticket, error) // the oldest first
 	PutTicket(t Ticket) error   // in the place of the workspace's own
 	DeleteTicket(id WorkspaceID) error
@@ -97,12 +102,6 @@ func EventHeading() []string { return []string{"seq", "at", "actor", "door", "ve
 
 // Record is the line for a spreadsheet. No cell can be taken for a formula.
 func (e Event) Record() []string {
-	inert := func(s string) string {
-		if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-			return "'" + s
-		}
-		return s
-	}
 	return []string{strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339), inert(string(e.Actor)), string(e.Door), inert(e.Verb), inert(e.Object), e.Code}
 }
 

@@ -40,6 +40,7 @@ type fileConfig struct {
 	Egress    struct {
 		LAN *bool `yaml:"lan"` // may boxes reach the private networks around the host?
 	} `yaml:"egress"`
+	Wall   bool         `yaml:"public_board"` // everybody who reaches the pages may see the GPUs'
 	Mail   mailConfig   `yaml:"mail"`
 	Notify notifyConfig `yaml:"notify"`
 	Policy policyConfig `yaml:"policy"`
@@ -181,5 +182,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
 	o.site, o.policy, o.members, o.versions, o.oidc, o.pam, o.mail, o.notify = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM, c.Mail, c.Notify
 	o.tls, o.appsDomain = c.TLS, domain(c.Apps)
+	o.wall = c.Wall
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

@@ -41,6 +41,7 @@ type serveOptions struct {
 	notify      notifyConfig
 	versions    string // an admin's table of versions; "" for the embedded one
 	members     string // the group that may use the lab; "" is everybody with a shell
+	wall        bool   // the GPUs' board for everybody who reaches the pages
 	noLAN       bool   // boxes stay out of the private networks around the host
 	policy      policyConfig
 }

@@ -180,7 +180,11 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 	if err != nil {
 		return err
 	}
-	p.web, err = web.New(web.Config{Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	var wall func(context.Context) (masu.Board, error)
+	if o.wall {
+		wall = p.lab.Wall
+	}
+	p.web, err = web.New(web.Config{Wall: wall, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return err
 }
 

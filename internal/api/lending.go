@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -26,16 +27,30 @@ func lendingRoutes(r router) {
 		return nothing{}, svc.Unreserve(ctx, q.ID, q.Series)
 	})
 	get(r, "/v1/reservations", func(ctx context.Context, svc masu.Service, q url.Values) ([]masu.Reservation, error) {
-		from, err := time.Parse(time.RFC3339, q.Get("from"))
+		from, until, err := spanOf(q)
 		if err != nil {
-			return nil, masu.E(masu.Invalid, "request_odd", "from")
-		}
-		until, err := time.Parse(time.RFC3339, q.Get("until"))
-		if err != nil {
-			return nil, masu.E(masu.Invalid, "request_odd", "until")
+			return nil, err
 		}
 		return svc.Reservations(ctx, from, until)
 	}, "from", "until")
+	get(r, "/v1/usage", func(ctx context.Context, svc masu.Service, q url.Values) ([]masu.UsageRow, error) {
+		from, until, err := spanOf(q)
+		if err != nil {
+			return nil, err
+		}
+		return svc.GPUUsage(ctx, from, until, q.Get("all") == "true")
+	}, "from", "until", "all")
+}
+
+// spanOf reads from when until when.
+func spanOf(q url.Values) (from, until time.Time, err error) {
+	if from, err = time.Parse(time.RFC3339, q.Get("from")); err != nil {
+		return from, until, masu.E(masu.Invalid, "request_odd", "from")
+	}
+	if until, err = time.Parse(time.RFC3339, q.Get("until")); err != nil {
+		return from, until, masu.E(masu.Invalid, "request_odd", "until")
+	}
+	return from, until, nil
 }
 
 type extendRequest struct {
@@ -80,4 +95,9 @@ func (c *Client) Unreserve(ctx context.Context, id masu.ReservationID, series bo
 // Reservations is masu.Service's.
 func (c *Client) Reservations(ctx context.Context, from, until time.Time) ([]masu.Reservation, error) {
 	return call[[]masu.Reservation](ctx, c, "/v1/reservations", url.Values{"from": {from.Format(time.RFC3339)}, "until": {until.Format(time.RFC3339)}}, nil)
+}
+
+// GPUUsage is masu.Service's.
+func (c *Client) GPUUsage(ctx context.Context, from, until time.Time, all bool) ([]masu.UsageRow, error) {
+	return call[[]masu.UsageRow](ctx, c, "/v1/usage", url.Values{"from": {from.Format(time.RFC3339)}, "until": {until.Format(time.RFC3339)}, "all": {strconv.FormatBool(all)}}, nil)
 }

@@ -26,6 +26,10 @@ func metricsOf(ctx context.Context, svc masu.Service) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	board, err := svc.Board(ctx)
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
 	metric := func(name, kind, help string, samples ...sample) {
 		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
@@ -57,6 +61,7 @@ func metricsOf(ctx context.Context, svc masu.Service) (string, error) {
 	metric("masu_members", "gauge", "Logins that may use the lab.", sample{"", float64(len(members))})
 	metric("masu_gpus", "gauge", "GPUs of this host.", sample{"", float64(len(hello.Host.GPUs))})
 	metric("masu_gpus_lent", "gauge", "GPUs that are lent.", sample{"", float64(lent)})
+	metricGPUs(metric, board)
 	metric("masu_engine_away", "gauge", "1 while the container engine does not answer.", sample{"", away})
 	metric("masu_closed", "gauge", "1 while, or as soon as, nothing new may start.", sample{"", closed})
 	metric("go_goroutines", "gauge", "Goroutines of the daemon.", sample{"", float64(runtime.NumGoroutine())})
@@ -88,4 +93,32 @@ func openFiles() float64 {
 		return 0
 	}
 	return float64(len(list))
+}
+
+// metricGPUs tells how each GPU does, as far as the driver does, and who waits for one.
+func metricGPUs(metric func(name, kind, help string, samples ...sample), b masu.Board) {
+	var busy, memory, heat, power, held, outside []sample
+	for _, g := range b.GPUs {
+		label := fmt.Sprintf("{gpu=%q,uuid=%q,model=%q}", strconv.Itoa(g.Index), g.ID, g.Model)
+		held, outside = append(held, sample{label, float64(len(g.Holds))}), append(outside, sample{label, float64(len(g.Outside))})
+		r := g.Reading
+		if r == nil {
+			continue
+		}
+		for _, x := range []struct {
+			to    *[]sample
+			value float64
+		}{{&busy, r.Busy}, {&memory, float64(r.Memory)}, {&heat, r.Temperature}, {&power, r.Power}} {
+			if x.value >= 0 {
+				*x.to = append(*x.to, sample{label, x.value})
+			}
+		}
+	}
+	metric("masu_gpu_busy", "gauge", "Part of the last second in which a GPU computed.", busy...)
+	metric("masu_gpu_memory_bytes", "gauge", "Memory of a GPU in use.", memory...)
+	metric("masu_gpu_temperature_celsius", "gauge", "Temperature of a GPU.", heat...)
+	metric("masu_gpu_power_watts", "gauge", "What a GPU draws.", power...)
+	metric("masu_gpu_leases", "gauge", "Leases on a GPU; more than one where it is shared.", held...)
+	metric("masu_gpu_outside_processes", "gauge", "Processes on a GPU that masu did not start.", outside...)
+	metric("masu_gpu_waiting", "gauge", "Workspaces and runs that wait for GPUs.", sample{"", float64(len(b.Waiting))})
 }

@@ -33,6 +33,11 @@ func (s *service) Board(ctx context.Context) (masu.Board, error) {
 	return s.seen(ctx, b)
 }
 
+// Wall is the board without anything that is not for everybody: no workspaces, no tickets of theirs.
+func (l *Lab) Wall(ctx context.Context) (masu.Board, error) {
+	return (&service{l: l}).Board(ctx)
+}
+
 // get gives a board that is fresh enough.
 func (c *boardCache) get(ctx context.Context, measure func(context.Context) (masu.Board, error)) (masu.Board, error) {
 	c.mu.Lock() // one measures, the others wait for it

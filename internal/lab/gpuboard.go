@@ -66,7 +66,7 @@ func (l *Lab) outsiders(r masu.Reading, lent bool) (list []masu.OutsideUser) {
 		if l.cfg.Process != nil {
 			if who, err := l.cfg.Process(p.PID); err == nil {
 				u.Login, u.Command = who.Login, who.Command
-				boxed = who.Container != "" && l.knows(who.Container)
+				boxed = l.boxOf(who.Container) != ""
 			}
 		}
 		if !boxed {
@@ -76,8 +76,8 @@ func (l *Lab) outsiders(r masu.Reading, lent bool) (list []masu.OutsideUser) {
 	return list
 }
 
-// knows tells whether a container is one of this lab's boxes.
-func (l *Lab) knows(container string) bool {
+// boxOf tells which of this lab's boxes a container is; "" is none.
+func (l *Lab) boxOf(container string) masu.WorkspaceID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.handles[container]

@@ -10,6 +10,7 @@ import (
 const (
 	atWork      = 0.2             // cores in a minute: more than Jupyter takes that nobody uses
 	computes    = 0.02            // part of a second in which a GPU computes; less is the driver's own
+	driverRoom  = 512 * masu.MiB  // of a process, that is not the program's doing
 	memoryMoves = 64 * masu.MiB   // by which a GPU's memory changes when something is loaded or freed
 	lingers     = 8 * time.Second // for which a process may outlive its lease, and be read
 )
@@ -77,7 +78,8 @@ func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (m
 		}
 		lasting[lease.ID], idle[lease.ID] = q, q.lasts
 	}
-	l.quiet = lasting
+	l.quiet, l.overrun = lasting, l.overruns(leases, readings)
+	l.meterLeases(leases, readings, passed)
 	return idle, nil
 }
 
@@ -119,4 +121,27 @@ func (l *Lab) outside(ctx context.Context, readings map[masu.GPUID]masu.Reading,
 		return err
 	})
 	return taken, err
+}
+
+// overruns lists leases that take more of a shared card than their part, with
+// a little room for what the driver itself needs.
+func (l *Lab) overruns(leases []masu.Lease, readings map[masu.GPUID]masu.Reading) map[masu.LeaseID]bool {
+	over := map[masu.LeaseID]bool{}
+	for _, lease := range leases {
+		if lease.Share == 0 || l.cfg.Process == nil {
+			continue
+		}
+		for _, id := range lease.GPUs {
+			var takes masu.Bytes
+			for _, p := range readings[id].Processes {
+				if who, err := l.cfg.Process(p.PID); err == nil && l.boxOf(who.Container) == lease.Workspace {
+					takes += max(p.Memory, 0)
+				}
+			}
+			if takes > lease.Share+lease.Share/20+driverRoom {
+				over[lease.ID] = true
+			}
+		}
+	}
+	return over
 }

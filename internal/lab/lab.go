@@ -71,7 +71,9 @@ type Lab struct {
 	past     map[masu.Username]float64
 	usedAt   time.Time // when past was summed up
 	quiet    map[masu.LeaseID]*quiet
-	tickedAt time.Time // when quiet was last looked at
+	metered  map[masu.LeaseID]masu.GPUUse // since the last minute was written down
+	overrun  map[masu.LeaseID]bool        // of shared cards, as of the last look
+	tickedAt time.Time                    // when quiet was last looked at
 	gate     *gate
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
@@ -94,7 +96,7 @@ type Lab struct {
 	waiting  []masu.Wait                           // as the last decision told
 	places   map[masu.WorkspaceID]string           // what those who wait were told last
 	taking   map[masu.WorkspaceID]bool             // whose GPUs are being taken back
-	handles  map[string]bool                       // containers of this lab, as last seen
+	handles  map[string]masu.WorkspaceID           // containers of this lab, as last seen
 	stirred  map[masu.WorkspaceID]bool             // where something has happened since the last look
 	heardAt  map[masu.WorkspaceID]time.Time        // the last activity that each agent told
 	root     string                                // where the engine keeps its data; "" until it was asked
@@ -113,7 +115,7 @@ func New(c Config) (*Lab, error) {
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
-		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
+		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 	}
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
@@ -131,7 +133,7 @@ func New(c Config) (*Lab, error) {
 const (
 	reconcileEvery = 30 * time.Second
 	engineRetry    = time.Second
-	restTimes      = 4 // a look at everything takes longer the more there is; between two, others come to their turn
+	restTimes      = 9 // a look at everything takes longer the more there is; between two, others come to their turn
 	restMost       = 5 * time.Second
 )
 

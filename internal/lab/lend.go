@@ -119,6 +119,7 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 	if s.Idle, err = l.idle(ctx, readings); err != nil {
 		return s, err
 	}
+	s.Over = l.overrun
 	taken, err := l.outside(ctx, readings, s.Now)
 	if err != nil {
 		return s, err
@@ -226,7 +227,7 @@ func (l *Lab) writeDown(tx masu.Tx, s sched.State, plan sched.Plan) (told []masu
 		switch {
 		case d.Grant != nil:
 			t := d.Grant.Ticket
-			x := masu.Lease{ID: masu.LeaseID(newID()), Workspace: t.Workspace, Holder: t.Holder, Want: t.Want, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: s.Now, Until: d.Grant.Until}
+			x := masu.Lease{ID: masu.LeaseID(newID()), Workspace: t.Workspace, Holder: t.Holder, Name: t.Name, AskedAt: t.At, Want: t.Want, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: s.Now, Until: d.Grant.Until}
 			if err = tx.PutLease(x); err == nil {
 				err = tx.DeleteTicket(t.Workspace)
 			}

@@ -23,9 +23,9 @@ func (l *Lab) reconcile(ctx context.Context, wg *sync.WaitGroup) {
 	wasAway := l.away != nil
 	l.away = nil
 	l.mu.Unlock()
-	found, handles := map[masu.WorkspaceID]masu.BoxStatus{}, map[string]bool{}
+	found, handles := map[masu.WorkspaceID]masu.BoxStatus{}, map[string]masu.WorkspaceID{}
 	for _, b := range boxes {
-		found[b.ID], handles[b.Handle] = b, true
+		found[b.ID], handles[b.Handle] = b, b.ID
 	}
 	l.mu.Lock()
 	l.handles = handles

@@ -43,13 +43,13 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	s.l.runs[id] = true
 	s.l.mu.Unlock()
 	defer s.l.endRun(ctx, id)
-	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
-	if err != nil {
-		return 0, err
-	}
 	name := r.Name
 	if name == "" {
 		name = "run"
+	}
+	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Name: name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
+	if err != nil {
+		return 0, err
 	}
 	b := s.l.emptyBox(id, name, s.actor.User, image, p)
 	b.Run, b.GPUs = true, gpus

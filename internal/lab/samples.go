@@ -17,6 +17,7 @@ func (l *Lab) sample(ctx context.Context) {
 		return
 	}
 	at := time.Now().Truncate(sampleEvery).UTC()
+	l.writeMeter(ctx, at)
 	loads := l.loads(ctx, all)
 	list := make([]masu.Sample, 0, len(loads))
 	for id, load := range loads {

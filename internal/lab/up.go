@@ -323,7 +323,7 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says 
 	if err := l.changeWant(ctx, w); err != nil {
 		return err
 	}
-	gpus, err := l.grant(ctx, masu.Ticket{Workspace: w.ID, Holder: w.Owner, Want: w.Project.Want, Class: w.Class}, func() { l.waits(ctx, w.ID, says) })
+	gpus, err := l.grant(ctx, masu.Ticket{Workspace: w.ID, Holder: w.Owner, Name: w.Name, Want: w.Project.Want, Class: w.Class}, func() { l.waits(ctx, w.ID, says) })
 	if err != nil {
 		return err
 	}

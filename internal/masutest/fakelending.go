@@ -2,6 +2,8 @@ package masutest
 
 import (
 	"cmp"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,3 +59,42 @@ func (t *memoryTx) Reservations(after time.Time) ([]masu.Reservation, error) {
 func (t *memoryTx) PutReservation(r masu.Reservation) error { return keep(t, t.reservations, r.ID, r) }
 
 func (t *memoryTx) DeleteReservation(id masu.ReservationID) error { return drop(t, t.reservations, id) }
+
+// useKey is where a span of a lease's use is kept.
+type useKey struct {
+	lease masu.LeaseID
+	at    int64
+	hour  bool
+}
+
+func (t *memoryTx) PutGPUUse(list []masu.GPUUse, minutes time.Time) error {
+	add := func(k useKey, u masu.GPUUse) error {
+		if old, err := lookUp[masu.GPUUse](t.uses, k, masu.E(masu.NotFound, "no_lease", k.lease)); err == nil {
+			u.Busy, u.Energy = u.Busy+old.Busy, u.Energy+old.Energy
+		}
+		return keep(t, t.uses, k, u)
+	}
+	for _, u := range list {
+		if err := add(useKey{u.Lease, u.At.UnixMicro(), false}, u); err != nil {
+			return err
+		}
+	}
+	for k := range maps.Clone(t.uses) {
+		if k.hour || k.at >= minutes.Truncate(time.Hour).UnixMicro() {
+			continue
+		}
+		u, err := lookUp[masu.GPUUse](t.uses, k, masu.E(masu.NotFound, "no_lease", k.lease))
+		if err != nil {
+			return err
+		}
+		u.At = u.At.Truncate(time.Hour)
+		if err := errors.Join(add(useKey{u.Lease, u.At.UnixMicro(), true}, u), drop(t, t.uses, k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *memoryTx) GPUUse(from, until time.Time) ([]masu.GPUUse, error) {
+	return pick(t.uses, func(u masu.GPUUse) bool { return !u.At.Before(from) && u.At.Before(until) }, func(a, b masu.GPUUse) int { return a.At.Compare(b.At) })
+}

@@ -213,3 +213,25 @@ func (s *fakeActor) Reservations(_ context.Context, from, until time.Time) (list
 	slices.SortFunc(list, func(a, b masu.Reservation) int { return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.ID, b.ID)) })
 	return list, nil
 }
+
+// GPUUsage knows only what is lent now.
+func (s *fakeActor) GPUUsage(_ context.Context, from, until time.Time, all bool) (list []masu.UsageRow, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all && !s.actor.Admin {
+		return nil, masu.E(masu.Denied, "not_teacher")
+	}
+	if !from.Before(until) {
+		return nil, masu.E(masu.Invalid, "usage_span")
+	}
+	for _, l := range s.leases {
+		if all || l.Holder == s.actor.Name {
+			r := masu.UsageRow{Month: l.From.Local().Format("2006-01"), Member: l.Holder, Leases: 1, Lent: time.Duration(len(l.GPUs)) * time.Since(l.From)}
+			if room := s.rooms[l.Workspace]; room != nil {
+				r.Name = room.Name
+			}
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}

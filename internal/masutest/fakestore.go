@@ -38,6 +38,7 @@ type memory struct {
 	samples      map[sampleKey][]byte
 	tickets      map[masu.WorkspaceID][]byte
 	reservations map[masu.ReservationID][]byte
+	uses         map[useKey][]byte
 	house        []byte
 	rules        []byte
 	events       [][]byte
@@ -54,12 +55,12 @@ func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
 		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), shared: maps.Clone(m.shared),
-		samples: maps.Clone(m.samples), tickets: maps.Clone(m.tickets), reservations: maps.Clone(m.reservations), house: m.house, rules: m.rules, events: slices.Clone(m.events),
+		samples: maps.Clone(m.samples), tickets: maps.Clone(m.tickets), reservations: maps.Clone(m.reservations), uses: maps.Clone(m.uses), house: m.house, rules: m.rules, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
 		c.sessions, c.links, c.tokens = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
-		c.tickets, c.reservations = map[masu.WorkspaceID][]byte{}, map[masu.ReservationID][]byte{}
+		c.tickets, c.reservations, c.uses = map[masu.WorkspaceID][]byte{}, map[masu.ReservationID][]byte{}, map[useKey][]byte{}
 		c.shared, c.samples = map[string][]byte{}, map[sampleKey][]byte{}
 	}
 	return &c

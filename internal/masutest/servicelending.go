@@ -109,6 +109,7 @@ func testServiceLending(g *guest) {
 	g.becomes(alice, both.Name, "is asked for", func(w masu.Workspace) bool { return slices.Equal(w.Asked, []masu.Username{"suite-b"}) })
 
 	testExtend(g, both.Name)
+	testUsage(g, both.Name)
 	if _, err := alice.Release(g.ctx, both.Name); err != nil {
 		g.Fatal(err)
 	}
@@ -182,5 +183,25 @@ func testServiceReserve(g *guest) {
 	}
 	if rest, err := bob.Reservations(g.ctx, from, from.Add(30*24*time.Hour)); err != nil || len(rest) != 0 {
 		g.Errorf("given up: %+v, %v", rest, err)
+	}
+}
+
+// testUsage: what a member has is in their account, and in nobody else's.
+func testUsage(g *guest, name string) {
+	g.Helper()
+	from, until := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	_, err := g.other().GPUUsage(g.ctx, from, until, true)
+	wantError(g.T, err, masu.Denied, "not_teacher")
+	_, err = g.svc.GPUUsage(g.ctx, until, from, false)
+	wantError(g.T, err, masu.Invalid, "usage_span")
+	for who, svc := range map[string]masu.Service{"own": g.svc, "admin's": g.admin()} {
+		rows, err := svc.GPUUsage(g.ctx, from, until, who != "own")
+		i := slices.IndexFunc(rows, func(r masu.UsageRow) bool { return r.Name == name && r.Member == "suite-a" })
+		if err != nil || i < 0 || rows[i].Lent <= 0 || rows[i].Leases != 1 {
+			g.Errorf("the %s account: %+v, %v", who, rows, err)
+		}
+	}
+	if rows, err := g.other().GPUUsage(g.ctx, from, until, false); err != nil || slices.ContainsFunc(rows, func(r masu.UsageRow) bool { return r.Member != "suite-b" }) {
+		g.Errorf("another's account: %+v, %v", rows, err)
 	}
 }

@@ -28,6 +28,7 @@ func Store(t *testing.T, open func(t *testing.T) masu.Store) {
 		"GPUShared":          testStoreGPUShared,
 		"Tickets":            testStoreTickets,
 		"Reservations":       testStoreReservations,
+		"GPUUse":             testStoreGPUUse,
 		"GPUTaken":           testStoreGPUTaken,
 		"Members":            testStoreMembers,
 		"Sessions":           testStoreSessions,

@@ -125,3 +125,40 @@ func testStoreReservations(t *testing.T, s masu.Store) {
 		return err
 	})
 }
+
+// testStoreGPUUse: minutes are added up, and old ones become hours.
+func testStoreGPUUse(t *testing.T, s masu.Store) {
+	at := storeTime.Truncate(time.Hour)
+	use := func(lease masu.LeaseID, minute int) masu.GPUUse {
+		return masu.GPUUse{Lease: lease, At: at.Add(time.Duration(minute) * time.Minute), Busy: 30 * time.Second, Energy: 6000}
+	}
+	put := func(minutes time.Time, list ...masu.GPUUse) {
+		update(t, s, func(tx masu.Tx) error { return tx.PutGPUUse(list, minutes) })
+	}
+	sum := func(from, until time.Time) (n int, busy time.Duration, energy float64) {
+		view(t, s, func(tx masu.Tx) error {
+			list, err := tx.GPUUse(from, until)
+			for _, u := range list {
+				n, busy, energy = n+1, busy+u.Busy, energy+u.Energy
+			}
+			return err
+		})
+		return n, busy, energy
+	}
+	put(at, use("a", 0), use("a", 1), use("b", 1), use("a", 61))
+	put(at, use("a", 1))
+	if n, busy, energy := sum(at, at.Add(2*time.Hour)); n != 4 || busy != 150*time.Second || energy != 30000 {
+		t.Errorf("written down: %d, %v, %v", n, busy, energy)
+	}
+	if n, _, _ := sum(at.Add(time.Minute), at.Add(2*time.Minute)); n != 2 {
+		t.Errorf("of one minute: %d", n)
+	}
+	put(at.Add(90*time.Minute), use("a", 62)) // the first hour is old now, and whole
+	if n, busy, energy := sum(at, at.Add(2*time.Hour)); n != 4 || busy != 180*time.Second || energy != 36000 {
+		t.Errorf("summed up: %d, %v, %v", n, busy, energy)
+	}
+	put(at.Add(3*time.Hour), use("a", 2)) // late for its hour
+	if n, busy, _ := sum(at, at.Add(time.Minute)); n != 2 || busy != 150*time.Second {
+		t.Errorf("the first hour: %d, %v", n, busy)
+	}
+}

@@ -34,12 +34,18 @@ func (d *decision) reclaim(waiting []masu.Wait) {
 	}
 }
 
+// overrun is how long somebody may take more of a shared card than their part, once told.
+const overrun = 2 * time.Minute
+
 // due is when a lease must end, as far as that is known and near, and why; "" is not.
 func (d *decision) due(l masu.Lease, needed masu.EndReason) (at time.Time, why masu.EndReason) {
 	if from, ok := d.promisedAway(l); ok && !d.Now.Before(from.Add(-d.Policy.Notice)) {
 		at, why = from, masu.EndReserved
 	}
 	soon := d.Now.Add(d.Policy.Grace)
+	if needed == masu.EndMemory { // its neighbours suffer meanwhile
+		soon = earlier(soon, d.Now.Add(overrun))
+	}
 	if needed == masu.EndTime {
 		soon = later(soon, l.Until)
 	}
@@ -79,6 +85,8 @@ func (d *decision) needed(waiting []masu.Wait) map[masu.LeaseID]masu.EndReason {
 		idle := d.idle(l)
 		switch {
 		case d.over[l.ID]:
+		case d.Over[l.ID]:
+			why[l.ID] = masu.EndMemory
 		case idle && d.Policy.IdleAlways:
 			why[l.ID] = masu.EndIdle
 			over = append(over, l)

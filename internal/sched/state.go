@@ -41,6 +41,7 @@ type State struct {
 	Used         map[masu.Username]float64      // GPU hours, the older the less
 	Groups       map[masu.Username][]string     // of holders
 	Idle         map[masu.LeaseID]time.Duration // how long nothing has happened there
+	Over         map[masu.LeaseID]bool          // takes more of a shared card than its part
 	Policy       Policy
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"math"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -90,4 +91,47 @@ func (t *tx) PutReservation(r masu.Reservation) error {
 
 func (t *tx) DeleteReservation(id masu.ReservationID) error {
 	return t.do("DELETE FROM reservation WHERE id = ?", id)
+}
+
+func (t *tx) PutGPUUse(list []masu.GPUUse, minutes time.Time) error {
+	for _, u := range list {
+		err := t.do(`INSERT INTO gpu_minute (lease, at, busy, energy) VALUES (?, ?, ?, ?)
+			ON CONFLICT (at, lease) DO UPDATE SET busy = busy + excluded.busy, energy = energy + excluded.energy`,
+			u.Lease, micros(u.At), u.Busy.Milliseconds(), int64(math.Round(u.Energy)))
+		if err != nil {
+			return err
+		}
+	}
+	edge := micros(minutes.Truncate(time.Hour)) // whole hours only
+	const hour = int64(time.Hour / time.Microsecond)
+	var old int
+	if err := t.QueryRow("SELECT count(*) FROM (SELECT 1 FROM gpu_minute WHERE at < ? LIMIT 1)", edge).Scan(&old); err != nil || old == 0 {
+		return err
+	}
+	err := t.do(`INSERT INTO gpu_hour (lease, at, busy, energy)
+		SELECT lease, at / ? * ?, sum(busy), sum(energy) FROM gpu_minute WHERE at < ? GROUP BY 1, 2
+		ON CONFLICT (at, lease) DO UPDATE SET busy = busy + excluded.busy, energy = energy + excluded.energy`, hour, hour, edge)
+	if err != nil {
+		return err
+	}
+	return t.do("DELETE FROM gpu_minute WHERE at < ?", edge)
+}
+
+func (t *tx) GPUUse(from, until time.Time) (list []masu.GPUUse, err error) {
+	rows, err := t.Query(`SELECT lease, at, busy, energy FROM gpu_minute WHERE at >= ? AND at < ?
+		UNION ALL SELECT lease, at, busy, energy FROM gpu_hour WHERE at >= ? AND at < ?`, micros(from), micros(until), micros(from), micros(until))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u masu.GPUUse
+		var at, busy int64
+		if err := rows.Scan(&u.Lease, &at, &busy, &u.Energy); err != nil {
+			return nil, err
+		}
+		u.At, u.Busy = time.UnixMicro(at).UTC(), time.Duration(busy)*time.Millisecond
+		list = append(list, u)
+	}
+	return list, rows.Err()
 }

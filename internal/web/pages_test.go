@@ -48,6 +48,10 @@ func fullBoard() masu.Board {
 	return b
 }
 
+func usageRows() []masu.UsageRow {
+	return []masu.UsageRow{{Month: "2026-11", Member: "alice", Name: evil, Groups: []string{"b4", evil}, Leases: 2, Lent: 30 * time.Hour, Busy: 12 * time.Hour, Energy: 9e6, Waited: time.Hour}, {Month: "2026-11", Member: evil, Name: "x"}}
+}
+
 // everyPage has each page with everything in it that it can show.
 func everyPage(lang masu.Lang) map[string]page {
 	failed := newProblem(lang, masu.E(masu.Invalid, "build_failed", 3, evil, 1))
@@ -79,8 +83,12 @@ func everyPage(lang masu.Lang) map[string]page {
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i"}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
-		"gpus":                   &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Days: days, Rows: rows, Before: "2026-11-16", After: "2026-11-30"},
-		"gpus unknown":           &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
+		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Days: days, Rows: rows, Before: "2026-11-16", After: "2026-11-30"},
+		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
+		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"},
+			Members: newUsageLines(usageRows(), "member"), Groups: newUsageLines(usageRows(), "group"), Names: newUsageLines(usageRows(), "name")},
+		"wall":                   &wallView{Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
+		"usage none":             &usageView{Month: "2026-11", Teacher: true},
 		"home empty":             newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
 		"workspace":              full,
 		"guest":                  newWorkspace(lang, ws, "bob"),

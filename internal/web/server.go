@@ -24,10 +24,11 @@ import (
 type Config struct {
 	Gate     masu.Gate
 	As       func(masu.Actor) masu.Service
-	Template func(masu.Draft) string // writes a masu.yaml
-	SSO      SSO                     // a sign-in service; nil for none
-	SSOName  string                  // what people call it
-	API      http.Handler            // for programs with a token, at /api/ and /metrics; nil for none
+	Template func(masu.Draft) string                   // writes a masu.yaml
+	SSO      SSO                                       // a sign-in service; nil for none
+	SSOName  string                                    // what people call it
+	API      http.Handler                              // for programs with a token, at /api/ and /metrics; nil for none
+	Wall     func(context.Context) (masu.Board, error) // the board for who has not signed in; nil for nobody
 	Origins  *Origins
 	Log      *slog.Logger
 	Version  string
@@ -183,6 +184,11 @@ func (s *Server) pageRoutes() http.Handler {
 	route("POST /new", members(s.create))
 	route("GET /gpus", members(s.gpus))
 	route("GET /gpus/board", members(s.gpuBoard))
+	route("GET /usage", members(s.usage))
+	route("GET /usage.csv", members(s.usageCSV))
+	route("GET /gpus.ics", members(s.calendar))
+	route("GET /wall", s.wall)
+	route("GET /wall/board", s.wallBoard)
 	act("/gpus/reserve", members(s.reserve))
 	act("/gpus/unreserve", members(s.unreserve))
 	act("/gpus/ask", members(s.askFor))

@@ -39,3 +39,22 @@ CREATE TABLE reservation (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX reservation_till ON reservation (till);
+
+-- What lent GPUs did: a row for each lease and minute, and after a while for each hour.
+-- busy is in thousandths of a second in which a GPU computed, energy in joules.
+
+CREATE TABLE gpu_minute (
+	lease  TEXT NOT NULL,
+	at     INTEGER NOT NULL,
+	busy   INTEGER NOT NULL,
+	energy INTEGER NOT NULL,
+	PRIMARY KEY (at, lease)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gpu_hour (
+	lease  TEXT NOT NULL,
+	at     INTEGER NOT NULL,
+	busy   INTEGER NOT NULL,
+	energy INTEGER NOT NULL,
+	PRIMARY KEY (at, lease)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,99 @@
+package masu
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// GPUUse is what a lease's GPUs did in a span that begins at At: a minute, or an hour of long ago.
+type GPUUse struct {
+	Lease  LeaseID       `json:"lease"`
+	At     time.Time     `json:"at"`
+	Busy   time.Duration `json:"busy"`   // in which a GPU computed, summed up over the GPUs
+	Energy float64       `json:"energy"` // joules
+}
+
+// How long minutes are kept before they are summed up to hours, which are kept for ever.
+const GPUMinutesFor = 60 * 24 * time.Hour
+
+// UsageRow is what one member got for one workspace or run in one month.
+type UsageRow struct {
+	Month  string        `json:"month"` // "2026-11", by the host's clock
+	Member Username      `json:"member"`
+	Groups []string      `json:"groups,omitempty"` // the member is in now
+	Name   string        `json:"name"`             // of the workspace or run
+	Leases int           `json:"leases"`           // that began in it
+	Lent   time.Duration `json:"lent"`             // GPU time that was lent
+	Busy   time.Duration `json:"busy"`             // of it, in which a GPU computed, as far as it was read
+	Energy float64       `json:"energy"`           // joules, as far as it was read
+	Waited time.Duration `json:"waited"`           // for those that began in it
+}
+
+// Accounting is the part of Service about what was used.
+type Accounting interface {
+	// GPUUsage tells what was lent and used in a span, by month, member and name. With
+	// all it is everybody's, for teachers and admins; else the actor's own.
+	GPUUsage(ctx context.Context, from, until time.Time, all bool) ([]UsageRow, error)
+}
+
+// SumUsage adds rows up by "name" (MEMBER/NAME), "member", "group" or "month",
+// which stands in Name; those with most GPU time lent come first, months in
+// their order. Who is in several groups counts in each.
+func SumUsage(rows []UsageRow, by string) []UsageRow {
+	sums := map[string]*UsageRow{}
+	for _, r := range rows {
+		keys := []string{string(r.Member) + "/" + r.Name}
+		switch by {
+		case "member":
+			keys = []string{string(r.Member)}
+		case "month":
+			keys = []string{r.Month}
+		case "group":
+			if keys = r.Groups; len(keys) == 0 {
+				keys = []string{"-"}
+			}
+		}
+		for _, k := range keys {
+			s := sums[k]
+			if s == nil {
+				s = &UsageRow{Name: k, Member: r.Member, Month: r.Month}
+				sums[k] = s
+			}
+			s.Leases, s.Lent, s.Busy, s.Energy, s.Waited = s.Leases+r.Leases, s.Lent+r.Lent, s.Busy+r.Busy, s.Energy+r.Energy, s.Waited+r.Waited
+		}
+	}
+	list := make([]UsageRow, 0, len(sums))
+	for _, s := range sums {
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b UsageRow) int {
+		if by == "month" {
+			return cmp.Compare(a.Name, b.Name)
+		}
+		return cmp.Or(cmp.Compare(b.Lent, a.Lent), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+// UsageHeading names the cells of UsageRow.Record.
+func UsageHeading() []string {
+	return []string{"month", "member", "name", "leases", "gpu_seconds_lent", "gpu_seconds_busy", "joules", "seconds_waited"}
+}
+
+// Record is the row for a spreadsheet. No cell can be taken for a formula.
+func (r UsageRow) Record() []string {
+	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 0, 64) }
+	return []string{r.Month, inert(string(r.Member)), inert(r.Name), strconv.Itoa(r.Leases), seconds(r.Lent), seconds(r.Busy), strconv.FormatFloat(r.Energy, 'f', 0, 64), seconds(r.Waited)}
+}
+
+// inert is a cell that no spreadsheet takes for a formula.
+func inert(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
