@@ -21,6 +21,7 @@ type Service interface {
 	Sharing
 	Lending
 	Accounting
+	Runs
 	Identity
 	Administration
 	// Up records the wish and returns at once; Watch tells how it goes. A

@@ -43,6 +43,13 @@ type Tx interface {
 	// GPUUse lists what was used in a span, in no order; hours that touch its beginning are left out.
 	GPUUse(from, until time.Time) ([]GPUUse, error)
 
+	// Run finds one by its ID; NotFound "no_run".
+	Run(id WorkspaceID) (Run, error)
+	Runs(owner Username) ([]Run, error) // the newest first; "" is everybody's
+	OpenRuns() ([]Run, error)           // those that are not over, the oldest first
+	PutRun(r Run) error
+	DeleteRun(id WorkspaceID) error
+
 	Tickets() ([]Ticket, error) // the oldest first
 	PutTicket(t Ticket) error   // in the place of the workspace's own
 	DeleteTicket(id WorkspaceID) error

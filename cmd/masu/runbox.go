@@ -17,6 +17,7 @@ func (a *app) runCommand() *cobra.Command {
 	var dir, image, gpus string
 	var env []string
 	var quiet bool
+	var d detachOptions
 	c := a.command("run", "run [--] [COMMAND [ARG]...]", groupWork, a.args(0, -1), func(ctx context.Context, args []string) (err error) {
 		if r.Want, err = parseWant(gpus); err != nil {
 			return err
@@ -30,6 +31,12 @@ func (a *app) runCommand() *cobra.Command {
 		r.Image = masu.ImageRef(image)
 		if r.Dir, err = a.runDir(dir); err != nil {
 			return err
+		}
+		if d.detach {
+			return a.submit(ctx, r, args, env, d)
+		}
+		if d.given() {
+			return masu.E(masu.Invalid, "detach_only")
 		}
 		e := masu.Exec{Argv: args, Env: env}
 		if len(args) == 0 {
@@ -49,6 +56,8 @@ func (a *app) runCommand() *cobra.Command {
 		})
 	})
 	a.execFlags(c, &o)
+	d.flags(c)
+	a.jsonFlag(c)
 	f := c.Flags()
 	f.StringVar(&r.Name, "name", "", "")
 	f.StringVar(&image, "image", "", "")

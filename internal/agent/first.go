@@ -40,7 +40,7 @@ func firstProcess(ctx context.Context) int {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 
-	f := first{spec: spec, kids: newChildren(), state: newState()}
+	f := first{spec: spec, kids: newChildren(), state: newState(), done: make(chan int, 1)}
 	go f.kids.run(ended) // for as long as the box lives
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -48,19 +48,22 @@ func firstProcess(ctx context.Context) int {
 		complain(err)
 		return exitAgent
 	}
+	code := 0
 	select {
 	case <-stopped:
+	case code = <-f.done:
 	case <-ctx.Done():
 	}
 	cancel() // first, so that nothing is started again
 	f.end()
-	return 0
+	return code
 }
 
 type first struct {
 	spec  masu.AgentSpec
 	kids  *children
 	state *state
+	done  chan int // the exit code of the command that the box is for
 	wg    sync.WaitGroup
 }
 
@@ -78,6 +81,9 @@ func (f *first) begin(ctx context.Context) error {
 	}
 	f.state.change(func(s *state) { s.received, s.asked = true, startOf(f.spec.Apps) })
 	sup := &supervisor{box: b, kids: f.kids, state: f.state, out: os.Stdout}
+	if len(f.spec.Command) > 0 {
+		f.wg.Go(func() { f.done <- sup.command(f.spec.Command) })
+	}
 	for _, name := range f.spec.Apps {
 		if a, known := appNamed(name); known {
 			f.wg.Go(func() { sup.keep(ctx, a) })

@@ -201,3 +201,30 @@ func printable(r rune) rune {
 	}
 	return r
 }
+
+// command runs what the box is for, once, and gives its exit code as a shell would.
+func (s *supervisor) command(argv []string) int {
+	if _, err := os.Stat(s.box.Work); err != nil { // a run without a folder
+		s.box.Work = s.box.User.Home
+	}
+	c := findCommand(argv[0], s.box.path(), s.box.Work)
+	if c.path == "" {
+		complain(fmt.Errorf("%s: cannot be run", argv[0]))
+		return c.code
+	}
+	pid, ended, copied, err := s.launch(append([]string{c.path}, argv[1:]...), &tail{to: s.out})
+	if err != nil {
+		complain(err)
+		return exitCannot
+	}
+	status := <-ended
+	_ = syscall.Kill(-pid, syscall.SIGKILL) // what it has left behind in its own group
+	select {
+	case <-copied:
+	case <-time.After(time.Second): // a child that lives on holds its output open
+	}
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}

@@ -16,12 +16,27 @@ import (
 
 // logs copies what a box prints, as frames in an ordinary answer.
 func (s *Server) logs(svc masu.Service, w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	return s.printed(w, r, func(ctx context.Context, to io.Writer) error {
+		return svc.Logs(ctx, q.Get("name"), to, q.Get("follow") == "true")
+	})
+}
+
+// runLog is logs of a run.
+func (s *Server) runLog(svc masu.Service, w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	return s.printed(w, r, func(ctx context.Context, to io.Writer) error {
+		return svc.RunLog(ctx, masu.WorkspaceID(q.Get("id")), to, q.Get("follow") == "true")
+	})
+}
+
+// printed carries what a function writes, as it is written, and how it ended.
+func (s *Server) printed(w http.ResponseWriter, r *http.Request, copied func(context.Context, io.Writer) error) error {
 	out := &answer{w: w}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	frames := &frameWriter{w: out, failed: cancel}
-	q := r.URL.Query()
-	err := svc.Logs(ctx, q.Get("name"), stream{frames, frameStdout}, q.Get("follow") == "true")
+	err := copied(ctx, stream{frames, frameStdout})
 	switch {
 	case err != nil && !out.started:
 		return err

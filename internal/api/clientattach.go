@@ -30,9 +30,18 @@ func (c *Client) Run(ctx context.Context, r masu.RunRequest, progress func(masu.
 
 // Logs is masu.Service's.
 func (c *Client) Logs(ctx context.Context, name string, w io.Writer, follow bool) error {
+	return c.printed(ctx, "/v1/logs", url.Values{"name": {name}, "follow": {strconv.FormatBool(follow)}}, w)
+}
+
+// RunLog is masu.Service's.
+func (c *Client) RunLog(ctx context.Context, id masu.WorkspaceID, w io.Writer, follow bool) error {
+	return c.printed(ctx, "/v1/runs/log", url.Values{"id": {string(id)}, "follow": {strconv.FormatBool(follow)}}, w)
+}
+
+func (c *Client) printed(ctx context.Context, path string, q url.Values, w io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answer, err := c.ask(ctx, "/v1/logs", url.Values{"name": {name}, "follow": {strconv.FormatBool(follow)}}, nil)
+	answer, err := c.ask(ctx, path, q, nil)
 	if err != nil {
 		return err
 	}

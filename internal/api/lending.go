@@ -33,6 +33,7 @@ func lendingRoutes(r router) {
 		}
 		return svc.Reservations(ctx, from, until)
 	}, "from", "until")
+	runRoutes(r)
 	get(r, "/v1/usage", func(ctx context.Context, svc masu.Service, q url.Values) ([]masu.UsageRow, error) {
 		from, until, err := spanOf(q)
 		if err != nil {

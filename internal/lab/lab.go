@@ -159,6 +159,7 @@ func (l *Lab) Run(ctx context.Context) error {
 		kick, rested = nil, time.After(min(restTimes*time.Since(begun), restMost))
 	}
 	look()
+	wg.Go(func() { l.resumeRuns(ctx) })
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -24,6 +25,7 @@ type world struct {
 	store   masu.Store
 	runtime *masutest.FakeRuntime
 	dir     string // a folder
+	state   string // the folder of the records
 	gpuMu   sync.Mutex
 	gpus    []masu.GPU
 	gpuErr  error
@@ -50,7 +52,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		w.policy(&policy)
 	}
 	l, err := New(Config{
-		Room: w.room, State: "/state", Usage: func() (masu.Usage, error) {
+		Room: w.room, State: cmp.Or(w.state, "/state"), Usage: func() (masu.Usage, error) {
 			return masu.Usage{CPU: masu.Fill{Used: 1, Total: 2}, Memory: masu.Fill{Used: 1, Total: 4}}, nil
 		},
 		Store: w.store, Runtime: w.runtime, Inventory: w, Accounts: accounts{}, Folders: folders{}, Origins: origins{},
@@ -191,7 +193,7 @@ func actor(name masu.Username) masu.Actor {
 
 func TestService(t *testing.T) {
 	w := newWorld(t)
-	w.gpus = masutest.SuiteGPUs()
+	w.gpus, w.state = masutest.SuiteGPUs(), t.TempDir()
 	l, stop := w.daemon()
 	defer stop()
 	masutest.Service(t, func(t *testing.T, a masu.Actor) masu.Service { return l.As(a) })

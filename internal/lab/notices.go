@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -24,6 +25,7 @@ type notice struct {
 	to        masu.Username // "" for everybody, or every admin, who wants to be told
 	admins    bool
 	occasion  masu.Occasion
+	run       *masu.Run      // that has ended
 	workspace masu.Workspace // which, for those about one
 	code      string         // a sentence, for the others
 	args      []string
@@ -152,6 +154,13 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 	x := masu.Notice{At: n.at, Occasion: n.occasion, Member: n.to, Host: l.cfg.HostName, URL: pages + "/"}
 	if n.code != "" {
 		x.Title, x.Body = l.cfg.Say(lang, n.code, n.args), l.cfg.Say(lang, n.code+".fix", n.args)
+		return x
+	}
+	if r := n.run; r != nil {
+		x.Workspace, x.URL = r.Name, pages+"/runs"
+		if x.Title, x.Body = l.cfg.Say(lang, "notice_run", []string{r.Name, strconv.Itoa(r.Code)}), r.Words(); r.Trouble != nil {
+			x.Title, x.Body = l.cfg.Say(lang, "notice_run_failed", []string{r.Name}), l.cfg.Say(lang, r.Trouble.Code, r.Trouble.Args)
+		}
 		return x
 	}
 	w := n.workspace

@@ -81,7 +81,7 @@ func (l *Lab) stray(ctx context.Context, b masu.BoxStatus) {
 	waitedFor := l.runs[b.ID]
 	l.mu.Unlock()
 	switch {
-	case waitedFor:
+	case waitedFor || l.openRun(ctx, b.ID):
 	case b.Run:
 		l.log.Info("removing the box of a run that nobody waits for", "box", b.ID)
 		if err := l.cfg.Runtime.Remove(ctx, b.ID); err != nil {
@@ -92,6 +92,12 @@ func (l *Lab) stray(ctx context.Context, b masu.BoxStatus) {
 			l.log.Error("adopt box", "box", b.ID, "error", err)
 		}
 	}
+}
+
+// openRun tells whether a box is that of a run which is not over.
+func (l *Lab) openRun(ctx context.Context, id masu.WorkspaceID) bool {
+	r, err := l.run(ctx, id)
+	return err == nil && !r.Over()
 }
 
 // readopt makes a record for a box that has none.
@@ -267,7 +273,7 @@ func (l *Lab) endStrayLeases(ctx context.Context) {
 		l.mu.Lock()
 		run := l.runs[id]
 		l.mu.Unlock()
-		if p := phases[id]; busy || run || p == masu.Running || p == masu.Starting {
+		if p := phases[id]; busy || run || l.openRun(ctx, id) || p == masu.Running || p == masu.Starting {
 			continue
 		}
 		err = errors.Join(err, l.endLease(ctx, id))

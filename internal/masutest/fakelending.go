@@ -98,3 +98,21 @@ func (t *memoryTx) PutGPUUse(list []masu.GPUUse, minutes time.Time) error {
 func (t *memoryTx) GPUUse(from, until time.Time) ([]masu.GPUUse, error) {
 	return pick(t.uses, func(u masu.GPUUse) bool { return !u.At.Before(from) && u.At.Before(until) }, func(a, b masu.GPUUse) int { return a.At.Compare(b.At) })
 }
+
+func (t *memoryTx) Run(id masu.WorkspaceID) (masu.Run, error) {
+	return lookUp[masu.Run](t.runs, id, masu.E(masu.NotFound, "no_run", id))
+}
+
+func (t *memoryTx) Runs(owner masu.Username) ([]masu.Run, error) {
+	return pick(t.runs, func(r masu.Run) bool { return owner == "" || r.Owner == owner }, func(a, b masu.Run) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+func (t *memoryTx) OpenRuns() ([]masu.Run, error) {
+	return pick(t.runs, func(r masu.Run) bool { return !r.Over() }, func(a, b masu.Run) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+}
+
+func (t *memoryTx) PutRun(r masu.Run) error { return keep(t, t.runs, r.ID, r) }
+
+func (t *memoryTx) DeleteRun(id masu.WorkspaceID) error { return drop(t, t.runs, id) }

@@ -156,8 +156,25 @@ func (f *FakeRuntime) Start(ctx context.Context, b masu.Box) error {
 		old.life = newLife()
 		old.started, old.ended, old.code, old.oom = time.Now(), time.Time{}, 0, false
 		f.changed(b.ID)
+		if len(b.Agent.Command) > 0 {
+			go f.carryOut(old, old.life)
+		}
 	}
 	return nil
+}
+
+// carryOut runs the command that a box is for; the box ends with it.
+func (f *FakeRuntime) carryOut(b *fakeBox, life *life) {
+	sh := f.shell(b, life, masu.Exec{Argv: b.box.Agent.Command, Stdout: b.log, Stderr: b.log})
+	ctx, _, end := life.begin(life.ctx)
+	code := sh.command(ctx, b.box.Agent.Command)
+	sh.back.Wait()
+	end()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b.life == life {
+		f.end(b, code, false)
+	}
 }
 
 // Stop is masu.Runner's; its boxes end at once when asked.

@@ -33,6 +33,7 @@ type FakeService struct {
 	langs map[masu.Username]masu.Lang
 	people
 	lending
+	runs   map[masu.WorkspaceID]*fakeRun
 	shared map[string]masu.Shared
 	news   chan struct{} // closed, and made anew, at each change
 	work   sync.WaitGroup
@@ -50,7 +51,7 @@ type room struct {
 func NewService() *FakeService {
 	return &FakeService{
 		Runtime: NewRuntime(), lab: strings.ToLower(rand.Text()[:12]), news: make(chan struct{}),
-		rooms: map[masu.WorkspaceID]*room{}, built: map[masu.ImageRef][]masu.Username{}, langs: map[masu.Username]masu.Lang{},
+		rooms: map[masu.WorkspaceID]*room{}, built: map[masu.ImageRef][]masu.Username{}, langs: map[masu.Username]masu.Lang{}, runs: map[masu.WorkspaceID]*fakeRun{},
 	}
 }
 

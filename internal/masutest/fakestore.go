@@ -39,6 +39,7 @@ type memory struct {
 	tickets      map[masu.WorkspaceID][]byte
 	reservations map[masu.ReservationID][]byte
 	uses         map[useKey][]byte
+	runs         map[masu.WorkspaceID][]byte
 	house        []byte
 	rules        []byte
 	events       [][]byte
@@ -55,11 +56,12 @@ func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
 		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), shared: maps.Clone(m.shared),
-		samples: maps.Clone(m.samples), tickets: maps.Clone(m.tickets), reservations: maps.Clone(m.reservations), uses: maps.Clone(m.uses), house: m.house, rules: m.rules, events: slices.Clone(m.events),
+		samples: maps.Clone(m.samples), tickets: maps.Clone(m.tickets), reservations: maps.Clone(m.reservations), uses: maps.Clone(m.uses), runs: maps.Clone(m.runs), house: m.house, rules: m.rules, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
 		c.sessions, c.links, c.tokens = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
+		c.runs = map[masu.WorkspaceID][]byte{}
 		c.tickets, c.reservations, c.uses = map[masu.WorkspaceID][]byte{}, map[masu.ReservationID][]byte{}, map[useKey][]byte{}
 		c.shared, c.samples = map[string][]byte{}, map[sampleKey][]byte{}
 	}

@@ -40,6 +40,7 @@ func Runtime(t *testing.T, open func(t *testing.T) (rt masu.Runtime, image strin
 		{"ExecMember", testExecMember},
 		{"ExecTerminal", testExecTerminal},
 		{"ExecEndsWithItsCaller", testExecCancel},
+		{"Command", testCommand},
 		{"NoBox", testNoBox},
 		{"Logs", testLogs},
 		{"Dial", testDial},

@@ -2,6 +2,7 @@ package masutest
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing/fstest"
 	"time"
@@ -342,6 +343,33 @@ func testMeasure(r *rig) {
 		}
 		if l.Memory <= 0 || l.MemoryLimit != b.Limits.Memory || l.PIDs < 1 || l.CPU < 0 {
 			r.Errorf("Load = %+v", l)
+		}
+	}
+}
+
+// testCommand: a box that is there for one command ends with it, and with its
+// exit code; the command is the member's.
+func testCommand(r *rig) {
+	for _, c := range []struct {
+		argv []string
+		code int
+		said string
+	}{
+		{[]string{"sh", "-c", "id -u; exit 7"}, 7, strconv.Itoa(r.box().Owner.UID) + "\n"},
+		{[]string{"sh", "-c", "echo $SUITE_WORD"}, 0, "said\n"},
+		{[]string{"no-such-command"}, 127, ""},
+	} {
+		b := r.box()
+		b.Run, b.Agent.Apps, b.Agent.Command = true, nil, c.argv
+		b.Agent.Env = map[string]string{"SUITE_WORD": "said"}
+		r.start(b)
+		r.until("the box has ended", func() bool { s, ok := r.status(b.ID); return ok && s.State == masu.BoxExited })
+		var log strings.Builder
+		if err := r.rt.Logs(r.ctx, b.ID, &log, false); err != nil {
+			r.Fatal(err)
+		}
+		if s, _ := r.status(b.ID); s.ExitCode != c.code || c.said != "" && log.String() != c.said {
+			r.Errorf("%q ended with %d, not %d, and said %q", c.argv, s.ExitCode, c.code, log.String())
 		}
 	}
 }

@@ -48,6 +48,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Keep", testServiceKeep},
 		{"Lending", testServiceLending},
 		{"Reserve", testServiceReserve},
+		{"Runs", testServiceRuns},
 		{"Refusals", testRefusals},
 		{"Link", testLink},
 		{"Parallel", testParallel},

@@ -29,6 +29,7 @@ func Store(t *testing.T, open func(t *testing.T) masu.Store) {
 		"Tickets":            testStoreTickets,
 		"Reservations":       testStoreReservations,
 		"GPUUse":             testStoreGPUUse,
+		"Runs":               testStoreRuns,
 		"GPUTaken":           testStoreGPUTaken,
 		"Members":            testStoreMembers,
 		"Sessions":           testStoreSessions,

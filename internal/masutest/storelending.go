@@ -162,3 +162,39 @@ func testStoreGPUUse(t *testing.T, s masu.Store) {
 		t.Errorf("the first hour: %d, %v", n, busy)
 	}
 }
+
+func testStoreRuns(t *testing.T, s masu.Store) {
+	old := masu.Run{ID: "a", Owner: "alice", Name: "train", Argv: []string{"python3", "train.py"}, Phase: masu.RunQueued, At: storeTime}
+	young := masu.Run{ID: "b", Owner: "bob", Phase: masu.RunQueued, At: storeTime.Add(time.Minute)}
+	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutRun(old), tx.PutRun(young)) })
+	ids := func(list []masu.Run) (ids []masu.WorkspaceID) {
+		for _, r := range list {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	view(t, s, func(tx masu.Tx) error {
+		all, err := tx.Runs("")
+		mine, err2 := tx.Runs("alice")
+		open, err3 := tx.OpenRuns()
+		if !slices.Equal(ids(all), []masu.WorkspaceID{"b", "a"}) || !slices.Equal(ids(mine), []masu.WorkspaceID{"a"}) || !slices.Equal(ids(open), []masu.WorkspaceID{"a", "b"}) {
+			t.Errorf("all %v, alice's %v, open %v", ids(all), ids(mine), ids(open))
+		}
+		return errors.Join(err, err2, err3)
+	})
+	old.Phase, old.Code = masu.RunEnded, 3
+	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutRun(old), tx.DeleteRun("b"), tx.DeleteRun("b")) })
+	view(t, s, func(tx masu.Tx) error {
+		got, err := tx.Run("a")
+		if got.Code != 3 || !slices.Equal(got.Argv, old.Argv) {
+			t.Errorf("ended: %+v", got)
+		}
+		_, gone := tx.Run("b")
+		wantError(t, gone, masu.NotFound, "no_run")
+		open, err2 := tx.OpenRuns()
+		if len(open) != 0 {
+			t.Errorf("open: %v", ids(open))
+		}
+		return errors.Join(err, err2)
+	})
+}

@@ -58,3 +58,16 @@ CREATE TABLE gpu_hour (
 	energy INTEGER NOT NULL,
 	PRIMARY KEY (at, lease)
 ) STRICT, WITHOUT ROWID;
+
+-- Commands that run by themselves.
+
+CREATE TABLE run (
+	id    TEXT PRIMARY KEY,
+	owner TEXT NOT NULL,
+	since INTEGER NOT NULL,
+	over  INTEGER NOT NULL CHECK (over IN (0, 1)),
+	doc   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX run_owner ON run (owner, since);
+CREATE INDEX run_open ON run (since) WHERE over = 0;

@@ -1,0 +1,474 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+const (
+	runLook     = 500 * time.Millisecond // how often a run is looked at: its GPUs are free soon after it has ended
+	runsMost    = 1000                   // of one member, that are not over
+	arrayMost   = 1000
+	retriesMost = 10
+	runLogMost  = 16 << 20 // of the log of a run that is over
+)
+
+// Submit writes runs down; each then goes its own way.
+func (s *service) Submit(ctx context.Context, q masu.RunWish) (list []masu.Run, err error) {
+	defer func() { s.l.record(ctx, s.actor, "submit", q.Name, err) }()
+	base, err := s.newRun(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	first, last := 0, 0
+	if q.Array {
+		first, last, base.Series = q.First, q.Last, string(newID())
+	}
+	for i := first; i <= last; i++ {
+		r := base
+		r.ID, r.Index = newID(), i
+		if q.Array {
+			r.Env = append(slices.Clone(r.Env), fmt.Sprint("MASU_ARRAY_INDEX=", i))
+		}
+		list = append(list, r)
+	}
+	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		open, err := tx.OpenRuns()
+		if err != nil {
+			return err
+		}
+		n := len(list)
+		for _, r := range open {
+			if r.Owner == s.actor.Name {
+				n++
+			}
+		}
+		if n > runsMost {
+			return masu.E(masu.Full, "runs_full", runsMost)
+		}
+		for _, r := range list {
+			if err := tx.PutRun(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if err := s.l.beginRun(ctx, r); err != nil {
+			return list, err // it is written down; the next daemon begins it
+		}
+	}
+	return list, nil
+}
+
+// newRun checks a wish, and reads the folder as it is now.
+func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err error) {
+	switch {
+	case len(q.Argv) == 0:
+		return r, masu.E(masu.Invalid, "run_nothing")
+	case q.Name != "" && !masu.ValidWorkspaceName(q.Name):
+		return r, masu.E(masu.Invalid, "workspace_name", q.Name)
+	case q.Array && (q.First < 0 || q.Last < q.First || q.Last-q.First >= arrayMost):
+		return r, masu.E(masu.Invalid, "array_wrong", arrayMost)
+	case q.Limit < 0 || q.Limit > yearMost:
+		return r, masu.E(masu.Invalid, "limit_wrong", q.Limit)
+	case q.Retries < 0 || q.Retries > retriesMost:
+		return r, masu.E(masu.Invalid, "retries_wrong", retriesMost)
+	}
+	if err := errors.Join(s.mayBegin(ctx), s.mayClass(q.Class)); err != nil {
+		return r, err
+	}
+	for _, id := range q.After {
+		if _, err := s.RunByID(ctx, id); err != nil {
+			return r, err
+		}
+	}
+	r = masu.Run{Owner: s.actor.Name, Name: cmp.Or(q.Name, "run"), Argv: q.Argv, Env: q.Env, Class: q.Class, Limit: q.Limit, After: q.After, Retries: q.Retries,
+		Phase: masu.RunQueued, At: time.Now().UTC()}
+	if q.Dir != "" {
+		if r.Project, err = s.read(q.Dir, q.Preset); err != nil {
+			return r, err
+		}
+	} else {
+		r.Project.Environment.Preset = q.Preset
+	}
+	if q.Want != nil {
+		r.Project.Want = *q.Want
+	}
+	return r, s.l.possible(ctx, r.Project.Want)
+}
+
+// beginRun hands a run to Run, unless somebody has it already.
+func (l *Lab) beginRun(ctx context.Context, r masu.Run) error {
+	op := l.claim(r.ID)
+	if op == nil {
+		return nil
+	}
+	l.mu.Lock()
+	l.runs[r.ID] = true
+	l.mu.Unlock()
+	err := l.spawn(ctx, func(run context.Context) {
+		ctx, stop := context.WithCancelCause(run)
+		defer stop(nil)
+		defer context.AfterFunc(op.ctx, func() { stop(context.Cause(op.ctx)) })()
+		l.carryRun(ctx, r.ID)
+		l.mu.Lock()
+		delete(l.runs, r.ID)
+		l.mu.Unlock()
+		l.release(r.ID, op)
+	})
+	if err != nil {
+		l.release(r.ID, op)
+	}
+	return err
+}
+
+// resumeRuns takes up every run that a daemon before this one has left.
+func (l *Lab) resumeRuns(ctx context.Context) {
+	var open []masu.Run
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { open, err = tx.OpenRuns(); return err })
+	if err != nil {
+		l.log.Error("resume runs", "error", err)
+	}
+	for _, r := range open {
+		if err := l.beginRun(ctx, r); err != nil {
+			return // the daemon ends
+		}
+	}
+}
+
+// carryRun sees a run to its end. When the daemon ends everything stays as it is.
+func (l *Lab) carryRun(ctx context.Context, id masu.WorkspaceID) {
+	for {
+		again, err := l.tryRun(ctx, id)
+		if again {
+			continue
+		}
+		switch {
+		case err == nil:
+		case errors.Is(context.Cause(ctx), errStopped):
+			l.settleRun(ctx, id, func(r *masu.Run) { r.Phase = masu.RunCancelled })
+		case ctx.Err() != nil:
+		default:
+			why := troubleOf(err)
+			l.log.Warn("run failed", "run", id, "code", why.Code, "error", err)
+			l.settleRun(ctx, id, func(r *masu.Run) { r.Phase, r.Trouble = masu.RunFailed, why })
+		}
+		return
+	}
+}
+
+// tryRun brings a run from where it is to its end; again means that its host was lost and it may begin anew.
+func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err error) {
+	r, err := l.run(ctx, id)
+	if err != nil || r.Over() {
+		return false, err
+	}
+	if r.Phase == masu.RunQueued {
+		if err := l.startRun(ctx, &r); err != nil {
+			return false, err
+		}
+	}
+	b, err := l.awaitRun(ctx, r)
+	switch {
+	case err != nil && masu.CodeOf(err) == "box_gone" && r.Tries <= r.Retries:
+		if err := l.endLease(ctx, id); err != nil {
+			return false, err
+		}
+		_, err = l.updateRun(ctx, id, func(r *masu.Run) { r.Phase, r.GPUs, r.StartedAt = masu.RunQueued, nil, time.Time{} })
+		return err == nil, err
+	case err != nil:
+		return false, err
+	case b.OOM:
+		return false, masu.E(masu.Full, "out_of_memory")
+	}
+	l.settleRun(ctx, id, func(r *masu.Run) { r.Phase, r.Code = masu.RunEnded, b.ExitCode })
+	return false, nil
+}
+
+// startRun waits for what a run waits for, and starts its box.
+func (l *Lab) startRun(ctx context.Context, r *masu.Run) error {
+	if err := l.awaitRuns(ctx, r.After); err != nil {
+		return err
+	}
+	owner, err := l.cfg.Accounts.ByName(r.Owner)
+	if err != nil {
+		return err
+	}
+	img, err := l.image(ctx, imageWish{owner: owner, project: r.Project}, func(masu.Progress) {})
+	if err != nil {
+		return err
+	}
+	gpus, err := l.grant(ctx, masu.Ticket{Workspace: r.ID, Holder: r.Owner, Name: r.Name, Want: r.Project.Want, Class: r.Class, Limit: r.Limit}, nil)
+	if err != nil {
+		return err
+	}
+	b := l.emptyBox(r.ID, r.Name, owner, img.ID, r.Project)
+	b.Run, b.GPUs, b.Agent.Command = true, gpus, r.Argv
+	if len(r.Env) > 0 && b.Agent.Env == nil {
+		b.Agent.Env = map[string]string{}
+	}
+	for _, kv := range r.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		b.Agent.Env[k] = v
+	}
+	if err := l.starts.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.starts.Release(1)
+	// Before it starts: a daemon that dies here finds either no box, and begins anew, or the box.
+	*r, err = l.updateRun(ctx, r.ID, func(r *masu.Run) {
+		r.Phase, r.GPUs, r.StartedAt, r.Tries = masu.RunRunning, gpus, time.Now().UTC(), r.Tries+1
+	})
+	if err != nil {
+		return err
+	}
+	return l.cfg.Runtime.Start(ctx, b)
+}
+
+// awaitRuns waits until others have ended well.
+func (l *Lab) awaitRuns(ctx context.Context, after []masu.WorkspaceID) error {
+	for _, id := range after {
+		for {
+			other, err := l.run(ctx, id)
+			if err != nil {
+				return masu.E(masu.Conflict, "run_after", id).Because(err)
+			}
+			if other.Well() {
+				break
+			}
+			if other.Over() {
+				return masu.E(masu.Conflict, "run_after", id)
+			}
+			if err := pause(ctx, runLook); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// awaitRun waits until a run's box has ended, and ends it when it takes too long.
+func (l *Lab) awaitRun(ctx context.Context, r masu.Run) (b masu.BoxStatus, err error) {
+	for {
+		b, err = l.cfg.Runtime.Box(ctx, r.ID)
+		switch {
+		case err != nil && masu.KindOf(err) == masu.NotFound:
+			return b, masu.E(masu.Conflict, "box_gone").Because(err)
+		case err != nil && masu.KindOf(err) != masu.Unreachable: // an engine that is away comes back
+			return b, err
+		case err == nil && !alive(b, true):
+			return b, l.takenBack(ctx, r)
+		case r.Limit > 0 && time.Since(r.StartedAt) > r.Limit:
+			return b, masu.E(masu.Conflict, "run_limit", r.Limit)
+		}
+		if err := pause(ctx, runLook); err != nil {
+			return b, err
+		}
+	}
+}
+
+// takenBack tells why a run's box was ended, where masu itself did it.
+func (l *Lab) takenBack(ctx context.Context, r masu.Run) error {
+	if len(r.GPUs) == 0 {
+		return nil
+	}
+	lease, err := l.leaseOf(ctx, r.ID)
+	if err != nil || lease != nil {
+		return err
+	}
+	return masu.E(masu.Conflict, "run_taken")
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settleRun keeps a run's log, removes its box, gives its GPUs back, and writes down how it ended.
+func (l *Lab) settleRun(ctx context.Context, id masu.WorkspaceID, end func(*masu.Run)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyFor)
+	defer cancel()
+	if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil && masu.KindOf(err) != masu.NotFound {
+		l.log.Warn("stop run", "run", id, "error", err)
+	}
+	if err := l.endLease(ctx, id); err != nil { // first: others wait for the GPUs
+		l.log.Error("end lease", "run", id, "error", err)
+	}
+	if err := l.keepLog(ctx, id); err != nil {
+		l.log.Warn("keep log", "run", id, "error", err)
+	}
+	if err := l.cfg.Runtime.Remove(ctx, id); err != nil {
+		l.log.Error("remove run", "run", id, "error", err) // the next reconciliation tries again
+	}
+	r, err := l.updateRun(ctx, id, func(r *masu.Run) {
+		end(r)
+		r.EndedAt = time.Now().UTC()
+	})
+	if err != nil {
+		l.log.Error("write down run", "run", id, "error", err)
+		return
+	}
+	if r.Phase != masu.RunCancelled {
+		l.tell(ctx, r.Owner, notice{occasion: masu.OccasionReady, run: &r})
+	}
+}
+
+// runLog is where the log of a run that is over is kept.
+func (l *Lab) runLog(id masu.WorkspaceID) string {
+	return filepath.Join(l.cfg.State, "runs", string(id)+".log")
+}
+
+func (l *Lab) keepLog(ctx context.Context, id masu.WorkspaceID) error {
+	if err := os.MkdirAll(filepath.Dir(l.runLog(id)), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(l.runLog(id), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = l.cfg.Runtime.Logs(ctx, id, &limited{f, runLogMost}, false)
+	if masu.KindOf(err) == masu.NotFound {
+		err = nil // it never started
+	}
+	return errors.Join(err, f.Close())
+}
+
+// limited writes no more than so many bytes, and says nothing of the rest.
+type limited struct {
+	to   io.Writer
+	room int
+}
+
+func (w *limited) Write(p []byte) (int, error) {
+	n := min(len(p), w.room)
+	w.room -= n
+	if _, err := w.to.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (l *Lab) run(ctx context.Context, id masu.WorkspaceID) (r masu.Run, err error) {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error { r, err = tx.Run(id); return err })
+	return r, err
+}
+
+func (l *Lab) updateRun(ctx context.Context, id masu.WorkspaceID, change func(*masu.Run)) (r masu.Run, err error) {
+	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		if r, err = tx.Run(id); err != nil {
+			return err
+		}
+		change(&r)
+		return tx.PutRun(r)
+	})
+	return r, err
+}
+
+// Runs lists the actor's, or everybody's.
+func (s *service) Runs(ctx context.Context, all bool) (list []masu.Run, err error) {
+	if all && !s.actor.Admin {
+		return nil, masu.E(masu.Denied, "not_admin")
+	}
+	owner := s.actor.Name
+	if all {
+		owner = ""
+	}
+	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error { list, err = tx.Runs(owner); return err })
+	return list, err
+}
+
+// RunByID gives one.
+func (s *service) RunByID(ctx context.Context, id masu.WorkspaceID) (masu.Run, error) {
+	r, err := s.l.run(ctx, id)
+	if err != nil && masu.KindOf(err) != masu.NotFound {
+		return r, err
+	}
+	if err != nil || r.Owner != s.actor.Name && !s.actor.Admin {
+		return masu.Run{}, masu.E(masu.NotFound, "no_run", id)
+	}
+	return r, nil
+}
+
+// CancelRun ends a run or its wait.
+func (s *service) CancelRun(ctx context.Context, id masu.WorkspaceID) (r masu.Run, err error) {
+	if r, err = s.RunByID(ctx, id); err != nil || r.Over() {
+		return r, err
+	}
+	defer func() { s.l.record(ctx, s.actor, "cancel", string(id), err) }()
+	if err := s.l.stopOperation(ctx, id); err != nil {
+		return r, err
+	}
+	if r, err = s.RunByID(ctx, id); err == nil && !r.Over() { // nobody had it
+		s.l.settleRun(ctx, id, func(r *masu.Run) { r.Phase = masu.RunCancelled })
+		r, err = s.RunByID(ctx, id)
+	}
+	return r, err
+}
+
+// ForgetRun removes what is kept of a run.
+func (s *service) ForgetRun(ctx context.Context, id masu.WorkspaceID) (err error) {
+	r, err := s.RunByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer func() { s.l.record(ctx, s.actor, "forget run", string(id), err) }()
+	if !r.Over() {
+		return masu.E(masu.Conflict, "run_goes_on", id)
+	}
+	if err := os.Remove(s.l.runLog(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return masu.E(masu.Internal, "internal").Because(err)
+	}
+	return s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.DeleteRun(id) })
+}
+
+// RunLog copies what a run has printed.
+func (s *service) RunLog(ctx context.Context, id masu.WorkspaceID, w io.Writer, follow bool) error {
+	for {
+		r, err := s.RunByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.Over() {
+			f, err := os.Open(s.l.runLog(id))
+			if errors.Is(err, os.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return masu.E(masu.Internal, "internal").Because(err)
+			}
+			defer f.Close()
+			_, err = io.Copy(w, f)
+			return err
+		}
+		if r.Phase == masu.RunRunning {
+			err := s.l.cfg.Runtime.Logs(ctx, id, w, follow)
+			if err == nil || masu.KindOf(err) != masu.NotFound {
+				return err
+			}
+		}
+		if !follow {
+			return nil
+		}
+		if err := pause(ctx, runLook); err != nil {
+			return nil // the end that was asked for
+		}
+	}
+}

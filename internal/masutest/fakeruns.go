@@ -1,0 +1,248 @@
+package masutest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/masu-lab/masu"
+)
+
+// fakeRun is a run and what it has printed. The fake lends runs no GPUs.
+type fakeRun struct {
+	masu.Run
+	log    bytes.Buffer
+	cancel context.CancelFunc
+}
+
+// Submit is masu.Service's, as are all that follow.
+func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(w.Argv) == 0:
+		return nil, masu.E(masu.Invalid, "run_nothing")
+	case w.Name != "" && !masu.ValidWorkspaceName(w.Name):
+		return nil, masu.E(masu.Invalid, "workspace_name", w.Name)
+	case w.Array && (w.First < 0 || w.Last < w.First || w.Last-w.First >= 1000):
+		return nil, masu.E(masu.Invalid, "array_wrong", 1000)
+	case w.Limit < 0:
+		return nil, masu.E(masu.Invalid, "limit_wrong", w.Limit)
+	case w.Retries < 0:
+		return nil, masu.E(masu.Invalid, "retries_wrong", 10)
+	}
+	if w.Want != nil {
+		if err := impossible(*w.Want); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range w.After {
+		if _, err := s.findRun(id); err != nil {
+			return nil, err
+		}
+	}
+	first, last, series := 0, 0, ""
+	if w.Array {
+		first, last, series = w.First, w.Last, string(newID())
+	}
+	for i := first; i <= last; i++ {
+		r := masu.Run{ID: newID(), Owner: s.actor.Name, Name: cmp.Or(w.Name, "run"), Argv: w.Argv, Env: slices.Clone(w.Env), Limit: w.Limit, Series: series, Index: i, After: w.After, Phase: masu.RunQueued, At: time.Now()}
+		if w.Array {
+			r.Env = append(r.Env, fmt.Sprint("MASU_ARRAY_INDEX=", i))
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		s.runs[r.ID] = &fakeRun{Run: r, cancel: cancel}
+		s.work.Go(func() { s.carry(ctx, r) })
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// carry sees a run to its end.
+func (s *fakeActor) carry(ctx context.Context, r masu.Run) {
+	end := func(phase masu.RunPhase, code int, trouble *masu.Trouble) {
+		_ = s.Runtime.Remove(context.Background(), r.ID)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if x := s.runs[r.ID]; x != nil && !x.Over() {
+			x.Phase, x.Code, x.Trouble, x.EndedAt = phase, code, trouble, time.Now()
+		}
+		s.changed()
+	}
+	for _, id := range r.After {
+		for well := false; !well; {
+			s.mu.Lock()
+			other, news := s.runs[id].Run, s.news
+			s.mu.Unlock()
+			if well = other.Well(); !well && other.Over() {
+				end(masu.RunFailed, 0, &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{string(id)}})
+				return
+			}
+			if !well {
+				select {
+				case <-news:
+				case <-ctx.Done():
+					end(masu.RunCancelled, 0, nil)
+					return
+				}
+			}
+		}
+	}
+	b := masu.Box{ID: r.ID, Name: r.Name, Run: true, Owner: s.actor.User, Image: "masu-test/base", Agent: masu.AgentSpec{User: s.actor.User, Work: s.actor.Home + "/work", Command: r.Argv}, Variables: variables(r.Env)}
+	if err := s.Runtime.Start(ctx, b); err != nil {
+		end(masu.RunFailed, 0, &masu.Trouble{Kind: masu.KindOf(err), Code: masu.CodeOf(err)})
+		return
+	}
+	s.mu.Lock()
+	x := s.runs[r.ID]
+	x.Phase, x.StartedAt = masu.RunRunning, time.Now()
+	s.mu.Unlock()
+	for {
+		st, err := s.Runtime.Box(ctx, r.ID)
+		if err == nil && st.State == masu.BoxExited {
+			s.mu.Lock()
+			x.log.Reset()
+			s.mu.Unlock()
+			_ = s.Runtime.Logs(ctx, r.ID, lockedWriter{s.FakeService, &x.log}, false)
+			end(masu.RunEnded, st.ExitCode, nil)
+			return
+		}
+		if r.Limit > 0 && time.Since(x.StartedAt) > r.Limit {
+			end(masu.RunFailed, 0, &masu.Trouble{Kind: masu.Conflict, Code: "run_limit"})
+			return
+		}
+		select {
+		case <-ctx.Done():
+			end(masu.RunCancelled, 0, nil)
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// lockedWriter writes to what the service's lock guards.
+type lockedWriter struct {
+	f  *FakeService
+	to io.Writer
+}
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.f.mu.Lock()
+	defer w.f.mu.Unlock()
+	return w.to.Write(p)
+}
+
+func variables(env []string) map[string]string {
+	all := map[string]string{}
+	for _, kv := range env {
+		for i := range kv {
+			if kv[i] == '=' {
+				all[kv[:i]] = kv[i+1:]
+				break
+			}
+		}
+	}
+	return all
+}
+
+// findRun is called with the lock held.
+func (s *fakeActor) findRun(id masu.WorkspaceID) (*fakeRun, error) {
+	r := s.runs[id]
+	if r == nil || r.Owner != s.actor.Name && !s.actor.Admin {
+		return nil, masu.E(masu.NotFound, "no_run", id)
+	}
+	return r, nil
+}
+
+func (s *fakeActor) Runs(_ context.Context, all bool) (list []masu.Run, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all && !s.actor.Admin {
+		return nil, masu.E(masu.Denied, "not_admin")
+	}
+	for _, r := range s.runs {
+		if all || r.Owner == s.actor.Name {
+			list = append(list, r.Run)
+		}
+	}
+	slices.SortFunc(list, func(a, b masu.Run) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
+	return list, nil
+}
+
+func (s *fakeActor) RunByID(_ context.Context, id masu.WorkspaceID) (masu.Run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.findRun(id)
+	if err != nil {
+		return masu.Run{}, err
+	}
+	return r.Run, nil
+}
+
+func (s *fakeActor) CancelRun(ctx context.Context, id masu.WorkspaceID) (masu.Run, error) {
+	for {
+		s.mu.Lock()
+		r, err := s.findRun(id)
+		if err != nil {
+			s.mu.Unlock()
+			return masu.Run{}, err
+		}
+		now, news := r.Run, s.news
+		r.cancel()
+		s.mu.Unlock()
+		if now.Over() {
+			return now, nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return now, ctx.Err()
+		}
+	}
+}
+
+func (s *fakeActor) ForgetRun(_ context.Context, id masu.WorkspaceID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.findRun(id)
+	if err != nil {
+		return err
+	}
+	if !r.Over() {
+		return masu.E(masu.Conflict, "run_goes_on", id)
+	}
+	delete(s.runs, id)
+	return nil
+}
+
+func (s *fakeActor) RunLog(ctx context.Context, id masu.WorkspaceID, w io.Writer, follow bool) error {
+	for {
+		s.mu.Lock()
+		r, err := s.findRun(id)
+		if err != nil {
+			s.mu.Unlock()
+			return err
+		}
+		over, running, text, news := r.Over(), r.Phase == masu.RunRunning, bytes.Clone(r.log.Bytes()), s.news
+		s.mu.Unlock()
+		switch {
+		case over:
+			_, err := w.Write(text)
+			return err
+		case running && !follow:
+			return s.Runtime.Logs(ctx, id, w, false)
+		case !follow:
+			return nil
+		}
+		select {
+		case <-news:
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package masu
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+)
+
+// Run is a command that runs by itself, in a box that is gone when it ends. It
+// waits for its GPUs in the queue, and gives them back the moment it ends.
+type Run struct {
+	ID      WorkspaceID   `json:"id"` // of its box
+	Owner   Username      `json:"owner"`
+	Name    string        `json:"name"`
+	Project Project       `json:"project"` // as it was read when it was asked for
+	Argv    []string      `json:"argv"`
+	Env     []string      `json:"env,omitempty"` // KEY=VALUE, over the project's
+	Class   string        `json:"class,omitempty"`
+	Limit   time.Duration `json:"limit,omitempty"`   // it is ended when it takes longer; 0: never
+	Series  string        `json:"series,omitempty"`  // the same for all of an array
+	Index   int           `json:"index,omitempty"`   // in its array; in MASU_ARRAY_INDEX too
+	After   []WorkspaceID `json:"after,omitempty"`   // runs that must have ended well before
+	Retries int           `json:"retries,omitempty"` // how often it is begun anew when its host is lost
+	Tries   int           `json:"tries,omitempty"`   // how often it was begun
+
+	Phase     RunPhase  `json:"phase"`
+	Code      int       `json:"code"` // exit code, with RunEnded
+	Trouble   *Trouble  `json:"trouble,omitempty"`
+	GPUs      []GPUID   `json:"gpus,omitempty"`
+	At        time.Time `json:"at"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+// RunPhase is where a run is on its way: queued → running → ended; any → failed, cancelled.
+type RunPhase string
+
+const (
+	RunQueued    RunPhase = "queued" // for others that it comes after, its image, or GPUs
+	RunRunning   RunPhase = "running"
+	RunEnded     RunPhase = "ended"     // by itself, with Code
+	RunFailed    RunPhase = "failed"    // by something else, with Trouble
+	RunCancelled RunPhase = "cancelled" // by its owner
+)
+
+// Over tells whether nothing more will happen to the run.
+func (r Run) Over() bool {
+	return r.Phase == RunEnded || r.Phase == RunFailed || r.Phase == RunCancelled
+}
+
+// Well tells whether the run has done what it was for.
+func (r Run) Well() bool { return r.Phase == RunEnded && r.Code == 0 }
+
+// Words is the command as people write it.
+func (r Run) Words() string { return strings.Join(r.Argv, " ") }
+
+// RunWish asks for runs.
+type RunWish struct {
+	Dir     string        `json:"dir,omitempty"` // project folder; "" means no folder
+	Preset  string        `json:"preset,omitempty"`
+	Name    string        `json:"name,omitempty"`
+	Want    *Want         `json:"want,omitempty"` // instead of the project's
+	Class   string        `json:"class,omitempty"`
+	Argv    []string      `json:"argv"`
+	Env     []string      `json:"env,omitempty"`
+	Limit   time.Duration `json:"limit,omitempty"`
+	First   int           `json:"first,omitempty"` // of an array: First to Last, both included
+	Last    int           `json:"last,omitempty"`
+	Array   bool          `json:"array,omitempty"`
+	After   []WorkspaceID `json:"after,omitempty"`
+	Retries int           `json:"retries,omitempty"`
+}
+
+// Runs is the part of Service about runs that go on by themselves. Others' are NotFound "no_run".
+type Runs interface {
+	// Submit writes runs down and returns at once.
+	Submit(ctx context.Context, w RunWish) ([]Run, error)
+	// Runs lists the actor's, the newest first; with all an admin's view of everybody's.
+	Runs(ctx context.Context, all bool) ([]Run, error)
+	RunByID(ctx context.Context, id WorkspaceID) (Run, error)
+	// CancelRun ends a run, or its wait. One that is over stays as it is.
+	CancelRun(ctx context.Context, id WorkspaceID) (Run, error)
+	// ForgetRun removes what is kept of a run that is over, with its log; Conflict "run_goes_on".
+	ForgetRun(ctx context.Context, id WorkspaceID) error
+	// RunLog copies what a run has printed; with follow, until it ends.
+	RunLog(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error
+}
