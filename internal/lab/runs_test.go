@@ -49,6 +49,13 @@ func TestRunsInTheQueue(t *testing.T) {
 	first := w.submits("alice", masu.RunWish{Want: one}, "sleep 60")
 	w.runIs(first.ID, "running", runIn(masu.RunRunning))
 	second := w.submits("bob", masu.RunWish{Want: one, Name: "short"}, "echo done")
+	for waits := false; !waits; { // its image comes first
+		w.view(func(tx masu.Tx) error {
+			tickets, err := tx.Tickets()
+			waits = len(tickets) == 1
+			return err
+		})
+	}
 	w.wants("carol", 1)
 	w.becomes("carol", "waiting", in(masu.Waiting))
 	if r := w.runIs(second.ID, "queued", runIn(masu.RunQueued)); len(r.GPUs) != 0 {
