@@ -14,7 +14,7 @@ import (
 // exchange carries one request to the app and its answer back.
 func (p *Proxy) exchange(w http.ResponseWriter, r *http.Request, t Target) error {
 	how := onQuiet
-	if r.Body == http.NoBody && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
+	if !hasBody(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
 		how = twice
 	}
 	for {
@@ -30,6 +30,10 @@ func (p *Proxy) exchange(w http.ResponseWriter, r *http.Request, t Target) error
 	}
 }
 
+// hasBody tells whether a request brings something, or may. (Over HTTP/2 the
+// server gives an empty request a body of its own, so Body does not tell.)
+func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
+
 // errAskAgain says that a kept connection broke before there was an answer.
 var errAskAgain = errors.New("proxy: a kept connection was closed")
 
@@ -43,7 +47,7 @@ func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *ups
 	u.head = p.writeHead(u.head[:0], r, false)
 	_, err := u.conn.Write(u.head)
 	body := &upload{from: r.Body}
-	if err == nil && r.Body != http.NoBody {
+	if err == nil && hasBody(r) {
 		defer p.send(w, r, u, body)()
 	} else {
 		body.ended.Store(true)
@@ -55,7 +59,7 @@ func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *ups
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
 		err = errors.New("proxy: the app switches protocols unasked")
 	}
-	if !body.ended.Load() {
+	if !body.ended.Load() && r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close") // what is left of the request is not to be taken for the next one
 	}
 	if err != nil {
