@@ -23,7 +23,7 @@ type Lease struct {
 	Until     time.Time   `json:"until,omitzero"`      // the holder may count on them until then, and longer while nobody waits; zero: no end
 	EndsAt    time.Time   `json:"ends_at,omitzero"`    // announced: they will be taken back then
 	Why       EndReason   `json:"why,omitempty"`       // with EndsAt or EndedAt
-	Keeps     int         `json:"keeps,omitempty"`     // how often the holder has put an end off
+	Keeps     int         `json:"keeps,omitempty"`     // how often the holder has put off an end that was announced because nobody used them
 	KeptUntil time.Time   `json:"kept_until,omitzero"` // not idle until then, by the holder's word
 	EndedAt   time.Time   `json:"ended_at,omitzero"`
 }
@@ -32,13 +32,14 @@ type Lease struct {
 type EndReason string
 
 const (
-	EndHolder   EndReason = "holder"   // the holder gave them back
-	EndAdmin    EndReason = "admin"    // an admin took them
-	EndTime     EndReason = "time"     // its time is over, and others wait
-	EndIdle     EndReason = "idle"     // nobody used them
-	EndReserved EndReason = "reserved" // somebody has reserved them from then on
-	EndLost     EndReason = "lost"     // a card is gone
-	EndMemory   EndReason = "memory"   // it takes more of a shared card than its part
+	EndHolder    EndReason = "holder"    // the holder gave them back
+	EndAdmin     EndReason = "admin"     // an admin took them
+	EndTime      EndReason = "time"      // its time is over, and others wait
+	EndIdle      EndReason = "idle"      // nobody used them
+	EndReserved  EndReason = "reserved"  // somebody has reserved them from then on
+	EndLost      EndReason = "lost"      // a card is gone
+	EndMemory    EndReason = "memory"    // it takes more of a shared card than its part
+	EndUnclaimed EndReason = "unclaimed" // their turn came while the workspace ran on the CPU, and its owner did not take them
 )
 
 // Ticket is a place in the queue for GPUs. A workspace, or a run, has at most one.
@@ -58,6 +59,14 @@ type Wait struct {
 	Place   int        `json:"place"`           // 1 is next
 	Expect  time.Time  `json:"expect,omitzero"` // no later than this, if everybody keeps to what is known; zero: nobody can tell
 	Blocked WaitReason `json:"blocked,omitempty"`
+}
+
+// Forecast is what somebody who asks now can expect.
+type Forecast struct {
+	Place   int        `json:"place"`           // in the queue; 0: it would be lent at once
+	Expect  time.Time  `json:"expect,omitzero"` // with Place: no later than this, if everybody keeps to what is known; zero: nobody can tell
+	Blocked WaitReason `json:"blocked,omitempty"`
+	Until   time.Time  `json:"until,omitzero"` // without Place: one may count on them until then; zero: no end
 }
 
 // WaitReason says what a ticket waits for.
@@ -92,12 +101,16 @@ func (r Reservation) Now(now time.Time) bool {
 
 // Lending is the part of Service about GPUs. Who has which, and who waits, is on the Board.
 type Lending interface {
+	// Forecast tells what a want could expect now, and changes nothing. One that can never be met is Invalid "gpus_impossible".
+	Forecast(ctx context.Context, want Want) (Forecast, error)
 	// Extend moves the end of what a workspace's GPUs are lent for to so long
 	// from now, and puts off an end that was announced because nobody used them.
 	// Conflict "no_lease", "extend_reserved" (somebody has reserved them; argument: until when it
-	// could be), "extend_waited" (its time is over and others wait), Denied "extend_most" (argument: hours).
+	// could be), "extend_waited" (its time is over and others wait), Denied "extend_most" (argument: hours),
+	// "keeps_spent" (argument: how often it may be put off that nobody uses them).
 	Extend(ctx context.Context, name string, by time.Duration) (Lease, error)
-	// Release gives a workspace's GPUs back, or ends its wait. It starts again without GPUs, with the same files.
+	// Release gives a workspace's GPUs back, or ends its wait. It starts again without GPUs, with the same
+	// files; one that waits while it runs on the CPU just runs on.
 	Release(ctx context.Context, name string) (Workspace, error)
 	// AskFor asks a lease's holder to give it back; it shows on their pages. NotFound "no_lease".
 	AskFor(ctx context.Context, lease LeaseID) error

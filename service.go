@@ -114,6 +114,7 @@ type UpRequest struct {
 	Preset  string `json:"preset,omitempty"` // when the folder says nothing
 	Want    *Want  `json:"want,omitempty"`   // instead of the project's
 	Class   string `json:"class,omitempty"`  // of work, by which the queue for GPUs goes; Invalid "class_unknown", Denied "class_denied"
+	OrCPU   *bool  `json:"or_cpu,omitempty"` // Workspace.OrCPU; nil leaves it as it is
 	Restart bool   `json:"restart,omitempty"`
 	NoCache bool   `json:"no_cache,omitempty"`
 }

@@ -14,6 +14,7 @@ type gpuConfig struct {
 	PerGroup    map[string]int         `yaml:"per_group"`
 	Hold        duration               `yaml:"hold"`
 	HoldMost    duration               `yaml:"hold_most"`
+	Keeps       *int                   `yaml:"keeps"`
 	Grace       duration               `yaml:"grace"`
 	Slot        duration               `yaml:"slot"`
 	IdleFor     duration               `yaml:"idle_for"`
@@ -54,6 +55,7 @@ func (c gpuConfig) policy(p *lab.Policy, wrong func(key string, value any, want 
 	}
 	g := &p.GPUs
 	number(&g.PerMember, "per_member", c.PerMember)
+	number(&p.KeepsMost, "keeps", c.Keeps)
 	number(&p.ReserveMost, "reserve_most", c.ReserveMost)
 	span(&g.Hold, "hold", c.Hold)
 	span(&p.HoldMost, "hold_most", c.HoldMost)

@@ -34,6 +34,9 @@ func (a *app) gpusCommand() *cobra.Command {
 				}{b.GPUs, b.Waiting, b.Reserved})
 			}
 			a.gpuBoard(b, nil)
+			if b.Unknown == nil && len(b.GPUs) > 0 {
+				return a.foretell(ctx, s)
+			}
 			return nil
 		})
 	})
@@ -42,6 +45,24 @@ func (a *app) gpusCommand() *cobra.Command {
 	a.jsonFlag(c)
 	c.AddCommand(a.askCommand())
 	return c
+}
+
+// foretell says what somebody who wants a GPU now can expect.
+func (a *app) foretell(ctx context.Context, s masu.Service) error {
+	f, err := s.Forecast(ctx, masu.Want{Count: 1})
+	switch {
+	case err != nil:
+		return err
+	case f.Place == 0:
+		a.note("forecast_now")
+	case f.Blocked != masu.WaitGPUs:
+		a.note("forecast_limit")
+	case f.Expect.IsZero():
+		a.note("forecast_wait", f.Place)
+	default:
+		a.note("forecast_by", f.Place, a.clock(f.Expect))
+	}
+	return nil
 }
 
 // watchGPUs shows the board again and again, with how busy each card was lately, until the user ends it.

@@ -18,7 +18,7 @@ import (
 type upOptions struct {
 	dir, name, preset, gpus, class                string
 	restart, noCache, yes, noOpen, detach, noTest bool
-	quiet                                         bool
+	quiet, orCPU                                  bool
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -38,6 +38,7 @@ func (a *app) upCommand() *cobra.Command {
 	f.StringVar(&o.preset, "preset", "", "")
 	f.StringVar(&o.gpus, "gpus", "", "")
 	f.StringVar(&o.class, "class", "", "")
+	f.BoolVar(&o.orCPU, "or-cpu", false, "")
 	f.BoolVar(&o.restart, "restart", false, "")
 	f.BoolVar(&o.noCache, "no-cache", false, "")
 	f.BoolVarP(&o.yes, "yes", "y", false, "")
@@ -73,7 +74,11 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	defer s.Close()
-	w, err := s.Up(ctx, masu.UpRequest{Dir: dir, Name: o.name, Preset: o.preset, Want: want, Class: o.class, Restart: o.restart, NoCache: o.noCache})
+	r := masu.UpRequest{Dir: dir, Name: o.name, Preset: o.preset, Want: want, Class: o.class, Restart: o.restart, NoCache: o.noCache}
+	if o.orCPU || want != nil && !want.None() { // GPUs that are asked for anew are waited for, unless it is said
+		r.OrCPU = &o.orCPU
+	}
+	w, err := s.Up(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -153,6 +158,9 @@ func (a *app) welcome(ctx context.Context, s service, w masu.Workspace, o upOpti
 		a.note("up_detached", w.Name, a.phase(w.Phase))
 	} else {
 		a.note("up_ready", w.Name, w.Project.Dir)
+	}
+	if w.Waits {
+		a.note("up_on_cpu", w.Name)
 	}
 	hello, err := s.Whoami(ctx)
 	if err != nil {

@@ -22,6 +22,7 @@ func handler(s *state, p *passwords) http.Handler {
 		writeJSON(w, status)
 	})
 	mux.HandleFunc("GET /v1/watch", func(w http.ResponseWriter, r *http.Request) { watch(w, r, s) })
+	mux.HandleFunc("POST /v1/say", say("/dev/pts"))
 	mux.HandleFunc("POST /v1/password", p.post)
 	mux.HandleFunc("GET /v1/password/{id}", p.get)
 	mux.HandleFunc("POST /v1/password/{id}", p.reply)

@@ -11,6 +11,9 @@ import (
 
 // lendingRoutes adds the routes of masu.Lending.
 func lendingRoutes(r router) {
+	ask(r, "/v1/forecast", func(ctx context.Context, svc masu.Service, q masu.Want) (masu.Forecast, error) {
+		return svc.Forecast(ctx, q)
+	})
 	post(r, "/v1/leases/extend", func(ctx context.Context, svc masu.Service, q extendRequest) (masu.Lease, error) {
 		return svc.Extend(ctx, q.Name, q.By)
 	})
@@ -68,7 +71,12 @@ type unreserveRequest struct {
 	Series bool               `json:"series,omitempty"`
 }
 
-// Extend is masu.Service's, as are all that follow.
+// Forecast is masu.Service's, as are all that follow.
+func (c *Client) Forecast(ctx context.Context, want masu.Want) (masu.Forecast, error) {
+	return call[masu.Forecast](ctx, c, "/v1/forecast", nil, want)
+}
+
+// Extend is masu.Service's.
 func (c *Client) Extend(ctx context.Context, name string, by time.Duration) (masu.Lease, error) {
 	return call[masu.Lease](ctx, c, "/v1/leases/extend", nil, extendRequest{name, by})
 }

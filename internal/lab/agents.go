@@ -21,6 +21,7 @@ import (
 const (
 	readyWithin = 90 * time.Second
 	agentRetry  = 500 * time.Millisecond
+	writeWithin = 5 * time.Second
 )
 
 // agent speaks HTTP to the agent of a box.
@@ -257,4 +258,29 @@ func (l *Lab) ask(ctx context.Context, id masu.WorkspaceID, method, request stri
 		return nil
 	}
 	return json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(into)
+}
+
+// write puts a warning on the terminals of a workspace's box, in its owner's
+// language. Whoever looks elsewhere is told by other ways; this one may fail.
+func (l *Lab) write(ctx context.Context, w masu.Workspace) {
+	if l.cfg.Say == nil {
+		return
+	}
+	var m masu.Member
+	_ = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = tx.Member(w.Owner); return err }) // none is kept of many a member
+	n := l.worded(notice{occasion: masu.OccasionEnding, workspace: w, at: time.Now()}, m.Lang)
+	err := l.spawn(ctx, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, writeWithin)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, agentURL("/v1/say"), strings.NewReader("masu: "+n.Title+"\n"+n.Body+"\n"))
+		if err != nil {
+			return
+		}
+		if resp, err := l.agent(w.ID).Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		l.log.Warn("write to terminals", "workspace", w.Label, "error", err)
+	}
 }

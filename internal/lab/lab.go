@@ -71,9 +71,11 @@ type Lab struct {
 	past     map[masu.Username]float64
 	usedAt   time.Time // when past was summed up
 	quiet    map[masu.LeaseID]*quiet
-	metered  map[masu.LeaseID]masu.GPUUse // since the last minute was written down
-	overrun  map[masu.LeaseID]bool        // of shared cards, as of the last look
-	tickedAt time.Time                    // when quiet was last looked at
+	metered  map[masu.LeaseID]masu.GPUUse   // since the last minute was written down
+	overrun  map[masu.LeaseID]bool          // of shared cards, as of the last look
+	tickedAt time.Time                      // when quiet was last looked at
+	reminded map[masu.LeaseID]int           // how often each holder was reminded of the end
+	idleNow  map[masu.LeaseID]time.Duration // as of the last look
 	gate     *gate
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin

@@ -27,6 +27,29 @@ func (l *Lab) possible(ctx context.Context, want masu.Want) error {
 	return nil
 }
 
+// gpusFor gives the GPUs that a workspace starts with. Where its owner would
+// rather begin on the CPU than wait there may be none; its place is kept then.
+func (l *Lab) gpusFor(ctx context.Context, w masu.Workspace, how start, says *journal) ([]masu.GPUID, error) {
+	if how.cpu {
+		return nil, nil
+	}
+	if err := l.changeWant(ctx, w); err != nil {
+		return nil, err
+	}
+	t := masu.Ticket{Workspace: w.ID, Holder: w.Owner, Name: w.Name, Want: w.Project.Want, Class: w.Class}
+	if !w.OrCPU {
+		return l.grant(ctx, t, func() { l.waits(ctx, w.ID, says) })
+	}
+	now, enough := context.WithCancel(ctx)
+	defer enough()
+	gpus, err := l.grant(now, t, enough)
+	if err != nil && ctx.Err() == nil && now.Err() != nil {
+		says.say("gpus_meanwhile")
+		return nil, nil
+	}
+	return gpus, err
+}
+
 // grant lends the GPUs that a ticket asks for, and waits until its turn has
 // come. A place in the queue is kept while the daemon is away.
 func (l *Lab) grant(ctx context.Context, t masu.Ticket, waits func()) ([]masu.GPUID, error) {
@@ -46,7 +69,7 @@ func (l *Lab) grant(ctx context.Context, t masu.Ticket, waits func()) ([]masu.GP
 				return nil, err
 			}
 		}
-		lease, err := l.leaseOf(ctx, t.Workspace)
+		lease, err := l.claimed(ctx, t.Workspace)
 		if err != nil || lease != nil {
 			return gpusOf(lease), err
 		}
@@ -101,6 +124,24 @@ func (l *Lab) leaseOf(ctx context.Context, id masu.WorkspaceID) (found *masu.Lea
 	return found, err
 }
 
+// claimed is leaseOf for a workspace that is about to use it: GPUs that were kept for it are kept no longer, but lent.
+func (l *Lab) claimed(ctx context.Context, id masu.WorkspaceID) (found *masu.Lease, err error) {
+	if found, err = l.leaseOf(ctx, id); err != nil || found == nil || found.Why != masu.EndUnclaimed {
+		return found, err
+	}
+	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		found = nil
+		leases, err := tx.Leases()
+		if i := slices.IndexFunc(leases, func(x masu.Lease) bool { return x.Workspace == id }); err == nil && i >= 0 {
+			found = &leases[i]
+			found.EndsAt, found.Why = time.Time{}, ""
+			err = tx.PutLease(*found)
+		}
+		return err
+	})
+	return found, err
+}
+
 // changeWant gives back what a workspace held for another want than its present
 // one. Its box ends first: nothing is lent that somebody still uses.
 func (l *Lab) changeWant(ctx context.Context, w masu.Workspace) error {
@@ -120,15 +161,6 @@ func (l *Lab) waits(ctx context.Context, id masu.WorkspaceID, says *journal) {
 		l.log.Error("write down waiting", "workspace", id, "error", err)
 	}
 	says.say("gpus_wait")
-}
-
-// untilOf is until when a workspace may count on its GPUs; zero where it has none, or no end.
-func (l *Lab) untilOf(ctx context.Context, id masu.WorkspaceID) (time.Time, error) {
-	lease, err := l.leaseOf(ctx, id)
-	if err != nil || lease == nil {
-		return time.Time{}, err
-	}
-	return lease.Until, nil
 }
 
 // endLease gives back what a workspace holds, and its place in the queue.

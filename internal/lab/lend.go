@@ -53,8 +53,13 @@ func (l *Lab) lend(ctx context.Context) error {
 		if err := readBook(tx, &state); err != nil {
 			return err
 		}
+		kept, err := l.keepTurns(tx, state)
+		if err != nil {
+			return err
+		}
 		plan = sched.Decide(state)
 		told, err = l.writeDown(tx, state, plan)
+		told = append(told, kept...)
 		return err
 	})
 	if err != nil {
@@ -68,13 +73,14 @@ func (l *Lab) lend(ctx context.Context) error {
 		case d.Grant != nil:
 			l.log.Info("lent", "workspace", d.Grant.Ticket.Workspace, "holder", d.Grant.Ticket.Holder, "gpus", d.Grant.GPUs)
 		case d.End != nil:
-			l.takeBack(ctx, state.Leases, *d.End)
+			l.takeBack(ctx, state, plan, *d.End)
 		}
 	}
 	l.tellPlaces(plan.Waiting)
 	for _, lease := range told {
 		l.tellEnd(ctx, lease)
 	}
+	l.remind(ctx, state)
 	if slices.ContainsFunc(plan.Do, func(d sched.Decision) bool { return d.Grant != nil }) {
 		l.callTurn()
 	}
@@ -116,13 +122,36 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 	}
 	s.Now, s.Policy = time.Now().UTC(), l.cfg.Policy.GPUs
 	readings := l.readings(ctx)
-	if s.Idle, err = l.idle(ctx, readings); err != nil {
+	if l.idleNow, err = l.idle(ctx, readings); err != nil {
 		return s, err
 	}
-	s.Over = l.overrun
+	return s, l.lendable(ctx, all, readings, &s)
+}
+
+// foretell tells what a want could expect. It looks, and changes nothing.
+func (l *Lab) foretell(ctx context.Context, t masu.Ticket) (f masu.Forecast, err error) {
+	l.lendMu.Lock()
+	defer l.lendMu.Unlock()
+	all, err := l.cfg.Inventory.GPUs(ctx)
+	if err != nil {
+		return f, err
+	}
+	s := sched.State{Now: time.Now().UTC(), Policy: l.cfg.Policy.GPUs}
+	if err := l.lendable(ctx, all, l.readings(ctx), &s); err != nil {
+		return f, err
+	}
+	if err := l.cfg.Store.View(ctx, func(tx masu.Tx) error { return readBook(tx, &s) }); err != nil {
+		return f, err
+	}
+	return sched.Foretell(s, t), nil
+}
+
+// lendable adds which GPUs can be lent now, and what else a decision weighs. The lock lendMu is held.
+func (l *Lab) lendable(ctx context.Context, all []masu.GPU, readings map[masu.GPUID]masu.Reading, s *sched.State) error {
+	s.Idle, s.Over = l.idleNow, l.overrun
 	taken, err := l.outside(ctx, readings, s.Now)
 	if err != nil {
-		return s, err
+		return err
 	}
 	for _, g := range all {
 		if !taken[g.ID] {
@@ -130,10 +159,10 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 		}
 	}
 	if s.Gone, err = l.gone(ctx, all, s.Now); err != nil {
-		return s, err
+		return err
 	}
 	s.Used, s.Groups, err = l.gotLately(ctx, s.Now)
-	return s, err
+	return err
 }
 
 // gone lists lent cards that the driver has not shown for a while.
@@ -228,7 +257,14 @@ func (l *Lab) writeDown(tx masu.Tx, s sched.State, plan sched.Plan) (told []masu
 		case d.Grant != nil:
 			t := d.Grant.Ticket
 			x := masu.Lease{ID: masu.LeaseID(newID()), Workspace: t.Workspace, Holder: t.Holder, Name: t.Name, AskedAt: t.At, Want: t.Want, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: s.Now, Until: d.Grant.Until}
-			if err = tx.PutLease(x); err == nil {
+			var kept bool
+			if kept, err = keptFor(tx, s, &x); kept {
+				told = append(told, x)
+			}
+			if err == nil {
+				err = tx.PutLease(x)
+			}
+			if err == nil {
 				err = tx.DeleteTicket(t.Workspace)
 			}
 			if err == nil {
@@ -279,66 +315,6 @@ func texts[T ~string](list []T) []string {
 		all = append(all, string(x))
 	}
 	return all
-}
-
-// takeBack ends the box that holds a lease, and so the lease, with the reason on its workspace.
-func (l *Lab) takeBack(ctx context.Context, leases []masu.Lease, e sched.End) {
-	i := slices.IndexFunc(leases, func(x masu.Lease) bool { return x.ID == e.Lease })
-	id := leases[i].Workspace
-	l.mu.Lock()
-	run := l.runs[id]
-	already := l.taking[id]
-	l.taking[id] = true
-	l.mu.Unlock()
-	if already {
-		return
-	}
-	why := &masu.Trouble{Kind: masu.Conflict, Code: "lease_" + string(e.Why)}
-	err := l.spawn(ctx, func(ctx context.Context) {
-		defer l.taken(id)
-		if err := l.takeFrom(ctx, id, run, why); err != nil && ctx.Err() == nil {
-			l.log.Error("take back", "workspace", id, "error", err) // the next decision tries again
-		}
-	})
-	if err != nil {
-		l.taken(id)
-	}
-}
-
-func (l *Lab) taken(id masu.WorkspaceID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.taking, id)
-}
-
-func (l *Lab) takeFrom(ctx context.Context, id masu.WorkspaceID, run bool, why *masu.Trouble) error {
-	if run { // its command ends with the box
-		if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil {
-			return err
-		}
-		return l.endLease(ctx, id)
-	}
-	op, err := l.takeOver(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer l.release(id, op)
-	lease, err := l.leaseOf(ctx, id)
-	if err != nil || lease == nil {
-		return err // the holder was faster
-	}
-	l.record(ctx, masu.Actor{}, "take back", string(id), why.Err())
-	_, err = l.halt(ctx, id, why)
-	return err
-}
-
-// tellEnd tells a holder that their GPUs will be taken back, or no longer.
-func (l *Lab) tellEnd(ctx context.Context, lease masu.Lease) {
-	w, err := l.update(ctx, lease.Workspace, func(w *masu.Workspace) { w.EndsAt, w.EndWhy = lease.EndsAt, lease.Why })
-	if err != nil || lease.EndsAt.IsZero() {
-		return // a run has no page
-	}
-	l.tell(ctx, w.Owner, notice{occasion: masu.OccasionEnding, workspace: w})
 }
 
 // tellPlaces tells those who wait where they are in the queue, as often as that changes.

@@ -57,6 +57,14 @@ func (s *service) Extend(ctx context.Context, name string, by time.Duration) (le
 	return lease, err
 }
 
+// Forecast tells what a want could expect now.
+func (s *service) Forecast(ctx context.Context, want masu.Want) (f masu.Forecast, err error) {
+	if err := s.l.possible(ctx, want); err != nil || want.None() {
+		return f, err
+	}
+	return s.l.foretell(ctx, masu.Ticket{Holder: s.actor.Name, Want: want})
+}
+
 // anybodyWaits tells whether somebody waits for GPUs that others hold.
 func (l *Lab) anybodyWaits() bool {
 	l.mu.Lock()
@@ -82,10 +90,16 @@ func (l *Lab) extended(lease masu.Lease, reserved []masu.Reservation, waited boo
 	if !lease.Until.IsZero() && until.After(lease.Until) {
 		lease.Until = until
 	}
+	if lease.Why == masu.EndIdle {
+		most := l.cfg.Policy.KeepsMost
+		if most > 0 && lease.Keeps >= most {
+			return lease, masu.E(masu.Denied, "keeps_spent", most)
+		}
+		lease.Keeps++
+	}
 	if lease.Why == masu.EndIdle || lease.Why == masu.EndTime {
 		lease.EndsAt, lease.Why = time.Time{}, ""
 	}
-	lease.Keeps++
 	lease.KeptUntil = until
 	return lease, nil
 }
@@ -117,6 +131,12 @@ func (s *service) Release(ctx context.Context, name string) (w masu.Workspace, e
 	defer func() { s.l.record(ctx, s.actor, "release", w.Label, err) }()
 	if w.Owner != s.actor.Name {
 		return w, masu.E(masu.Denied, "not_owner")
+	}
+	if w.Without() && (w.Waits || w.EndWhy == masu.EndUnclaimed) { // it runs on as it is
+		if err := s.l.endLease(ctx, w.ID); err != nil {
+			return w, err
+		}
+		return s.l.update(ctx, w.ID, func(w *masu.Workspace) { w.Waits, w.EndsAt, w.EndWhy = false, time.Time{}, "" })
 	}
 	if len(w.GPUs) == 0 && w.Phase != masu.Waiting {
 		return w, masu.E(masu.Conflict, "no_lease", w.Name)

@@ -169,6 +169,8 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 	switch {
 	case n.occasion == masu.OccasionEnded && w.Phase == masu.Failed:
 		code = "notice_failed"
+	case n.occasion == masu.OccasionEnded && w.Phase != masu.Stopped:
+		code = "notice_without"
 	case n.occasion == masu.OccasionEnded:
 		code = "notice_stopped"
 	case n.occasion == masu.OccasionAsked:
@@ -176,7 +178,14 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 		x.Body = l.cfg.Say(lang, "notice_asked.fix", []string{w.Name})
 		return x
 	case n.occasion == masu.OccasionEnding:
-		x.Title = l.cfg.Say(lang, "notice_ending", []string{w.Name, w.EndsAt.Local().Format("15:04")})
+		code := "notice_ending"
+		switch {
+		case w.EndWhy == masu.EndUnclaimed:
+			code = "notice_turn"
+		case w.OrCPU:
+			code = "notice_ending_cpu"
+		}
+		x.Title = l.cfg.Say(lang, code, []string{w.Name, w.EndsAt.Local().Format("15:04")})
 		x.Body = l.cfg.Say(lang, "ending_"+string(w.EndWhy), []string{w.Name})
 		return x
 	}

@@ -22,6 +22,7 @@ type Policy struct {
 	SessionFor          time.Duration
 	GPUs                sched.Policy
 	HalfLife            time.Duration // in which half of what a member got is forgotten; 0: at once
+	KeepsMost           int           // how often a holder may say that GPUs are needed which nobody uses; 0: as often as they like
 	HoldMost            time.Duration // to which a lease can be extended in all; 0: without end
 	Horizon             time.Duration // how far ahead GPUs can be reserved; 0: not at all
 	ReserveMost         int           // reservations of one member that are to come
@@ -41,6 +42,6 @@ func DefaultPolicy(h masu.Host) Policy {
 			Hold: 24 * time.Hour, Grace: 15 * time.Minute, Slot: 30 * time.Minute, Aging: 1,
 			IdleFor: 2 * time.Hour, Notice: time.Hour, NoShow: 15 * time.Minute,
 		},
-		HalfLife: 7 * 24 * time.Hour, HoldMost: 7 * 24 * time.Hour, Horizon: 28 * 24 * time.Hour, ReserveMost: 6,
+		HalfLife: 7 * 24 * time.Hour, KeepsMost: 3, HoldMost: 7 * 24 * time.Hour, Horizon: 28 * 24 * time.Hour, ReserveMost: 6,
 	}
 }

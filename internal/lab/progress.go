@@ -29,6 +29,9 @@ func (j *journal) tell(p masu.Progress) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.closed {
+		return
+	}
 	j.all = append(j.all, p)
 	if len(j.all) > journalSize {
 		j.first += len(j.all) - journalSize

@@ -158,7 +158,7 @@ func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, 
 		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
 	case masu.Waiting: // its place in the queue is kept
 		release = false
-		l.goOn(ctx, wg, w.ID, op, func(ctx context.Context, says *journal) error { return l.bringUp(ctx, w, false, says) })
+		l.goOn(ctx, wg, w.ID, op, func(ctx context.Context, says *journal) error { return l.bringUp(ctx, w, start{}, says) })
 	case masu.Building:
 		l.fail(ctx, w.ID, masu.E(masu.Conflict, "interrupted"))
 	case masu.Stopping:

@@ -26,8 +26,12 @@ var (
 func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, err error) {
 	defer func() { s.l.record(ctx, s.actor, "up", w.Label, err) }()
 	if r.Dir == "" {
-		if known, err := s.find(ctx, r.Name); err == nil && known.Adopted != nil {
+		known, err := s.find(ctx, r.Name)
+		if err == nil && known.Adopted != nil {
 			return s.wake(ctx, known, r.Restart)
+		}
+		if err == nil && known.Without() && r.Want == nil { // it comes for its GPUs
+			r.Want = &known.Project.Want
 		}
 	}
 	p, err := s.project(ctx, r)
@@ -53,7 +57,7 @@ func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, e
 			return w, err
 		default:
 			return w, s.l.begin(ctx, w.ID, op, func(ctx context.Context, says *journal) error {
-				return s.l.bringUp(ctx, w, r.NoCache, says)
+				return s.l.bringUp(ctx, w, start{noCache: r.NoCache}, says)
 			})
 		}
 	}
@@ -113,7 +117,7 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 			return err
 		}
 		_, busy := s.l.operation(w.ID)
-		equal := equalWish(w.Project, p)
+		equal := equalWish(w.Project, p) && (r.OrCPU == nil || *r.OrCPU == w.OrCPU)
 		switch {
 		case busy && equal && !r.Restart:
 			return nil
@@ -137,6 +141,9 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 		now := time.Now()
 		if w.CreatedAt.IsZero() {
 			w.CreatedAt = now
+		}
+		if r.OrCPU != nil {
+			w.OrCPU = *r.OrCPU
 		}
 		w.Project, w.Class, w.Phase, w.Trouble, w.ChangedAt, w.Apps = p, r.Class, masu.Building, nil, now, nil
 		return tx.PutWorkspace(w)
@@ -303,8 +310,14 @@ func (l *Lab) takeOver(ctx context.Context, id masu.WorkspaceID) (*operation, er
 	}
 }
 
+// start is how a workspace is brought up.
+type start struct {
+	noCache bool
+	cpu     bool // without its GPUs, and without a place in the queue
+}
+
 // bringUp takes a workspace from its wish to a running box.
-func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says *journal) error {
+func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *journal) error {
 	begun := time.Now()
 	if err := l.possible(ctx, w.Project.Want); err != nil {
 		return err
@@ -313,21 +326,18 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says 
 	if err != nil {
 		return err
 	}
-	img, err := l.image(ctx, imageWish{owner: owner, project: w.Project, order: w.Order, noCache: noCache}, says.tell)
+	img, err := l.image(ctx, imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}, says.tell)
 	if err != nil {
 		return err
 	}
 	if _, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Image, w.Order = img.ID, img.Order }); err != nil {
 		return err
 	}
-	if err := l.changeWant(ctx, w); err != nil {
-		return err
-	}
-	gpus, err := l.grant(ctx, masu.Ticket{Workspace: w.ID, Holder: w.Owner, Name: w.Name, Want: w.Project.Want, Class: w.Class}, func() { l.waits(ctx, w.ID, says) })
+	gpus, err := l.gpusFor(ctx, w, how, says)
 	if err != nil {
 		return err
 	}
-	until, err := l.untilOf(ctx, w.ID)
+	lease, err := l.leaseOf(ctx, w.ID)
 	if err != nil {
 		return err
 	}
@@ -335,7 +345,13 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says 
 		return err
 	}
 	defer l.starts.Release(1)
-	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.GPUs, w.Until = masu.Starting, gpus, until }); err != nil {
+	waits := len(gpus) == 0 && !w.Project.Want.None() && !how.cpu
+	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) {
+		w.Phase, w.GPUs, w.Waits, w.Until, w.EndsAt, w.EndWhy = masu.Starting, gpus, waits, time.Time{}, time.Time{}, ""
+		if lease != nil && len(gpus) > 0 {
+			w.Until, w.EndsAt, w.EndWhy = lease.Until, lease.EndsAt, lease.Why
+		}
+	}); err != nil {
 		return err
 	}
 	says.say("box_starts")

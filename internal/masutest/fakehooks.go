@@ -40,6 +40,13 @@ func (f *FakeRuntime) Handle(port int, h http.Handler) {
 	f.handlers[port] = h
 }
 
+// Work sets how many cores every box is measured to use.
+func (f *FakeRuntime) Work(cores float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cpu = cores
+}
+
 type boxKey struct{}
 
 // BoxOf tells the box to which a request for a FakeRuntime's handler was sent.

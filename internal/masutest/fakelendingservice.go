@@ -26,23 +26,33 @@ type lending struct {
 	reserved []masu.Reservation
 }
 
+// free lists what a want could have now; it is called with the lock held.
+func (s *fakeActor) free(w masu.Want) (free []masu.GPUID) {
+	for _, g := range SuiteGPUs() {
+		if !slices.ContainsFunc(s.leases, func(l masu.Lease) bool { return slices.Contains(l.GPUs, g.ID) }) && g.Memory >= w.Memory {
+			free = append(free, g.ID)
+		}
+	}
+	return free
+}
+
 // lend gives what is free to those whose turn it is; it is called with the lock held.
 func (s *fakeActor) lend() {
 	for len(s.tickets) > 0 {
 		t := s.tickets[0]
-		var free []masu.GPUID
-		for _, g := range SuiteGPUs() {
-			if !slices.ContainsFunc(s.leases, func(l masu.Lease) bool { return slices.Contains(l.GPUs, g.ID) }) && g.Memory >= t.Want.Memory {
-				free = append(free, g.ID)
-			}
-		}
+		free := s.free(t.Want)
 		if len(free) < t.Want.Count {
 			return
 		}
 		now := time.Now()
 		l := masu.Lease{ID: masu.LeaseID("lease-" + t.Workspace), Workspace: t.Workspace, Holder: t.Holder, Want: t.Want, GPUs: free[:t.Want.Count], From: now, Until: now.Add(24 * time.Hour)}
 		s.tickets, s.leases = s.tickets[1:], append(s.leases, l)
-		if r := s.rooms[t.Workspace]; r != nil {
+		switch r := s.rooms[t.Workspace]; {
+		case r == nil:
+		case r.Waits: // kept for it, until its owner says so
+			r.Waits, r.EndsAt, r.EndWhy = false, now.Add(15*time.Minute), masu.EndUnclaimed
+			s.changed()
+		default:
 			r.GPUs, r.Until = l.GPUs, l.Until
 			s.start(r)
 		}
@@ -94,7 +104,20 @@ func (s *fakeActor) boardGPUs(b *masu.Board) {
 	b.Reserved = slices.Clone(s.reserved)
 }
 
-// Extend is masu.Service's, as are all that follow.
+// Forecast is masu.Service's, as are all that follow.
+func (s *fakeActor) Forecast(_ context.Context, w masu.Want) (masu.Forecast, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := impossible(w); err != nil || w.None() {
+		return masu.Forecast{}, err
+	}
+	if len(s.tickets) == 0 && len(s.free(w)) >= w.Count {
+		return masu.Forecast{Until: time.Now().Add(24 * time.Hour)}, nil
+	}
+	return masu.Forecast{Place: len(s.tickets) + 1, Blocked: masu.WaitGPUs}, nil
+}
+
+// Extend is masu.Service's.
 func (s *fakeActor) Extend(_ context.Context, name string, by time.Duration) (masu.Lease, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,6 +152,18 @@ func (s *fakeActor) Release(ctx context.Context, name string) (masu.Workspace, e
 	w, err := s.Workspace(ctx, name)
 	if err != nil {
 		return w, err
+	}
+	if w.Without() && (w.Waits || w.EndWhy == masu.EndUnclaimed) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.giveBack(w.ID)
+		r, err := s.find(name)
+		if err != nil {
+			return w, err
+		}
+		r.Waits, r.EndsAt, r.EndWhy = false, time.Time{}, ""
+		s.changed()
+		return r.Workspace, nil
 	}
 	if len(w.GPUs) == 0 && w.Phase != masu.Waiting {
 		return w, masu.E(masu.Conflict, "no_lease", name)

@@ -33,6 +33,7 @@ type FakeRuntime struct {
 	made     int             // containers so far
 	builds   int
 
+	cpu       float64 // cores that every box is measured to use
 	down      bool
 	startErr  error
 	buildErr  error
@@ -57,6 +58,7 @@ func NewRuntime() *FakeRuntime {
 		watchers: map[*watcher]bool{},
 		cached:   map[string]bool{},
 		registry: map[masu.ImageRef]bool{},
+		cpu:      0.5,
 	}
 	f.AddImage("masu-test/base:latest", nil)
 	return f
@@ -433,7 +435,7 @@ func (f *FakeRuntime) Measure(ctx context.Context, id masu.WorkspaceID) (masu.Lo
 	if err != nil {
 		return masu.Load{}, err
 	}
-	return masu.Load{CPU: 0.5, Memory: 64 * masu.MiB, MemoryLimit: b.box.Limits.Memory, PIDs: 1 + b.life.count()}, nil
+	return masu.Load{CPU: f.cpu, Memory: 64 * masu.MiB, MemoryLimit: b.box.Limits.Memory, PIDs: 1 + b.life.count()}, nil
 }
 
 func boxDigest(b masu.Box) string {

@@ -132,7 +132,7 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 	switch {
 	case err != nil && q.Dir == "":
 		return masu.Workspace{}, err
-	case err == nil && r.Phase == masu.Running && !q.Restart:
+	case err == nil && r.Phase == masu.Running && !q.Restart && (q.OrCPU == nil || *q.OrCPU == r.OrCPU):
 		return r.Workspace, nil
 	case s.mayBegin() != nil:
 		return masu.Workspace{}, s.mayBegin()
@@ -143,8 +143,14 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 		r.Project = masu.Project{Dir: q.Dir, Name: name, Apps: []string{"jupyter"}}
 		s.rooms[r.ID] = r
 	}
-	if r.Project.Want = (masu.Want{}); q.Want != nil {
+	switch {
+	case q.Want != nil:
 		r.Project.Want = *q.Want
+	case !r.Without():
+		r.Project.Want = masu.Want{}
+	}
+	if q.OrCPU != nil {
+		r.OrCPU = *q.OrCPU
 	}
 	r.told = nil
 	s.begin(r)
@@ -157,6 +163,7 @@ func (s *fakeActor) begin(r *room) {
 	s.move(r, masu.Building, nil)
 	want := r.Project.Want
 	if i := slices.IndexFunc(s.leases, func(l masu.Lease) bool { return l.Workspace == r.ID }); i >= 0 && s.leases[i].Want == want {
+		r.GPUs, r.Until, r.EndsAt, r.EndWhy = s.leases[i].GPUs, s.leases[i].Until, time.Time{}, ""
 		s.start(r)
 		return
 	}
@@ -170,8 +177,13 @@ func (s *fakeActor) begin(r *room) {
 		s.start(r)
 		return
 	}
-	s.move(r, masu.Waiting, nil)
 	s.tickets = append(s.tickets, masu.Ticket{Workspace: r.ID, Holder: r.Owner, Want: want, At: time.Now()})
+	if r.OrCPU && (len(s.tickets) > 1 || len(s.free(want)) < want.Count) {
+		r.Waits = true
+		s.start(r)
+		return
+	}
+	s.move(r, masu.Waiting, nil)
 	s.lend()
 }
 

@@ -47,6 +47,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Sharing", testServiceSharing},
 		{"Keep", testServiceKeep},
 		{"Lending", testServiceLending},
+		{"OrCPU", testServiceOrCPU},
 		{"Reserve", testServiceReserve},
 		{"Runs", testServiceRuns},
 		{"Refusals", testRefusals},

@@ -125,6 +125,63 @@ func testServiceLending(g *guest) {
 	}
 }
 
+// testServiceOrCPU: who would rather begin on the CPU than wait keeps the place
+// in the queue, and takes the GPUs when the turn has come, by their own word.
+func testServiceOrCPU(g *guest) {
+	alice, bob := g.svc, g.other()
+	foresees := func(svc masu.Service, place int) {
+		g.Helper()
+		if f, err := svc.Forecast(g.ctx, masu.Want{Count: 1}); err != nil || f.Place != place || (f.Blocked == masu.WaitGPUs) != (place > 0) || place == 0 && f.Until.Before(time.Now()) {
+			g.Errorf("forecast: %+v, %v, want place %d", f, err, place)
+		}
+	}
+	_, err := bob.Forecast(g.ctx, masu.Want{Count: 3})
+	wantError(g.T, err, masu.Invalid, "gpus_impossible")
+	if f, err := bob.Forecast(g.ctx, masu.Want{}); err != nil || f != (masu.Forecast{}) {
+		g.Errorf("forecast of nothing: %+v, %v", f, err)
+	}
+	foresees(bob, 0)
+	both := g.becomes(alice, g.ask(alice, masu.Want{Count: 2}).Name, "runs with two GPUs", runsWith(2))
+	foresees(bob, 1)
+	name, yes, want := suiteName(), true, masu.Want{Count: 1}
+	if _, err := bob.Up(g.ctx, masu.UpRequest{Dir: g.folder(), Name: name, Want: &want, OrCPU: &yes}); err != nil {
+		g.Fatal(err)
+	}
+	g.Cleanup(func() {
+		if err := bob.Remove(context.WithoutCancel(g.ctx), name); err != nil {
+			g.Error(err)
+		}
+	})
+	without := func(waits bool, why masu.EndReason) func(masu.Workspace) bool {
+		return func(w masu.Workspace) bool { return w.Without() && w.Waits == waits && w.EndWhy == why }
+	}
+	g.becomes(bob, name, "begins on the CPU", without(true, ""))
+	if b := g.board(bob); len(b.Waiting) != 1 || b.Waiting[0].Holder != "suite-b" {
+		g.Errorf("who waits: %+v", b.Waiting)
+	}
+	foresees(alice, 2)
+	if _, err := bob.Release(g.ctx, name); err != nil {
+		g.Fatal(err)
+	}
+	g.becomes(bob, name, "waits no more", without(false, ""))
+	if _, err := bob.Up(g.ctx, masu.UpRequest{Name: name, Restart: true}); err != nil { // in line once more
+		g.Fatal(err)
+	}
+	g.becomes(bob, name, "waits again", without(true, ""))
+	if _, err := alice.Stop(g.ctx, both.Name); err != nil {
+		g.Fatal(err)
+	}
+	if w := g.becomes(bob, name, "has its turn", without(false, masu.EndUnclaimed)); w.EndsAt.Before(time.Now()) {
+		g.Errorf("GPUs are kept until %v", w.EndsAt)
+	}
+	if _, err := bob.Up(g.ctx, masu.UpRequest{Name: name, Restart: true}); err != nil {
+		g.Fatal(err)
+	}
+	if w := g.becomes(bob, name, "takes its GPU", runsWith(1)); w.EndWhy != "" || !w.EndsAt.IsZero() || !w.OrCPU {
+		g.Errorf("with its GPU: %+v", w)
+	}
+}
+
 func testExtend(g *guest, name string) {
 	g.Helper()
 	_, err := g.other().Extend(g.ctx, "suite-a/"+name, time.Hour)

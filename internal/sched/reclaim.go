@@ -18,7 +18,7 @@ func (d *decision) reclaim(waiting []masu.Wait) {
 		}
 		at, why := d.due(l, needed[l.ID])
 		switch {
-		case why == "" && !l.EndsAt.IsZero() && l.Why != masu.EndAdmin && l.Why != masu.EndHolder:
+		case why == "" && !l.EndsAt.IsZero() && !settled[l.Why]:
 			id := l.ID
 			d.plan.Do = append(d.plan.Do, Decision{Withdraw: &id})
 		case why == "" && l.EndsAt.IsZero():
@@ -33,6 +33,9 @@ func (d *decision) reclaim(waiting []masu.Wait) {
 		}
 	}
 }
+
+// settled are reasons that no decision of this package has found, and none takes back.
+var settled = map[masu.EndReason]bool{masu.EndAdmin: true, masu.EndHolder: true, masu.EndUnclaimed: true}
 
 // overrun is how long somebody may take more of a shared card than their part, once told.
 const overrun = 2 * time.Minute

@@ -48,6 +48,11 @@ type card struct {
 	Until      string // the GPUs are lent until then
 	Ending     string // why, and when, they will be taken back
 	Asked      []masu.Username
+	Without    bool   // it runs on the CPU, and is meant to have GPUs
+	Waits      bool   // … and has its place in the queue
+	Turn       bool   // … and they are kept for it
+	Waiting    bool   // it could begin on the CPU
+	Why        string // why it runs without
 }
 
 // appLink opens an app of a running workspace.
@@ -85,6 +90,10 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 	}
 	if w.Owner == me {
 		c.Asked = w.Asked
+		c.Without, c.Waits, c.Turn, c.Waiting = w.Without(), w.Waits, w.EndWhy == masu.EndUnclaimed, w.Phase == masu.Waiting
+		if c.Without && w.Trouble != nil {
+			c.Why, _ = text.Error(lang, w.Trouble.Err())
+		}
 	}
 	if w.Trouble != nil && c.Startable {
 		c.Problem = newProblem(lang, w.Trouble.Err())

@@ -28,6 +28,7 @@ type newView struct {
 	Was     string // which masu.yaml the text was made from
 	GPUs    []int  // numbers that can be asked for; none where the host has none
 	Wants   int
+	OrCPU   bool
 	Name    string
 	Shared  string // an environment that somebody shares, to be taken
 	Plan    *planView
@@ -62,10 +63,12 @@ type planView struct {
 type newForm struct {
 	dir, pick, text, was, name, shared string
 	gpus                               int
+	orCPU                              bool
 }
 
 func readNewForm(home string, v url.Values) (f newForm, err error) {
 	f = newForm{dir: folder(home, strings.TrimSpace(v.Get("dir"))), pick: v.Get("env"), was: v.Get("was"), shared: v.Get("shared"), name: strings.TrimSpace(v.Get("name"))}
+	f.orCPU = v.Get("or_cpu") != ""
 	f.text = strings.ReplaceAll(v.Get("text"), "\r\n", "\n") // as forms send it
 	if n := v.Get("gpus"); n != "" {
 		if f.gpus, err = strconv.Atoi(n); err != nil || f.gpus < 0 || f.gpus > 1000 {
@@ -151,7 +154,7 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 	if err != nil {
 		return err
 	}
-	n := &newView{Dir: f.dir, Above: above(v.actor.Home, f.dir, f.shared), More: list.More, Source: list.Source, Wants: f.gpus, Name: f.name,
+	n := &newView{Dir: f.dir, Above: above(v.actor.Home, f.dir, f.shared), More: list.More, Source: list.Source, Wants: f.gpus, OrCPU: f.orCPU, Name: f.name,
 		Text: f.text, Was: digest(old), Problem: problem}
 	for _, name := range list.Folders {
 		n.Inside = append(n.Inside, folderLink{name, newPath(path.Join(f.dir, name), f.shared)})
@@ -287,13 +290,34 @@ func (s *Server) planFor(r *http.Request, v *visit, f newForm, choices []masu.Ch
 	if f.gpus > 0 {
 		want.Count = f.gpus
 	}
-	if want.Count > 0 {
-		p.Facts = append(p.Facts, fact{"GPU", strconv.Itoa(want.Count)})
+	if !want.None() {
+		p.Facts = append(p.Facts, fact{"GPU", s.forecast(r, v, want)})
 	}
 	for _, n := range append(plan.Project.Notes, plan.Notes...) {
 		p.Notes = append(p.Notes, text.Strings(lang, n.Code, n.Args))
 	}
 	return p
+}
+
+// forecast says when a want could be met.
+func (s *Server) forecast(r *http.Request, v *visit, want masu.Want) string {
+	lang, n := s.lang(r, v), wish(s.lang(r, v), want)
+	f, err := v.service.Forecast(r.Context(), want)
+	switch {
+	case err != nil:
+		s.log(r, err)
+		message, _ := text.Error(lang, err)
+		return n + ": " + message
+	case f.Place == 0 && f.Until.IsZero():
+		return text.Say(lang, "web.forecast_now", n)
+	case f.Place == 0:
+		return text.Say(lang, "web.forecast_now_until", n, near(f.Until))
+	case f.Blocked != masu.WaitGPUs:
+		return text.Say(lang, "web.forecast_limit", n)
+	case f.Expect.IsZero():
+		return text.Say(lang, "web.forecast_wait", n, f.Place)
+	}
+	return text.Say(lang, "web.forecast_by", n, f.Place, near(f.Expect))
 }
 
 // preview answers the page's script with the plan for what is filled in now.
@@ -349,6 +373,7 @@ func (s *Server) createFrom(r *http.Request, v *visit, f newForm) (masu.Workspac
 	if f.gpus > 0 {
 		up.Want = &masu.Want{Count: f.gpus}
 	}
+	up.OrCPU = &f.orCPU
 	return v.service.Up(r.Context(), up)
 }
 

@@ -216,6 +216,7 @@ func (s *Server) pageRoutes() http.Handler {
 	act("/w/{name}/share", members(s.share))
 	act("/w/{name}/start", members(s.startAgain))
 	act("/w/{name}/restart", members(s.restart))
+	act("/w/{name}/meanwhile", members(s.meanwhile))
 	act("/w/{name}/stop", members(s.stop))
 	act("/w/{name}/remove", members(s.remove))
 	route("GET /open/{name}", members(s.open))

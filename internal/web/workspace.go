@@ -104,6 +104,20 @@ func (s *Server) restart(w http.ResponseWriter, r *http.Request, v *visit) error
 	return s.upAgain(w, r, v, true)
 }
 
+// meanwhile begins on the CPU what waits for its GPUs.
+func (s *Server) meanwhile(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ws, err := v.service.Workspace(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	yes := true
+	if ws, err = v.service.Up(r.Context(), masu.UpRequest{Name: r.PathValue("name"), Want: &ws.Project.Want, OrCPU: &yes}); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/w/"+url.PathEscape(ws.Name), http.StatusSeeOther)
+	return nil
+}
+
 func (s *Server) upAgain(w http.ResponseWriter, r *http.Request, v *visit, restart bool) error {
 	ws, err := v.service.Up(r.Context(), masu.UpRequest{Name: r.PathValue("name"), Restart: restart})
 	if err != nil {
