@@ -58,9 +58,9 @@ func (a *app) foretell(ctx context.Context, s masu.Service) error {
 	case f.Blocked != masu.WaitGPUs:
 		a.note("forecast_limit")
 	case f.Expect.IsZero():
-		a.note("forecast_wait", f.Place)
+		a.note("forecast_wait", fmt.Sprint(f.Place))
 	default:
-		a.note("forecast_by", f.Place, a.clock(f.Expect))
+		a.note("forecast_by", fmt.Sprint(f.Place), a.clock(f.Expect))
 	}
 	return nil
 }

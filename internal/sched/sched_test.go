@@ -182,6 +182,38 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestForetell: what is told to somebody who asks before they ask is what comes
+// when they do, and asking changes nothing.
+func TestForetell(t *testing.T) {
+	one, two := masu.Want{Count: 1}, masu.Want{Count: 2}
+	at := func(h float64) time.Time { return noon.Add(hours(h)) }
+	for _, c := range []struct {
+		name  string
+		state State
+		want  masu.Want
+		is    masu.Forecast
+	}{
+		{"a free one, for as long as the house lends", State{GPUs: cards(24, 24)}, two, masu.Forecast{Until: at(24)}},
+		{"a free one, until somebody has reserved it", State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", 3, 4)}}, one, masu.Forecast{Until: at(3)}},
+		{"none free: when the first is given back", State{GPUs: cards(24, 24), Leases: []masu.Lease{holds("bob", "a", 5), holds("carol", "b", 2)}}, one, masu.Forecast{Place: 1, Expect: at(2), Blocked: masu.WaitGPUs}},
+		{"none free: behind somebody", State{GPUs: cards(24), Leases: []masu.Lease{holds("bob", "a", 5)}, Tickets: []masu.Ticket{asks("carol", "c", 1, 1)}}, one, masu.Forecast{Place: 2, Expect: at(29), Blocked: masu.WaitGPUs}},
+		{"before somebody who got much", State{GPUs: cards(24), Leases: []masu.Lease{holds("bob", "a", 5)}, Tickets: []masu.Ticket{asks("carol", "c", 1, 1)}, Used: map[masu.Username]float64{"carol": 50}}, one, masu.Forecast{Place: 1, Expect: at(5), Blocked: masu.WaitGPUs}},
+		{"held without end", State{GPUs: cards(24), Leases: []masu.Lease{holds("bob", "a", 0)}}, one, masu.Forecast{Place: 1, Blocked: masu.WaitGPUs}},
+		{"as many as one may", State{GPUs: cards(24, 24, 24), Leases: []masu.Lease{holds("alice", "ab", 5)}, Policy: Policy{PerMember: 2}}, one, masu.Forecast{Place: 1, Blocked: masu.WaitMember}},
+	} {
+		p := rules()
+		p.PerMember = c.state.Policy.PerMember
+		c.state.Now, c.state.Policy = noon, p
+		tickets := len(c.state.Tickets)
+		if got := Foretell(c.state, masu.Ticket{Holder: "alice", Want: c.want}); got != c.is {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.is)
+		}
+		if len(c.state.Tickets) != tickets {
+			t.Errorf("%s: it asked", c.name)
+		}
+	}
+}
+
 func TestPossible(t *testing.T) {
 	two := append(cards(24, 24), masu.GPU{ID: "z", Node: "other", Model: "NVIDIA H100", Memory: 79 * masu.GiB})
 	for name, c := range map[string]struct {

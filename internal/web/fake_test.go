@@ -154,6 +154,7 @@ type fakeLab struct {
 	hello    masu.Hello
 	images   []masu.ImageUse
 	measured masu.Board
+	forecast masu.Forecast
 	samples  []masu.Sample
 	byHand   masu.Layer
 	shared   map[string]masu.Shared
@@ -251,7 +252,7 @@ func (l *fakeLab) doings() string {
 }
 
 func (a *fakeActor) Up(ctx context.Context, r masu.UpRequest) (masu.Workspace, error) {
-	a.note("up", strings.TrimSpace(fmt.Sprint(r.Dir, r.Name, " ", r.Preset, map[bool]string{true: "restart"}[r.Restart])))
+	a.note("up", strings.TrimSpace(fmt.Sprint(r.Dir, r.Name, " ", r.Preset, map[bool]string{true: "restart"}[r.Restart], map[bool]string{true: "or-cpu"}[r.OrCPU != nil && *r.OrCPU])))
 	if a.fail != nil {
 		return masu.Workspace{}, a.fail
 	}
@@ -261,6 +262,19 @@ func (a *fakeActor) Up(ctx context.Context, r masu.UpRequest) (masu.Workspace, e
 	w := masu.Workspace{Owner: a.name, Name: "new", Phase: masu.Building, Project: masu.Project{Dir: r.Dir}}
 	a.set(w)
 	return a.Workspace(ctx, "new")
+}
+
+// Forecast gives what the test has put there.
+func (a *fakeActor) Forecast(_ context.Context, w masu.Want) (masu.Forecast, error) {
+	if w.Count > len(a.hello.Host.GPUs) {
+		return masu.Forecast{}, masu.E(masu.Invalid, "gpus_impossible", len(a.hello.Host.GPUs))
+	}
+	return a.forecast, nil
+}
+
+func (a *fakeActor) Release(ctx context.Context, name string) (masu.Workspace, error) {
+	a.note("release", name)
+	return a.Workspace(ctx, name)
 }
 
 func (a *fakeActor) Stop(ctx context.Context, name string) (masu.Workspace, error) {

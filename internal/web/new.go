@@ -315,9 +315,9 @@ func (s *Server) forecast(r *http.Request, v *visit, want masu.Want) string {
 	case f.Blocked != masu.WaitGPUs:
 		return text.Say(lang, "web.forecast_limit", n)
 	case f.Expect.IsZero():
-		return text.Say(lang, "web.forecast_wait", n, f.Place)
+		return text.Say(lang, "web.forecast_wait", n, strconv.Itoa(f.Place))
 	}
-	return text.Say(lang, "web.forecast_by", n, f.Place, near(f.Expect))
+	return text.Say(lang, "web.forecast_by", n, strconv.Itoa(f.Place), near(f.Expect))
 }
 
 // preview answers the page's script with the plan for what is filled in now.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/masu-lab/masu"
 )
@@ -78,8 +79,24 @@ func TestNew(t *testing.T) {
 	if a := b.post("/new/preview", form); a.StatusCode != 200 || !strings.Contains(a.text, "first") {
 		t.Errorf("preview: %s %s", a.Status, a.text)
 	}
+	g.lab.hello.Host.GPUs = []masu.GPU{{ID: "GPU-1"}, {ID: "GPU-2"}}
+	for gpus, f := range map[string]masu.Forecast{"1, at once": {}, "1, at once, until 08:05": {Until: time.Date(2026, 1, 1, 8, 5, 0, 0, time.Local)}, "4 in line, by": {Place: 4, Blocked: masu.WaitGPUs, Expect: time.Now()},
+		"3 in line, nobody": {Place: 3, Blocked: masu.WaitGPUs}, "only after you": {Place: 1, Blocked: masu.WaitMember}} {
+		form.Set("gpus", "1")
+		g.lab.forecast = f
+		want := strings.TrimPrefix(strings.Replace(gpus, "until 08:05", "until 01-01 08:05", 1), "1")
+		if a := b.post("/new/preview", form); !strings.Contains(a.text, want) {
+			t.Errorf("what to expect: want %q\n%s", want, a.text)
+		}
+	}
+	form.Set("gpus", "3")
+	if a := b.post("/new/preview", form); !strings.Contains(a.text, "2 GPU") {
+		t.Errorf("what can never be: %s", a.text)
+	}
+	form.Set("gpus", "2")
+	form.Set("or_cpu", "yes")
 	g.lab.set(running("alice", "first"))
-	if a := b.post("/new", form); a.Header.Get("Location") != "/w/first" || !strings.Contains(g.lab.doings(), "alice up "+dir) {
+	if a := b.post("/new", form); a.Header.Get("Location") != "/w/first" || !strings.Contains(g.lab.doings(), "alice up "+dir) || !strings.Contains(g.lab.doings(), "or-cpu") {
 		t.Errorf("%s to %s, %q", a.Status, a.Header.Get("Location"), g.lab.doings())
 	}
 	file := filepath.Join(dir, "masu.yaml")

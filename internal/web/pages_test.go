@@ -328,6 +328,8 @@ func TestWorkspaceActs(t *testing.T) {
 		{"/w/thesis/stop", nil, "/w/thesis", "alice stop thesis"},
 		{"/w/thesis/start", nil, "/w/thesis", "alice up thesis"},
 		{"/w/thesis/restart", nil, "/w/thesis", "alice up thesis restart"},
+		{"/w/thesis/meanwhile", nil, "/w/thesis", "alice up thesis or-cpu"},
+		{"/w/thesis/release", nil, "/w/thesis", "alice release thesis"},
 		{"/w/thesis/remove", url.Values{"confirm": {"thesis"}}, "/", "alice remove thesis-alice"},
 		{"/w/thesis/remove", url.Values{"confirm": {"Thesis"}}, "", ""},
 		{"/w/thesis/remove", nil, "", ""},
@@ -337,6 +339,44 @@ func TestWorkspaceActs(t *testing.T) {
 		a := b.post(c.path, c.form)
 		if done := strings.Join(strings.Fields(g.lab.doings()), " "); a.Header.Get("Location") != c.to || done != c.done || c.to == "" && a.StatusCode < 400 {
 			t.Errorf("%s %v: %s to %q, did %q", c.path, c.form, a.Status, a.Header.Get("Location"), done)
+		}
+	}
+}
+
+// TestWithoutGPU: what somebody who has no GPU now can do about it.
+func TestWithoutGPU(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.signIn("alice")
+	one := masu.Want{Count: 1}
+	for _, c := range []struct {
+		name      string
+		change    func(*masu.Workspace)
+		offers    []string // addresses of forms
+		says, not string
+	}{
+		{"it waits", func(w *masu.Workspace) { w.Phase, w.Apps = masu.Waiting, nil }, []string{"meanwhile", "stop"}, "Begin on the CPU meanwhile", ""},
+		{"it waits on the CPU", func(w *masu.Workspace) { w.Waits = true }, []string{"release", "stop"}, "waits for its GPU", "restart"},
+		{"its turn has come", func(w *masu.Workspace) { w.EndsAt, w.EndWhy = time.Now().Add(time.Minute), masu.EndUnclaimed }, []string{"restart", "release", "stop"}, "Your turn has come", "extend"},
+		{"its GPU was taken back", func(w *masu.Workspace) {
+			w.Trouble = &masu.Trouble{Kind: masu.Conflict, Code: "lease_idle", Args: []string{"60", "2"}}
+		}, []string{"restart", "stop"}, "not used for 60 minutes (waiting for GPUs: 2)", "release"},
+		{"it has one", func(w *masu.Workspace) { w.GPUs = []masu.GPUID{"g"} }, []string{"extend", "release", "stop"}, "GPU × 1", "on the CPU"},
+	} {
+		w := running("alice", "thesis")
+		w.Project.Want = one
+		c.change(&w)
+		g.lab.set(w)
+		page := b.get("/w/thesis").text
+		state := page[strings.Index(page, `id="state"`):]
+		state = state[:strings.Index(state, "</div>\n</div>\n")+1]
+		for _, form := range c.offers {
+			if !strings.Contains(page, `action="/w/thesis/`+form+`"`) {
+				t.Errorf("%s: %s is not offered", c.name, form)
+			}
+		}
+		if !strings.Contains(page, c.says) || c.not != "" && strings.Contains(state, c.not) {
+			t.Errorf("%s: says %q? and not %q\n%s", c.name, c.says, c.not, state)
 		}
 	}
 }
