@@ -2,11 +2,15 @@ package masu
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
 // GPUID is a device's own identity ("GPU-5f3c…", "MIG-…", "nvidia.com/gpu=0"), never its index.
 type GPUID string
+
+// CDI tells whether it is a name of the Container Device Interface, "vendor/class=name".
+func (id GPUID) CDI() bool { return strings.Contains(string(id), "/") }
 
 // GPU is a card, or a MIG slice of one; both can be lent.
 type GPU struct {
@@ -14,7 +18,7 @@ type GPU struct {
 	Parent     GPUID  `json:"parent,omitempty"` // the card, for a slice
 	Index      int    `json:"index"`
 	Model      string `json:"model"`
-	Memory     Bytes  `json:"memory"`
+	Memory     Bytes  `json:"memory"` // 0: not known
 	Capability string `json:"capability,omitempty"` // compute capability, "8.6"
 	Node       string `json:"node,omitempty"`
 }

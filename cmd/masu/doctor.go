@@ -52,8 +52,9 @@ func (a *app) doctorConfig(port bool) doctor.Config {
 	if port {
 		c.Listen = cmp.Or(a.getenv("MASU_LISTEN"), defaultListen)
 	}
-	if gpus, err := gpu.New(gpu.Config{}); err == nil {
-		c.Inventory = gpus
+	file, _ := readConfig(a.configPath()) // one that is wrong is told by masu config check
+	if gpus, err := gpu.New(gpu.Config{Kinds: file.Policy.GPUs.CDI}); err == nil {
+		c.Inventory, c.Devices = gpus, gpus.Devices
 	}
 	return c
 }

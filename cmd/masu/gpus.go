@@ -93,7 +93,7 @@ func (a *app) gpuBoard(b masu.Board, past map[masu.GPUID][]float64) {
 	}
 	t := a.table(headings...)
 	for _, g := range b.GPUs {
-		row := []string{fmt.Sprint(g.Index), strings.TrimPrefix(g.Model, "NVIDIA "), g.Memory.String(), a.holders(g), a.untils(g), readingText(g.Reading)}
+		row := []string{fmt.Sprint(g.Index), strings.TrimPrefix(g.Model, "NVIDIA "), memoryText(g.Memory), a.holders(g), a.untils(g), readingText(g.Reading)}
 		if past != nil {
 			row = append(row, sparks(past[g.ID]))
 		}
@@ -165,6 +165,14 @@ func shortTime(at, now time.Time) string {
 		return at.Format("15:04")
 	}
 	return at.Format("01-02 15:04")
+}
+
+// memoryText is a card's memory; "" where nobody knows it.
+func memoryText(b masu.Bytes) string {
+	if b == 0 {
+		return ""
+	}
+	return b.String()
 }
 
 func readingText(r *masu.Reading) string {

@@ -131,7 +131,10 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 		return nil, err
 	}
 	p.close = append(p.close, runtime)
-	gpus, err := gpu.New(gpu.Config{})
+	gpus, err := gpu.New(gpu.Config{Kinds: o.policy.GPUs.CDI, Folders: func(ctx context.Context) ([]string, error) {
+		info, err := runtime.Info(ctx)
+		return info.CDI, err
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -189,9 +192,9 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 }
 
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
-func examiner(o serveOptions, engine masu.Runtime, gpus masu.Inventory, disk masu.Bytes) func(context.Context) []masu.Finding {
+func examiner(o serveOptions, engine masu.Runtime, gpus *gpu.Inventory, disk masu.Bytes) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: gpus, Runtime: engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
+		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: gpus, Devices: gpus.Devices, Runtime: engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
 	}
 }
 

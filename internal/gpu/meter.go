@@ -60,7 +60,7 @@ func (i *Inventory) Run(ctx context.Context) error {
 	if i.command == "" {
 		return nil
 	}
-	if gpus, err := i.GPUs(ctx); err == nil && len(gpus) == 0 {
+	if q, err := i.get(ctx); err == nil && len(q.gpus) == 0 {
 		return nil // the program without a card
 	}
 	loop := "--loop-ms=" + strconv.FormatInt(i.meter.every.Milliseconds(), 10)

@@ -17,7 +17,7 @@ import (
 type gpuView struct {
 	Index   int
 	Model   string
-	Memory  string
+	Memory  string // "" where nobody knows it
 	Mine    string // my workspace that has it
 	Holds   []holdView
 	Outside []string
@@ -41,7 +41,10 @@ type holdView struct {
 }
 
 func newGPU(lang masu.Lang, g masu.BoardGPU, me masu.Username, mine string) gpuView {
-	v := gpuView{Index: g.Index, Model: strings.TrimPrefix(g.Model, "NVIDIA "), Memory: g.Memory.String(), Mine: mine}
+	v := gpuView{Index: g.Index, Model: strings.TrimPrefix(g.Model, "NVIDIA "), Mine: mine}
+	if g.Memory > 0 {
+		v.Memory = g.Memory.String()
+	}
 	for _, h := range g.Holds {
 		x := holdView{Lease: h.Lease, Member: h.Member, Mine: h.Member == me, Since: h.Since}
 		if h.Share > 0 {
