@@ -73,4 +73,5 @@ type Process struct {
 	Login     string
 	Command   string // without its arguments, which may be secret
 	Container string // ID; "" for none
+	Kernel    string // ID of the kernel of Jupyter's that it is, or that began it; "" for none
 }

@@ -122,6 +122,9 @@ func (a *app) holders(g masu.BoardGPU) string {
 		if h.Workspace != "" {
 			name += "/" + h.Workspace
 		}
+		if len(h.Notebooks) > 0 {
+			name += ": " + strings.Join(h.Notebooks, ", ")
+		}
 		if h.Share > 0 {
 			name += " (" + h.Share.String() + ")"
 		}

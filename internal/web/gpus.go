@@ -34,6 +34,7 @@ type holdView struct {
 	Lease  masu.LeaseID
 	Member masu.Username
 	Mine   bool
+	What   string // the workspace or run, for admins, and its notebooks, for its owner too
 	Share  string
 	Since  time.Time
 	Until  string
@@ -50,6 +51,11 @@ func newGPU(lang masu.Lang, g masu.BoardGPU, me masu.Username, mine string) gpuV
 		if h.Share > 0 {
 			x.Share = h.Share.String()
 		}
+		what := h.Notebooks
+		if h.Workspace != "" && h.Workspace != mine {
+			what = append([]string{h.Workspace}, what...)
+		}
+		x.What = strings.Join(what, " · ")
 		if !h.Until.IsZero() {
 			x.Until = text.Say(lang, "web.until", near(h.Until))
 		}
