@@ -68,29 +68,30 @@ type shelf struct {
 type specFile struct {
 	size int64
 	at   time.Time
-	spec spec
+	kind string
+	gpus []masu.GPU
 	err  error
 }
 
 // devices lists what the specifications of some folders describe, of the kinds
 // that are asked for, and what is wrong with them. The later folder wins over
 // the earlier, as with the engine.
-func (s *shelf) devices(dirs, kinds []string) (gpus []masu.GPU, wrong []masu.Finding) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (h *shelf) devices(dirs, kinds []string) (gpus []masu.GPU, wrong []masu.Finding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	all, files := map[masu.GPUID]masu.GPU{}, map[string]specFile{}
 	for _, dir := range dirs {
 		here := map[masu.GPUID]bool{}
 		for _, path := range specPaths(dir) {
-			r := s.read(path)
+			r := h.read(path)
 			if files[path] = r; r.err != nil {
 				wrong = append(wrong, masu.Finding{Code: "cdi_spec_wrong", Severity: masu.Warn, Args: []string{path, r.err.Error()}})
 				continue
 			}
-			if !slices.Contains(kinds, r.spec.Kind) {
+			if !slices.Contains(kinds, r.kind) {
 				continue
 			}
-			for _, g := range r.spec.gpus() {
+			for _, g := range r.gpus {
 				if here[g.ID] { // the engine gives neither
 					delete(all, g.ID)
 					wrong = append(wrong, masu.Finding{Code: "cdi_spec_twice", Severity: masu.Warn, Args: []string{string(g.ID), path}})
@@ -100,7 +101,7 @@ func (s *shelf) devices(dirs, kinds []string) (gpus []masu.GPU, wrong []masu.Fin
 			}
 		}
 	}
-	s.files = files
+	h.files = files
 	for _, g := range all {
 		gpus = append(gpus, g)
 	}
@@ -123,7 +124,7 @@ func specPaths(dir string) (paths []string) {
 }
 
 // read gives what a file says, from memory if it is the same file still.
-func (s *shelf) read(path string) specFile {
+func (h *shelf) read(path string) specFile {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -133,7 +134,7 @@ func (s *shelf) read(path string) specFile {
 	case info.Size() > mostSpec:
 		return specFile{err: errors.New("> 1 MiB")}
 	}
-	if r, ok := s.files[path]; ok && r.size == info.Size() && r.at.Equal(info.ModTime()) {
+	if r, ok := h.files[path]; ok && r.size == info.Size() && r.at.Equal(info.ModTime()) {
 		return r
 	}
 	r := specFile{size: info.Size(), at: info.ModTime()}
@@ -146,7 +147,8 @@ func (s *shelf) read(path string) specFile {
 	if err != nil {
 		return specFile{err: unwrapped(err)}
 	}
-	r.spec, r.err = parseSpec(b)
+	s, err := parseSpec(b)
+	r.kind, r.gpus, r.err = s.Kind, s.gpus(), err
 	return r
 }
 
