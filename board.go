@@ -45,7 +45,7 @@ type BoardGPU struct {
 }
 
 // Free tells whether a GPU could be lent whole.
-func (g BoardGPU) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 }
+func (g BoardGPU) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 && g.Fault == "" }
 
 // Hold is a lease as everybody may see it.
 type Hold struct {

@@ -18,10 +18,24 @@ type GPU struct {
 	Parent     GPUID  `json:"parent,omitempty"` // the card, for a slice
 	Index      int    `json:"index"`
 	Model      string `json:"model"`
-	Memory     Bytes  `json:"memory"` // 0: not known
+	Memory     Bytes  `json:"memory"`               // 0: not known
 	Capability string `json:"capability,omitempty"` // compute capability, "8.6"
 	Node       string `json:"node,omitempty"`
+	Fault      Fault  `json:"fault,omitempty"` // it is not lent anew; "" if it is well, as far as is known
 }
+
+// Fault says what is wrong with a card: one of the following, or "xid 79", an
+// error that the driver wrote to the kernel's log.
+type Fault string
+
+const (
+	FaultReset   Fault = "reset"   // the driver says that it must be reset
+	FaultPending Fault = "pending" // broken memory is set aside at the next reset
+	FaultWorn    Fault = "worn"    // there is no spare memory left for what has broken
+)
+
+// Xid gives the number of an error of the kernel's log.
+func (f Fault) Xid() (number string, ok bool) { return strings.CutPrefix(string(f), "xid ") }
 
 // Want is what a workspace asks for. The zero Want asks for no GPU.
 type Want struct {

@@ -20,10 +20,12 @@ func (a *app) doctorCommand() *cobra.Command {
 		}
 		// A daemon that answers holds its port itself.
 		s, err := a.connect(ctx)
+		conf := a.doctorConfig(err != nil)
 		if err == nil {
-			s.Close()
+			defer s.Close()
+			conf.Board = s.Board
 		}
-		findings := doctor.Examine(ctx, a.doctorConfig(err != nil))
+		findings := doctor.Examine(ctx, conf)
 		if a.json {
 			if err := a.data(findings); err != nil {
 				return err

@@ -93,7 +93,7 @@ func (a *app) gpuBoard(b masu.Board, past map[masu.GPUID][]float64) {
 	}
 	t := a.table(headings...)
 	for _, g := range b.GPUs {
-		row := []string{fmt.Sprint(g.Index), strings.TrimPrefix(g.Model, "NVIDIA "), memoryText(g.Memory), a.holders(g), a.untils(g), readingText(g.Reading)}
+		row := []string{fmt.Sprint(g.Index), strings.TrimPrefix(g.Model, "NVIDIA "), memoryText(g.Memory), a.holders(g), a.untils(g), a.readingText(g.Reading)}
 		if past != nil {
 			row = append(row, sparks(past[g.ID]))
 		}
@@ -132,6 +132,9 @@ func (a *app) holders(g masu.BoardGPU) string {
 	}
 	for _, o := range g.Outside {
 		who = append(who, a.say("gpus_outside", cmp.Or(o.Login, "?"), cmp.Or(o.Command, "?")))
+	}
+	if g.Fault != "" {
+		who = append(who, text.Fault(a.lang, g.Fault))
 	}
 	if len(who) == 0 {
 		return a.say("gpus_free")
@@ -178,7 +181,7 @@ func memoryText(b masu.Bytes) string {
 	return b.String()
 }
 
-func readingText(r *masu.Reading) string {
+func (a *app) readingText(r *masu.Reading) string {
 	if r == nil {
 		return ""
 	}
@@ -194,6 +197,9 @@ func readingText(r *masu.Reading) string {
 	}
 	if r.Power >= 0 {
 		parts = append(parts, fmt.Sprintf("%.0f W", r.Power))
+	}
+	if r.Faults > 0 {
+		parts = append(parts, a.say("gpu_errors", r.Faults))
 	}
 	return strings.Join(parts, "  ")
 }

@@ -40,3 +40,26 @@ func kindsOf(gpus []masu.GPU) (kinds []string) {
 	slices.Sort(kinds)
 	return slices.Compact(kinds)
 }
+
+// checkHealth passes on what the daemon knows of broken cards.
+func checkHealth(ctx context.Context, e *exam) (all []masu.Finding) {
+	if e.Board == nil {
+		return nil
+	}
+	b, err := e.Board(ctx)
+	if err != nil {
+		return nil // whoever needs the daemon is told so elsewhere
+	}
+	for _, g := range b.GPUs {
+		n := strconv.Itoa(g.Index)
+		if xid, ok := g.Fault.Xid(); ok {
+			all = append(all, finding(masu.Warn, "gpu_faulty_xid", n, xid))
+		} else if g.Fault != "" {
+			all = append(all, finding(masu.Warn, "gpu_faulty_"+string(g.Fault), n))
+		}
+		if r := g.Reading; r != nil && r.Faults > 0 {
+			all = append(all, finding(masu.Warn, "gpu_errors_found", n, strconv.Itoa(r.Faults)))
+		}
+	}
+	return all
+}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -54,5 +55,26 @@ func TestDevicesAreNoNVIDIACards(t *testing.T) {
 	conf.Inventory = inventory{gpus: []masu.GPU{{ID: "amd.com/gpu=0"}}}
 	if f := checkDriver(t.Context(), newExam(t.Context(), conf)); len(f) != 1 || f[0].Code != "nvidia_none" {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestHealth: broken cards are told, each with what to do.
+func TestHealth(t *testing.T) {
+	board := masu.Board{GPUs: []masu.BoardGPU{
+		{GPU: masu.GPU{Index: 0}, Reading: &masu.Reading{Faults: -1}},
+		{GPU: masu.GPU{Index: 1, Fault: "xid 79"}},
+		{GPU: masu.GPU{Index: 2, Fault: masu.FaultReset}, Reading: &masu.Reading{Faults: 3}},
+		{GPU: masu.GPU{Index: 3, Fault: masu.FaultPending}},
+		{GPU: masu.GPU{Index: 4, Fault: masu.FaultWorn}},
+	}}
+	conf := healthy(t)
+	conf.Board = func(context.Context) (masu.Board, error) { return board, nil }
+	want := []string{"warn gpu_faulty_xid [1 79]", "warn gpu_faulty_reset [2]", "warn gpu_errors_found [2 3]", "warn gpu_faulty_pending [3]", "warn gpu_faulty_worn [4]"}
+	if got := bad(t, checkHealth(t.Context(), newExam(t.Context(), conf))); !cmp.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	conf.Board = func(context.Context) (masu.Board, error) { return masu.Board{}, context.Canceled }
+	if got := checkHealth(t.Context(), newExam(t.Context(), conf)); got != nil {
+		t.Errorf("%+v", got)
 	}
 }

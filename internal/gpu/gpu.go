@@ -6,6 +6,7 @@ package gpu
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -122,8 +123,9 @@ func (i *Inventory) GPUs(ctx context.Context) ([]masu.GPU, error) {
 	}
 	gpus := slices.Clone(q.gpus)
 	next := 0
-	for _, g := range gpus {
+	for n, g := range gpus {
 		next = max(next, g.Index+1)
+		gpus[n].Fault = i.meter.fault(cmp.Or(g.Parent, g.ID))
 	}
 	more, _ := i.Devices(dirs) // what is wrong with them is doctor's business
 	for n, g := range more {

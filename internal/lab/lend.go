@@ -125,7 +125,7 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 		return s, err
 	}
 	for _, g := range all {
-		if !taken[g.ID] {
+		if !taken[g.ID] && g.Fault == "" { // what runs there goes on
 			s.GPUs = append(s.GPUs, g)
 		}
 	}

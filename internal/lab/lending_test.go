@@ -279,6 +279,37 @@ func TestLostCard(t *testing.T) {
 	w.becomes("bob", "running", in(masu.Running))
 }
 
+// TestFaultyCard: a card that is not well is lent to nobody anew; what runs on it goes on.
+func TestFaultyCard(t *testing.T) {
+	w := newWorld(t)
+	w.gpus = a100s(1)
+	w.quietGPUs()
+	l, stop := w.daemon()
+	defer stop()
+	w.wants("alice", 1)
+	w.becomes("alice", "running", in(masu.Running))
+	ail := func(f masu.Fault) {
+		w.plug(func() { w.gpus = slices.Clone(w.gpus); w.gpus[0].Fault = f })
+	}
+	ail("xid 79")
+	for range 3 {
+		if err := l.lend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.becomes("alice", "running still", in(masu.Running))
+	if b, err := l.measure(t.Context()); err != nil || b.GPUs[0].Fault != "xid 79" || b.GPUs[0].Free() || len(b.GPUs[0].Holds) != 1 {
+		t.Errorf("the board says %+v, %v", b.GPUs, err)
+	}
+	if _, err := w.as("alice").Stop(t.Context(), "work"); err != nil {
+		t.Fatal(err)
+	}
+	w.wants("bob", 1)
+	w.becomes("bob", "waiting", in(masu.Waiting))
+	ail("")
+	w.becomes("bob", "running", in(masu.Running))
+}
+
 // TestOutsiders: a GPU that somebody uses without masu is shown with their name, and lent to nobody.
 func TestOutsiders(t *testing.T) {
 	w := newWorld(t)

@@ -21,13 +21,16 @@ type gpuView struct {
 	Mine    string // my workspace that has it
 	Holds   []holdView
 	Outside []string
-	Fill    int // percent of the memory in use; of a lent one that nobody can read, 100
+	Fault   string // why it is not lent
+	Fill    int    // percent of the memory in use; of a lent one that nobody can read, 100
 	Reading string
 	Next    string // who has reserved it next
 }
 
 // Free tells whether nobody has it.
-func (g gpuView) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 && g.Mine == "" }
+func (g gpuView) Free() bool {
+	return len(g.Holds) == 0 && len(g.Outside) == 0 && g.Mine == "" && g.Fault == ""
+}
 
 // holdView is somebody who has a GPU.
 type holdView struct {
@@ -67,6 +70,9 @@ func newGPU(lang masu.Lang, g masu.BoardGPU, me masu.Username, mine string) gpuV
 	for _, o := range g.Outside {
 		v.Outside = append(v.Outside, text.Say(lang, "gpus_outside", cmp.Or(o.Login, "?"), cmp.Or(o.Command, "?")))
 	}
+	if g.Fault != "" {
+		v.Fault = text.Fault(lang, g.Fault)
+	}
 	if r := g.Reading; r != nil && r.Memory >= 0 && g.Memory > 0 {
 		v.Fill = int(min(100*r.Memory/g.Memory, 100))
 	} else if !v.Free() {
@@ -93,6 +99,9 @@ func reading(lang masu.Lang, r *masu.Reading) string {
 	}
 	if r.Power >= 0 {
 		parts = append(parts, fmt.Sprintf("%.0f W", r.Power))
+	}
+	if r.Faults > 0 {
+		parts = append(parts, text.Say(lang, "gpu_errors", r.Faults))
 	}
 	return strings.Join(parts, " · ")
 }
