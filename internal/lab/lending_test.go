@@ -338,9 +338,11 @@ func TestNotebooksOnTheBoard(t *testing.T) {
 	w.gpus = a100s(1)
 	w.quietGPUs()
 	l, stop := w.daemon()
+	stop = sync.OnceFunc(stop)
 	defer stop()
 	w.wants("alice", 1)
 	id := w.becomes("alice", "running", in(masu.Running)).ID
+	stop() // the agents tell nothing new
 	l.cfg.Process = func(pid int) (masu.Process, error) {
 		kernels := map[int]string{1: "k1", 2: "k1", 3: "k2", 4: "someone else's"}
 		return masu.Process{Login: "alice", Container: "box", Kernel: kernels[pid]}, nil
