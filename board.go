@@ -45,13 +45,14 @@ type BoardGPU struct {
 }
 
 // Free tells whether a GPU could be lent whole.
-func (g BoardGPU) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 }
+func (g BoardGPU) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 && g.Fault == "" }
 
 // Hold is a lease as everybody may see it.
 type Hold struct {
 	Lease     LeaseID   `json:"lease"`
 	Member    Username  `json:"member"`
-	Workspace string    `json:"workspace,omitempty"` // its name, for its owner and admins
+	Workspace string    `json:"workspace,omitempty"` // its name, or the run's, for its owner and admins
+	Notebooks []string  `json:"notebooks,omitempty"` // that compute on it, for the same
 	Share     Bytes     `json:"share,omitempty"`
 	Since     time.Time `json:"since"`
 	Until     time.Time `json:"until,omitzero"`

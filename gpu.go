@@ -2,11 +2,15 @@ package masu
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
 // GPUID is a device's own identity ("GPU-5f3c…", "MIG-…", "nvidia.com/gpu=0"), never its index.
 type GPUID string
+
+// CDI tells whether it is a name of the Container Device Interface, "vendor/class=name".
+func (id GPUID) CDI() bool { return strings.Contains(string(id), "/") }
 
 // GPU is a card, or a MIG slice of one; both can be lent.
 type GPU struct {
@@ -14,10 +18,24 @@ type GPU struct {
 	Parent     GPUID  `json:"parent,omitempty"` // the card, for a slice
 	Index      int    `json:"index"`
 	Model      string `json:"model"`
-	Memory     Bytes  `json:"memory"`
+	Memory     Bytes  `json:"memory"`               // 0: not known
 	Capability string `json:"capability,omitempty"` // compute capability, "8.6"
 	Node       string `json:"node,omitempty"`
+	Fault      Fault  `json:"fault,omitempty"` // it is not lent anew; "" if it is well, as far as is known
 }
+
+// Fault says what is wrong with a card: one of the following, or "xid 79", an
+// error that the driver wrote to the kernel's log.
+type Fault string
+
+const (
+	FaultReset   Fault = "reset"   // the driver says that it must be reset
+	FaultPending Fault = "pending" // broken memory is set aside at the next reset
+	FaultWorn    Fault = "worn"    // there is no spare memory left for what has broken
+)
+
+// Xid gives the number of an error of the kernel's log.
+func (f Fault) Xid() (number string, ok bool) { return strings.CutPrefix(string(f), "xid ") }
 
 // Want is what a workspace asks for. The zero Want asks for no GPU.
 type Want struct {
@@ -69,4 +87,5 @@ type Process struct {
 	Login     string
 	Command   string // without its arguments, which may be secret
 	Container string // ID; "" for none
+	Kernel    string // ID of the kernel of Jupyter's that it is, or that began it; "" for none
 }

@@ -26,12 +26,12 @@ type RuntimeInfo struct {
 	Version     string
 	API         string
 	LiveRestore bool
-	CDI         bool   // devices are given by CDI
-	Rootless    bool   // masu is not root on this host: folders are mounted plainly, boxes dialled through AgentSocket
-	Picks       bool   // the runtime picks the GPUs itself
-	Root        string // where it keeps its data
-	Cgroup      string // "1" or "2"
-	DiskLimits  bool   // Limits.Disk is held
+	CDI         []string // folders of the specifications of CDI devices; none: the engine gives no such devices
+	Rootless    bool     // masu is not root on this host: folders are mounted plainly, boxes dialled through AgentSocket
+	Picks       bool     // the runtime picks the GPUs itself
+	Root        string   // where it keeps its data
+	Cgroup      string   // "1" or "2"
+	DiskLimits  bool     // Limits.Disk is held
 	Warnings    []string
 }
 

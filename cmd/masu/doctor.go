@@ -20,10 +20,12 @@ func (a *app) doctorCommand() *cobra.Command {
 		}
 		// A daemon that answers holds its port itself.
 		s, err := a.connect(ctx)
+		conf := a.doctorConfig(err != nil)
 		if err == nil {
-			s.Close()
+			defer s.Close()
+			conf.Board = s.Board
 		}
-		findings := doctor.Examine(ctx, a.doctorConfig(err != nil))
+		findings := doctor.Examine(ctx, conf)
 		if a.json {
 			if err := a.data(findings); err != nil {
 				return err
@@ -52,8 +54,9 @@ func (a *app) doctorConfig(port bool) doctor.Config {
 	if port {
 		c.Listen = cmp.Or(a.getenv("MASU_LISTEN"), defaultListen)
 	}
-	if gpus, err := gpu.New(gpu.Config{}); err == nil {
-		c.Inventory = gpus
+	file, _ := readConfig(a.configPath()) // one that is wrong is told by masu config check
+	if gpus, err := gpu.New(gpu.Config{Kinds: file.Policy.GPUs.CDI}); err == nil {
+		c.Inventory, c.Devices = gpus, gpus.Devices
 	}
 	return c
 }

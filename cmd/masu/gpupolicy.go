@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/masu-lab/masu/internal/gpu"
 	"github.com/masu-lab/masu/internal/lab"
 	"github.com/masu-lab/masu/internal/sched"
 )
@@ -26,6 +27,7 @@ type gpuConfig struct {
 	NoShow      duration               `yaml:"no_show"`
 	Horizon     duration               `yaml:"horizon"`
 	ReserveMost *int                   `yaml:"reserve_most"`
+	CDI         []string               `yaml:"cdi"` // kinds of CDI devices that are lent besides GPUs
 }
 
 // classConfig is a kind of work that goes before other work.
@@ -70,6 +72,11 @@ func (c gpuConfig) policy(p *lab.Policy, wrong func(key string, value any, want 
 	if c.Aging != nil {
 		if g.Aging = *c.Aging; g.Aging < 0 {
 			wrong("gpus.aging", *c.Aging, "≥ 0")
+		}
+	}
+	for _, kind := range c.CDI {
+		if !gpu.ValidKind(kind) {
+			wrong("gpus.cdi", kind, "vendor.example/class")
 		}
 	}
 	for group, n := range c.PerGroup {

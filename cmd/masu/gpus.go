@@ -114,7 +114,7 @@ func (a *app) gpuBoard(b masu.Board, past map[masu.GPUID][]float64) {
 	}
 	t := a.table(headings...)
 	for _, g := range b.GPUs {
-		row := []string{fmt.Sprint(g.Index), strings.TrimPrefix(g.Model, "NVIDIA "), g.Memory.String(), a.holders(g), a.untils(g), readingText(g.Reading)}
+		row := []string{fmt.Sprint(g.Index), strings.TrimPrefix(g.Model, "NVIDIA "), memoryText(g.Memory), a.holders(g), a.untils(g), a.readingText(g.Reading)}
 		if past != nil {
 			row = append(row, sparks(past[g.ID]))
 		}
@@ -143,6 +143,9 @@ func (a *app) holders(g masu.BoardGPU) string {
 		if h.Workspace != "" {
 			name += "/" + h.Workspace
 		}
+		if len(h.Notebooks) > 0 {
+			name += ": " + strings.Join(h.Notebooks, ", ")
+		}
 		if h.Share > 0 {
 			name += " (" + h.Share.String() + ")"
 		}
@@ -150,6 +153,9 @@ func (a *app) holders(g masu.BoardGPU) string {
 	}
 	for _, o := range g.Outside {
 		who = append(who, a.say("gpus_outside", cmp.Or(o.Login, "?"), cmp.Or(o.Command, "?")))
+	}
+	if g.Fault != "" {
+		who = append(who, text.Fault(a.lang, g.Fault))
 	}
 	if len(who) == 0 {
 		return a.say("gpus_free")
@@ -188,7 +194,15 @@ func shortTime(at, now time.Time) string {
 	return at.Format("01-02 15:04")
 }
 
-func readingText(r *masu.Reading) string {
+// memoryText is a card's memory; "" where nobody knows it.
+func memoryText(b masu.Bytes) string {
+	if b == 0 {
+		return ""
+	}
+	return b.String()
+}
+
+func (a *app) readingText(r *masu.Reading) string {
 	if r == nil {
 		return ""
 	}
@@ -204,6 +218,9 @@ func readingText(r *masu.Reading) string {
 	}
 	if r.Power >= 0 {
 		parts = append(parts, fmt.Sprintf("%.0f W", r.Power))
+	}
+	if r.Faults > 0 {
+		parts = append(parts, a.say("gpu_errors", r.Faults))
 	}
 	return strings.Join(parts, "  ")
 }

@@ -66,6 +66,7 @@ func TestConfigRefusals(t *testing.T) {
 		"policy: {builds_at_once: 0}":                  "policy.builds_at_once: 0: ≥ 1",
 		"policy: {memory: lots}":                       "policy.memory: lots",
 		"policy: {min_password: 4}":                    "policy.min_password",
+		"policy:\n  gpus: {cdi: [fpga]}":               "2:10: policy.gpus.cdi: fpga: vendor.example/class",
 		"policy: {datasets: {x: relative}}":            "policy.datasets.x",
 		"policy: {datasets: {'../x': /data}}":          "policy.datasets.../x",
 		"policy: {datasets: {x: /data/../etc}}":        "policy.datasets.x",

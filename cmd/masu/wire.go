@@ -131,7 +131,10 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 		return nil, err
 	}
 	p.close = append(p.close, runtime)
-	gpus, err := gpu.New(gpu.Config{})
+	gpus, err := gpu.New(gpu.Config{Kinds: o.policy.GPUs.CDI, Folders: func(ctx context.Context) ([]string, error) {
+		info, err := runtime.Info(ctx)
+		return info.CDI, err
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, runtime, gpus, c.Policy.Limits.Disk), log
+	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, p, runtime, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
 	c.Process = machine.Process
 	if p.lab, err = lab.New(c); err != nil {
@@ -189,9 +192,9 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 }
 
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
-func examiner(o serveOptions, engine masu.Runtime, gpus masu.Inventory, disk masu.Bytes) func(context.Context) []masu.Finding {
+func examiner(o serveOptions, p *parts, engine masu.Runtime, disk masu.Bytes) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: gpus, Runtime: engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
+		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.gpus, Devices: p.gpus.Devices, Board: p.lab.Wall, Runtime: engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
 	}
 }
 

@@ -1,14 +1,20 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
+
+	"github.com/masu-lab/masu"
 )
 
 // How often the box is looked at. Activity is told in steps: nobody takes a
@@ -35,6 +41,7 @@ func watchActivity(ctx context.Context, s *state, jupyter bool) {
 		}
 		if jupyter {
 			s.activeAt(jupyterActivity(ctx, client, "http://127.0.0.1:8888"))
+			s.notebooks(openNotebooks(ctx, client, "http://127.0.0.1:8888"))
 		}
 	})
 }
@@ -87,6 +94,38 @@ func jupyterActivity(ctx context.Context, client *http.Client, url string) time.
 		}
 	}
 	return status.LastActivity
+}
+
+const (
+	mostNotebooks = 64
+	mostPath      = 200 // characters
+)
+
+// openNotebooks lists the files for which Jupyter has a kernel. What Jupyter says is the member's word.
+func openNotebooks(ctx context.Context, client *http.Client, url string) (list []masu.Notebook) {
+	var sessions []struct {
+		Path   string              `json:"path"`
+		Kernel struct{ ID string } `json:"kernel"`
+	}
+	if err := getJSON(ctx, client, url+"/api/sessions?no_track_activity=1", &sessions); err != nil {
+		return nil
+	}
+	for _, s := range sessions[:min(len(sessions), mostNotebooks)] {
+		path := []rune(strings.Map(graphic, s.Path))
+		list = append(list, masu.Notebook{Kernel: strings.Map(graphic, s.Kernel.ID[:min(len(s.Kernel.ID), mostPath)]), Path: string(path[:min(len(path), mostPath)])})
+	}
+	slices.SortFunc(list, func(a, b masu.Notebook) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kernel, b.Kernel))
+	})
+	return list
+}
+
+// graphic leaves out what would move a terminal's cursor.
+func graphic(r rune) rune {
+	if unicode.IsGraphic(r) {
+		return r
+	}
+	return -1
 }
 
 func getJSON(ctx context.Context, client *http.Client, url string, into any) error {

@@ -16,6 +16,7 @@ type state struct {
 	received bool       // the member is
 	asked    []masu.App // in the order they were asked for
 	found    []masu.App // opened by hand, by port
+	open     []masu.Notebook
 	active   time.Time
 	password string
 	told     masu.AgentStatus
@@ -55,6 +56,7 @@ func (s *state) status() masu.AgentStatus {
 	return masu.AgentStatus{
 		Ready:      s.received && !slices.ContainsFunc(s.asked, func(a masu.App) bool { return !a.Ready }),
 		Apps:       apps,
+		Notebooks:  s.open,
 		ActiveAt:   s.active,
 		PasswordID: s.password,
 	}
@@ -88,6 +90,11 @@ func (s *state) ports(open []int, now time.Time) {
 		slices.SortFunc(found, func(a, b masu.App) int { return cmp.Compare(a.Port, b.Port) })
 		s.found = found
 	})
+}
+
+// notebooks replaces those that are open.
+func (s *state) notebooks(list []masu.Notebook) {
+	s.change(func(s *state) { s.open = list })
 }
 
 // activeAt takes note of activity; it never goes back. Small steps are not news.

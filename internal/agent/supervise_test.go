@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -218,6 +219,30 @@ func TestFindCommand(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %+v, want %+v", c.name, got, want)
 		}
+	}
+}
+
+// TestOpenNotebooks: what Jupyter says is bounded, and cannot move a terminal's cursor.
+func TestOpenNotebooks(t *testing.T) {
+	answer := `[{"path":"b.ipynb","kernel":{"id":"2"}},{"path":"a\u001b[2J\n.ipynb","kernel":{"id":"1"}}]`
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.String() != "/api/sessions?no_track_activity=1" {
+			http.NotFound(w, r)
+		}
+		io.WriteString(w, answer)
+	}))
+	defer web.Close()
+	ask := func() []masu.Notebook { return openNotebooks(t.Context(), web.Client(), web.URL) }
+	if got, want := ask(), []masu.Notebook{{Kernel: "1", Path: "a[2J.ipynb"}, {Kernel: "2", Path: "b.ipynb"}}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	answer = `[` + strings.Repeat(`{"path":"`+strings.Repeat("あ", 300)+`"},`, 99) + `{}]`
+	if got := ask(); len(got) != mostNotebooks || len([]rune(got[0].Path)) != mostPath {
+		t.Errorf("%d of %d runes", len(got), len([]rune(got[0].Path)))
+	}
+	answer = `{"message": "no"}`
+	if got := ask(); got != nil {
+		t.Errorf("%v", got)
 	}
 }
 

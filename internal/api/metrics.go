@@ -97,10 +97,15 @@ func openFiles() float64 {
 
 // metricGPUs tells how each GPU does, as far as the driver does, and who waits for one.
 func metricGPUs(metric func(name, kind, help string, samples ...sample), b masu.Board) {
-	var busy, memory, heat, power, held, outside []sample
+	var busy, memory, heat, power, errors, faulty, held, outside []sample
 	for _, g := range b.GPUs {
 		label := fmt.Sprintf("{gpu=%q,uuid=%q,model=%q}", strconv.Itoa(g.Index), g.ID, g.Model)
 		held, outside = append(held, sample{label, float64(len(g.Holds))}), append(outside, sample{label, float64(len(g.Outside))})
+		ill := 0.0
+		if g.Fault != "" {
+			ill = 1
+		}
+		faulty = append(faulty, sample{label, ill})
 		r := g.Reading
 		if r == nil {
 			continue
@@ -108,7 +113,7 @@ func metricGPUs(metric func(name, kind, help string, samples ...sample), b masu.
 		for _, x := range []struct {
 			to    *[]sample
 			value float64
-		}{{&busy, r.Busy}, {&memory, float64(r.Memory)}, {&heat, r.Temperature}, {&power, r.Power}} {
+		}{{&busy, r.Busy}, {&memory, float64(r.Memory)}, {&heat, r.Temperature}, {&power, r.Power}, {&errors, float64(r.Faults)}} {
 			if x.value >= 0 {
 				*x.to = append(*x.to, sample{label, x.value})
 			}
@@ -118,6 +123,8 @@ func metricGPUs(metric func(name, kind, help string, samples ...sample), b masu.
 	metric("masu_gpu_memory_bytes", "gauge", "Memory of a GPU in use.", memory...)
 	metric("masu_gpu_temperature_celsius", "gauge", "Temperature of a GPU.", heat...)
 	metric("masu_gpu_power_watts", "gauge", "What a GPU draws.", power...)
+	metric("masu_gpu_memory_errors", "gauge", "Memory errors of a GPU that were not corrected since its driver was loaded.", errors...)
+	metric("masu_gpu_faulty", "gauge", "1 while a GPU is not lent because something is wrong with it.", faulty...)
 	metric("masu_gpu_leases", "gauge", "Leases on a GPU; more than one where it is shared.", held...)
 	metric("masu_gpu_outside_processes", "gauge", "Processes on a GPU that masu did not start.", outside...)
 	metric("masu_gpu_waiting", "gauge", "Workspaces and runs that wait for GPUs.", sample{"", float64(len(b.Waiting))})

@@ -179,7 +179,7 @@ func describe(i system.Info, api string, rootless bool) masu.RuntimeInfo {
 		Version:     i.ServerVersion,
 		API:         api,
 		LiveRestore: i.LiveRestoreEnabled,
-		CDI:         len(i.CDISpecDirs) > 0,
+		CDI:         i.CDISpecDirs,
 		Rootless:    rootless,
 		Root:        i.DockerRootDir,
 		Cgroup:      cgroup,

@@ -25,6 +25,8 @@ type Config struct {
 	Runtime   func(context.Context) (masu.RuntimeInfo, error)  // its warnings are passed on; may be nil
 	DiskLimit masu.Bytes                                       // of each box, by policy; 0 is none
 	Inventory masu.Inventory                                   // the GPUs; nil looks at the driver's files only
+	Devices   func(dirs []string) ([]masu.GPU, []masu.Finding) // the CDI devices of folders, and what is wrong there; may be nil
+	Board     func(context.Context) (masu.Board, error)        // how the daemon's GPUs do; nil without a daemon
 	StateDir  string                                           // where masu keeps its state; "" is not examined
 	CertFile  string                                           // the pages' certificate; "" is plain HTTP
 	Listen    string                                           // address that the daemon wants; "" is not examined (the daemon itself holds it)
@@ -57,6 +59,8 @@ func checks() []check {
 		{"nvidia-driver", checkDriver},
 		{"nvidia-toolkit", checkToolkit},
 		{"cdi", checkCDI},
+		{"cdi-devices", checkDevices},
+		{"gpu-health", checkHealth},
 		{"cgroup", checkCgroup},
 		{"kernel", checkKernel},
 		{"disk", checkDisks},

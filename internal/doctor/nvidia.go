@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,6 +60,7 @@ func checkDriver(ctx context.Context, e *exam) []masu.Finding {
 		return one(masu.Good, "nvidia_driver_ok", version)
 	}
 	gpus, err := e.Inventory.GPUs(ctx)
+	gpus = slices.DeleteFunc(gpus, func(g masu.GPU) bool { return g.ID.CDI() }) // checkDevices' business
 	switch {
 	case err != nil:
 		return []masu.Finding{fromError(masu.Warn, err)}

@@ -1,14 +1,17 @@
-// Package gpu knows the GPUs of this host by asking nvidia-smi. It links
-// nothing of NVIDIA's: the binary stays static, runs where there is no driver,
-// and a driver that hangs can hang a child process only.
+// Package gpu knows the GPUs of this host by asking nvidia-smi, and those of
+// other makers by the specifications of the Container Device Interface. It
+// links nothing of NVIDIA's: the binary stays static, runs where there is no
+// driver, and a driver that hangs can hang a child process only.
 package gpu
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,17 +24,33 @@ type Config struct {
 	Command  string        // path of nvidia-smi; "" looks for it
 	Deadline time.Duration // how long an answer may take; 0 means 20 s (a driver without persistence mode needs several)
 	Keep     time.Duration // how long an answer is used again; 0 means 30 s
+
+	Folders func(context.Context) ([]string, error) // from which the engine gives CDI devices; nil: it gives none
+	Kinds   []string                                // of CDI devices that are lent besides the makers' own
 }
 
-// Inventory is a masu.Inventory for NVIDIA's driver.
+// Inventory is a masu.Inventory for NVIDIA's driver, and for CDI devices.
 type Inventory struct {
 	deadline, keep time.Duration
 	command        string // "" without nvidia-smi
 	meter          *meter
 	ask            func(ctx context.Context, args ...string) ([]byte, error) // nil without nvidia-smi
+	kinds          []string                                                  // of CDI devices that are lent
+	specs          shelf
+	folders        folders
 
 	mu   sync.Mutex
 	last *query
+}
+
+// folders are those of CDI specifications, as the engine told.
+type folders struct {
+	ask func(context.Context) ([]string, error)
+
+	mu      sync.Mutex
+	askedAt time.Time
+	dirs    []string
+	err     error // it has never told
 }
 
 var (
@@ -49,9 +68,9 @@ type query struct {
 	err     error
 }
 
-// New looks for nvidia-smi, once. Without it the host has no GPU.
+// New looks for nvidia-smi, once. Without it the host has no GPU but by CDI.
 func New(c Config) (*Inventory, error) {
-	i := &Inventory{deadline: c.Deadline, keep: c.Keep, meter: newMeter()}
+	i := &Inventory{deadline: c.Deadline, keep: c.Keep, meter: newMeter(), folders: folders{ask: c.Folders}}
 	if i.deadline == 0 {
 		i.deadline = 20 * time.Second
 	}
@@ -63,6 +82,11 @@ func New(c Config) (*Inventory, error) {
 	}
 	if i.command = c.Command; c.Command != "" {
 		i.ask = func(ctx context.Context, args ...string) ([]byte, error) { return run(ctx, c.Command, args...) }
+	}
+	for _, kind := range append(slices.Clone(makers), c.Kinds...) {
+		if i.command == "" || kind != nvidia { // which nvidia-smi lists already
+			i.kinds = append(i.kinds, kind)
+		}
 	}
 	return i, nil
 }
@@ -85,7 +109,7 @@ func run(ctx context.Context, command string, args ...string) ([]byte, error) {
 }
 
 // GPUs lists what can be lent, by index: each card, or its MIG slices in its
-// place. A card in MIG mode without slices cannot be lent and is left out. A
+// place, then the CDI devices. A card in MIG mode without slices cannot be lent and is left out. A
 // driver that does not answer is Unreachable "gpu_hangs"; one whose parts do
 // not fit, as after an update, is Unreachable "gpu_driver_mismatch".
 func (i *Inventory) GPUs(ctx context.Context) ([]masu.GPU, error) {
@@ -93,7 +117,48 @@ func (i *Inventory) GPUs(ctx context.Context) ([]masu.GPU, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]masu.GPU(nil), q.gpus...), nil
+	dirs, err := i.folders.get(ctx, i.keep)
+	if err != nil {
+		return nil, err
+	}
+	gpus := slices.Clone(q.gpus)
+	next := 0
+	for n, g := range gpus {
+		next = max(next, g.Index+1)
+		gpus[n].Fault = i.meter.fault(cmp.Or(g.Parent, g.ID))
+	}
+	more, _ := i.Devices(dirs) // what is wrong with them is doctor's business
+	for n, g := range more {
+		g.Index = next + n
+		gpus = append(gpus, g)
+	}
+	return gpus, nil
+}
+
+// Devices lists the CDI devices of some folders that masu lends, and what is wrong there.
+func (i *Inventory) Devices(dirs []string) ([]masu.GPU, []masu.Finding) {
+	return i.specs.devices(dirs, i.kinds)
+}
+
+// get asks the engine now and then. While it does not answer, what it said before holds.
+func (f *folders) get(ctx context.Context, keep time.Duration) ([]string, error) {
+	if f.ask == nil {
+		return nil, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.askedAt.IsZero() && time.Since(f.askedAt) < keep && f.err == nil {
+		return f.dirs, nil
+	}
+	dirs, err := f.ask(ctx)
+	switch {
+	case err == nil:
+		f.dirs, f.err = dirs, nil
+	case f.askedAt.IsZero() || f.err != nil:
+		f.err = err
+	}
+	f.askedAt = time.Now()
+	return f.dirs, f.err
 }
 
 // Driver gives the driver's version, "" if there is no driver or no card.

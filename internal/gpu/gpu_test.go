@@ -116,7 +116,7 @@ func TestHangingDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked int
 		back := make(chan struct{})
-		i := &Inventory{deadline: 20 * time.Second, keep: 30 * time.Second, ask: func(context.Context, ...string) ([]byte, error) {
+		i := &Inventory{meter: newMeter(), deadline: 20 * time.Second, keep: 30 * time.Second, ask: func(context.Context, ...string) ([]byte, error) {
 			asked++
 			<-back
 			return []byte("0, GPU-1, X, 1024, 8.0, [N/A], 570.1\n"), nil
@@ -142,7 +142,7 @@ func TestHangingDriver(t *testing.T) {
 func TestAnswersAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, fail := 0, false
-		i := &Inventory{deadline: time.Second, keep: 30 * time.Second, ask: func(context.Context, ...string) ([]byte, error) {
+		i := &Inventory{meter: newMeter(), deadline: time.Second, keep: 30 * time.Second, ask: func(context.Context, ...string) ([]byte, error) {
 			if asked++; fail {
 				return nil, errors.New("no")
 			}

@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"context"
 	"io"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +37,9 @@ type meter struct {
 	mu        sync.Mutex
 	cards     map[masu.GPUID]masu.Reading
 	processes map[processKey]process
+	buses     map[masu.GPUID]string     // where each card is
+	faults    map[masu.GPUID]masu.Fault // as the card itself says
+	xids      map[string]int            // the last severe one of the kernel's log, by place
 }
 
 type processKey struct {
@@ -52,7 +53,8 @@ type process struct {
 }
 
 func newMeter() *meter {
-	return &meter{every: meterEvery, now: time.Now, cards: map[masu.GPUID]masu.Reading{}, processes: map[processKey]process{}}
+	return &meter{every: meterEvery, now: time.Now, cards: map[masu.GPUID]masu.Reading{}, processes: map[processKey]process{},
+		buses: map[masu.GPUID]string{}, faults: map[masu.GPUID]masu.Fault{}, xids: map[string]int{}}
 }
 
 // Run reads until ctx ends. It returns at once where there is no driver.
@@ -60,7 +62,7 @@ func (i *Inventory) Run(ctx context.Context) error {
 	if i.command == "" {
 		return nil
 	}
-	if gpus, err := i.GPUs(ctx); err == nil && len(gpus) == 0 {
+	if q, err := i.get(ctx); err == nil && len(q.gpus) == 0 {
 		return nil // the program without a card
 	}
 	loop := "--loop-ms=" + strconv.FormatInt(i.meter.every.Milliseconds(), 10)
@@ -71,25 +73,18 @@ func (i *Inventory) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return i.follow(ctx, i.meter.takeProcess, "--query-compute-apps="+processFields, "--format=csv,noheader,nounits", loop)
 	})
+	g.Go(func() error { return i.followHealth(ctx) })
+	g.Go(func() error { return i.followKernel(ctx, kernelLog) })
 	return g.Wait()
 }
 
 // follow runs nvidia-smi and takes its lines, again and again until ctx ends.
 func (i *Inventory) follow(ctx context.Context, take func(line string), args ...string) error {
-	for {
-		cmd := exec.CommandContext(ctx, i.command, args...)
-		cmd.Env = append(os.Environ(), "LC_ALL=C")
-		cmd.WaitDelay = time.Second
-		if out, err := cmd.StdoutPipe(); err == nil && cmd.Start() == nil {
-			readLines(out, take)
-			_ = cmd.Wait() // why it ended does not matter: what it no longer says is not known
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(meterRest):
-		}
+	for ctx.Err() == nil {
+		i.once(ctx, take, args...)
+		rest(ctx)
 	}
+	return nil
 }
 
 func readLines(r io.Reader, take func(string)) {

@@ -21,23 +21,61 @@ func (h *Host) Process(pid int) (p masu.Process, err error) {
 	if err != nil {
 		return p, fmt.Errorf("host: process: %w", err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "Uid:"); ok {
-			uid := strings.Fields(rest)[0]
-			p.Login = uid
-			if u, err := user.LookupId(uid); err == nil {
-				p.Login = u.Username
-			}
-			p.UID, _ = strconv.Atoi(uid)
-		}
+	uid := field(status, "Uid:")
+	p.Login = uid
+	if u, err := user.LookupId(uid); err == nil {
+		p.Login = u.Username
 	}
+	p.UID, _ = strconv.Atoi(uid)
 	if cgroup, err := os.ReadFile(dir + "cgroup"); err == nil {
 		p.Container = containerID.FindString(string(cgroup))
 	}
 	if cmdline, err := os.ReadFile(dir + "cmdline"); err == nil {
 		p.Command = commandName(string(cmdline))
 	}
+	if p.Container != "" {
+		p.Kernel = kernelOf(pid)
+	}
 	return p, nil
+}
+
+// field gives the first word of a line of /proc/PID/status.
+func field(status []byte, name string) string {
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			if words := strings.Fields(rest); len(words) > 0 {
+				return words[0]
+			}
+		}
+	}
+	return ""
+}
+
+// kernelFile is how Jupyter tells a kernel where to listen, on its command line.
+var kernelFile = regexp.MustCompile(`kernel-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json`)
+
+// ancestors is how far a process is looked for behind what it began.
+const ancestors = 16
+
+// kernelOf gives the kernel of Jupyter's that a process is, or comes from.
+func kernelOf(pid int) string {
+	for range ancestors {
+		cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			return ""
+		}
+		if m := kernelFile.FindSubmatch(cmdline); m != nil {
+			return string(m[1])
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return ""
+		}
+		if pid, err = strconv.Atoi(field(status, "PPid:")); err != nil || pid <= 1 {
+			return ""
+		}
+	}
+	return ""
 }
 
 // commandName is what a process runs, without what it was told: arguments may be secret.

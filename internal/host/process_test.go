@@ -1,9 +1,11 @@
 package host
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
+	"syscall"
 	"testing"
 )
 
@@ -24,6 +26,30 @@ func TestProcess(t *testing.T) {
 	}
 	if _, err := h.Process(1 << 30); err == nil {
 		t.Error("a process that is not there is told about")
+	}
+}
+
+// TestKernelOf: what a notebook's cell has begun belongs to its kernel too.
+func TestKernelOf(t *testing.T) {
+	const id = "8f3a6c1e-2b4d-4f60-9a7c-0123456789ab"
+	kernel := exec.Command("sh", "-c", "sleep 60 & echo $!; wait", "-f", "/home/a/.local/share/jupyter/runtime/kernel-"+id+".json")
+	kernel.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := kernel.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kernel.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(-kernel.Process.Pid, syscall.SIGKILL); _ = kernel.Wait() }()
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]string{kernel.Process.Pid: id, child: id, os.Getpid(): "", 1 << 30: ""} {
+		if got := kernelOf(pid); got != want {
+			t.Errorf("%d: %q, want %q", pid, got, want)
+		}
 	}
 }
 

@@ -159,6 +159,7 @@ func (l *Lab) watchAgents(ctx context.Context, wg *sync.WaitGroup) {
 		if !running[id] {
 			cancel()
 			delete(l.watched, id)
+			delete(l.open, id)
 		}
 	}
 }
@@ -191,6 +192,7 @@ func (l *Lab) heard(ctx context.Context, id masu.WorkspaceID, s masu.AgentStatus
 	if !l.heardAt[id].Equal(s.ActiveAt) { // whatever the clock says: another time is activity
 		l.heardAt[id], l.stirred[id] = s.ActiveAt, true
 	}
+	l.open[id] = s.Notebooks
 	l.mu.Unlock()
 	active := s.ActiveAt.Sub(w.UsedAt) > time.Minute
 	if w.Phase != masu.Running || reflect.DeepEqual(w.Apps, s.Apps) && !active {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -43,37 +44,55 @@ func (l *Lab) boardGPUs(ctx context.Context, all []masu.Workspace, b *masu.Board
 	readings := l.readings(ctx)
 	for _, g := range gpus {
 		x := masu.BoardGPU{GPU: g}
+		r, known := readings[g.ID]
+		outside, notebooks := l.users(r, slices.ContainsFunc(leases, func(x masu.Lease) bool { return slices.Contains(x.GPUs, g.ID) }))
 		for _, lease := range leases {
 			if slices.Contains(lease.GPUs, g.ID) {
-				x.Holds = append(x.Holds, masu.Hold{Lease: lease.ID, Member: lease.Holder, Workspace: names[lease.Workspace], Share: lease.Share,
+				x.Holds = append(x.Holds, masu.Hold{Lease: lease.ID, Member: lease.Holder, Workspace: cmp.Or(names[lease.Workspace], lease.Name), Notebooks: notebooks[lease.Workspace], Share: lease.Share,
 					Since: lease.From, Until: lease.Until, EndsAt: lease.EndsAt, Why: lease.Why})
 			}
 		}
-		if r, ok := readings[g.ID]; ok {
-			x.Reading = &r
-			x.Outside = l.outsiders(r, len(x.Holds) > 0)
+		if known {
+			x.Reading, x.Outside = &r, outside
 		}
 		b.GPUs = append(b.GPUs, x)
 	}
 	return nil
 }
 
-// outsiders names who uses a card without a box of masu's.
-func (l *Lab) outsiders(r masu.Reading, lent bool) (list []masu.OutsideUser) {
+// users names who uses a card without a box of masu's, and the notebooks that use it in one.
+func (l *Lab) users(r masu.Reading, lent bool) (list []masu.OutsideUser, notebooks map[masu.WorkspaceID][]string) {
+	notebooks = map[masu.WorkspaceID][]string{}
 	for _, p := range r.Processes {
 		u := masu.OutsideUser{PID: p.PID, Command: p.Name, Memory: p.Memory}
 		boxed := lent
 		if l.cfg.Process != nil {
 			if who, err := l.cfg.Process(p.PID); err == nil {
 				u.Login, u.Command = who.Login, who.Command
-				boxed = l.boxOf(who.Container) != ""
+				box := l.boxOf(who.Container)
+				boxed = box != ""
+				if path := l.notebook(box, who.Kernel); path != "" && !slices.Contains(notebooks[box], path) {
+					notebooks[box] = append(notebooks[box], path)
+				}
 			}
 		}
 		if !boxed {
 			list = append(list, u)
 		}
 	}
-	return list
+	return list, notebooks
+}
+
+// notebook gives the file in a box that a kernel works for; "" for none.
+func (l *Lab) notebook(box masu.WorkspaceID, kernel string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.open[box] {
+		if n.Kernel == kernel && kernel != "" {
+			return n.Path
+		}
+	}
+	return ""
 }
 
 // boxOf tells which of this lab's boxes a container is; "" is none.
@@ -98,7 +117,7 @@ func (s *service) seen(ctx context.Context, b masu.Board) (masu.Board, error) {
 		b.GPUs[i].Holds = slices.Clone(g.Holds)
 		for j := range g.Holds {
 			if g.Holds[j].Member != s.actor.Name {
-				b.GPUs[i].Holds[j].Workspace = ""
+				b.GPUs[i].Holds[j].Workspace, b.GPUs[i].Holds[j].Notebooks = "", nil
 			}
 		}
 	}

@@ -101,6 +101,7 @@ type Lab struct {
 	handles  map[string]masu.WorkspaceID           // containers of this lab, as last seen
 	stirred  map[masu.WorkspaceID]bool             // where something has happened since the last look
 	heardAt  map[masu.WorkspaceID]time.Time        // the last activity that each agent told
+	open     map[masu.WorkspaceID][]masu.Notebook  // in each running box, as its agent told
 	root     string                                // where the engine keeps its data; "" until it was asked
 	away     error                                 // why the engine does not answer; nil when it does
 }
@@ -118,6 +119,7 @@ func New(c Config) (*Lab, error) {
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
+		open: map[masu.WorkspaceID][]masu.Notebook{},
 	}
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}

@@ -154,7 +154,7 @@ func (l *Lab) lendable(ctx context.Context, all []masu.GPU, readings map[masu.GP
 		return err
 	}
 	for _, g := range all {
-		if !taken[g.ID] {
+		if !taken[g.ID] && g.Fault == "" { // what runs there goes on
 			s.GPUs = append(s.GPUs, g)
 		}
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -278,6 +279,37 @@ func TestLostCard(t *testing.T) {
 	w.becomes("bob", "running", in(masu.Running))
 }
 
+// TestFaultyCard: a card that is not well is lent to nobody anew; what runs on it goes on.
+func TestFaultyCard(t *testing.T) {
+	w := newWorld(t)
+	w.gpus = a100s(1)
+	w.quietGPUs()
+	l, stop := w.daemon()
+	defer stop()
+	w.wants("alice", 1)
+	w.becomes("alice", "running", in(masu.Running))
+	ail := func(f masu.Fault) {
+		w.plug(func() { w.gpus = slices.Clone(w.gpus); w.gpus[0].Fault = f })
+	}
+	ail("xid 79")
+	for range 3 {
+		if err := l.lend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.becomes("alice", "running still", in(masu.Running))
+	if b, err := l.measure(t.Context()); err != nil || b.GPUs[0].Fault != "xid 79" || b.GPUs[0].Free() || len(b.GPUs[0].Holds) != 1 {
+		t.Errorf("the board says %+v, %v", b.GPUs, err)
+	}
+	if _, err := w.as("alice").Stop(t.Context(), "work"); err != nil {
+		t.Fatal(err)
+	}
+	w.wants("bob", 1)
+	w.becomes("bob", "waiting", in(masu.Waiting))
+	ail("")
+	w.becomes("bob", "running", in(masu.Running))
+}
+
 // TestOutsiders: a GPU that somebody uses without masu is shown with their name, and lent to nobody.
 func TestOutsiders(t *testing.T) {
 	w := newWorld(t)
@@ -297,4 +329,46 @@ func TestOutsiders(t *testing.T) {
 	}
 	w.plug(func() { w.quietGPUs() })
 	w.becomes("alice", "running", in(masu.Running))
+}
+
+// TestNotebooksOnTheBoard: who holds a GPU sees which notebook uses it, and so
+// does an admin; others see the holder's name.
+func TestNotebooksOnTheBoard(t *testing.T) {
+	w := newWorld(t)
+	w.gpus = a100s(1)
+	w.quietGPUs()
+	l, stop := w.daemon()
+	stop = sync.OnceFunc(stop)
+	defer stop()
+	w.wants("alice", 1)
+	id := w.becomes("alice", "running", in(masu.Running)).ID
+	stop() // the agents tell nothing new
+	l.cfg.Process = func(pid int) (masu.Process, error) {
+		kernels := map[int]string{1: "k1", 2: "k1", 3: "k2", 4: "someone else's"}
+		return masu.Process{Login: "alice", Container: "box", Kernel: kernels[pid]}, nil
+	}
+	l.mu.Lock()
+	l.handles = map[string]masu.WorkspaceID{"box": id}
+	l.open[id] = []masu.Notebook{{Kernel: "k1", Path: "train.ipynb"}, {Kernel: "k2", Path: "plots.ipynb"}, {Kernel: "k3", Path: "idle.ipynb"}}
+	l.mu.Unlock()
+	r := masu.Reading{GPU: "GPU-0"}
+	for pid := range 5 {
+		r.Processes = append(r.Processes, masu.GPUProcess{PID: pid})
+	}
+	w.plug(func() { w.reads["GPU-0"] = r })
+	b, err := l.measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, want := range map[masu.Username]string{"alice": "work train.ipynb plots.ipynb", "bob": "", "root": "work train.ipynb plots.ipynb"} {
+		s := &service{l: l, actor: masu.Actor{User: masu.User{Name: who, Admin: who == "root"}}}
+		seen, err := s.seen(t.Context(), b)
+		if err != nil || len(seen.GPUs[0].Holds) != 1 || len(seen.GPUs[0].Outside) != 0 {
+			t.Fatalf("%s: %+v, %v", who, seen.GPUs, err)
+		}
+		h := seen.GPUs[0].Holds[0]
+		if got := strings.TrimSpace(h.Workspace + " " + strings.Join(h.Notebooks, " ")); got != want || h.Member != "alice" {
+			t.Errorf("%s sees %q, want %q", who, got, want)
+		}
+	}
 }

@@ -236,6 +236,10 @@ func TestPossible(t *testing.T) {
 			t.Errorf("%s: %v", name, !c.ok)
 		}
 	}
+	untold := []masu.GPU{{ID: "amd.com/gpu=0", Model: "amd.com/gpu"}} // nobody knows its memory
+	if Possible(untold, masu.Want{Count: 1, Memory: masu.GiB}) || Possible(untold, masu.Want{Share: masu.GiB}) || !Possible(untold, masu.Want{Count: 1, Model: "amd"}) {
+		t.Error("a card that does not tell its memory")
+	}
 	if Possible(nil, masu.Want{All: true}) {
 		t.Error("all of nothing")
 	}

@@ -147,3 +147,11 @@ func FromHeader(accept string) masu.Lang {
 	}
 	return masu.English
 }
+
+// Fault says in few words what is wrong with a card.
+func Fault(lang masu.Lang, f masu.Fault) string {
+	if xid, ok := f.Xid(); ok {
+		return Say(lang, "gpu_fault.xid", xid)
+	}
+	return Say(lang, "gpu_fault."+string(f))
+}

@@ -17,23 +17,27 @@ import (
 type gpuView struct {
 	Index   int
 	Model   string
-	Memory  string
+	Memory  string // "" where nobody knows it
 	Mine    string // my workspace that has it
 	Holds   []holdView
 	Outside []string
-	Fill    int // percent of the memory in use; of a lent one that nobody can read, 100
+	Fault   string // why it is not lent
+	Fill    int    // percent of the memory in use; of a lent one that nobody can read, 100
 	Reading string
 	Next    string // who has reserved it next
 }
 
 // Free tells whether nobody has it.
-func (g gpuView) Free() bool { return len(g.Holds) == 0 && len(g.Outside) == 0 && g.Mine == "" }
+func (g gpuView) Free() bool {
+	return len(g.Holds) == 0 && len(g.Outside) == 0 && g.Mine == "" && g.Fault == ""
+}
 
 // holdView is somebody who has a GPU.
 type holdView struct {
 	Lease  masu.LeaseID
 	Member masu.Username
 	Mine   bool
+	What   string // the workspace or run, for admins, and its notebooks, for its owner too
 	Share  string
 	Since  time.Time
 	Until  string
@@ -41,12 +45,20 @@ type holdView struct {
 }
 
 func newGPU(lang masu.Lang, g masu.BoardGPU, me masu.Username, mine string) gpuView {
-	v := gpuView{Index: g.Index, Model: strings.TrimPrefix(g.Model, "NVIDIA "), Memory: g.Memory.String(), Mine: mine}
+	v := gpuView{Index: g.Index, Model: strings.TrimPrefix(g.Model, "NVIDIA "), Mine: mine}
+	if g.Memory > 0 {
+		v.Memory = g.Memory.String()
+	}
 	for _, h := range g.Holds {
 		x := holdView{Lease: h.Lease, Member: h.Member, Mine: h.Member == me, Since: h.Since}
 		if h.Share > 0 {
 			x.Share = h.Share.String()
 		}
+		what := h.Notebooks
+		if h.Workspace != "" && h.Workspace != mine {
+			what = append([]string{h.Workspace}, what...)
+		}
+		x.What = strings.Join(what, " · ")
 		if !h.Until.IsZero() {
 			x.Until = text.Say(lang, "web.until", near(h.Until))
 		}
@@ -57,6 +69,9 @@ func newGPU(lang masu.Lang, g masu.BoardGPU, me masu.Username, mine string) gpuV
 	}
 	for _, o := range g.Outside {
 		v.Outside = append(v.Outside, text.Say(lang, "gpus_outside", cmp.Or(o.Login, "?"), cmp.Or(o.Command, "?")))
+	}
+	if g.Fault != "" {
+		v.Fault = text.Fault(lang, g.Fault)
 	}
 	if r := g.Reading; r != nil && r.Memory >= 0 && g.Memory > 0 {
 		v.Fill = int(min(100*r.Memory/g.Memory, 100))
@@ -84,6 +99,9 @@ func reading(lang masu.Lang, r *masu.Reading) string {
 	}
 	if r.Power >= 0 {
 		parts = append(parts, fmt.Sprintf("%.0f W", r.Power))
+	}
+	if r.Faults > 0 {
+		parts = append(parts, text.Say(lang, "gpu_errors", r.Faults))
 	}
 	return strings.Join(parts, " · ")
 }

@@ -81,7 +81,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
 		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
-			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i"}}},
+			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Workspace: evil, Notebooks: []string{evil}, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i", Fault: "xid 79"}, Reading: &masu.Reading{Faults: 2}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
 		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Days: days, Rows: rows, Before: "2026-11-16", After: "2026-11-30"},
 		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},

@@ -16,23 +16,39 @@ import (
 // engine is a second engine in a network namespace of its own: one beside the
 // host's would tear down the first one's firewall rules.
 type engine struct {
-	t           *testing.T
-	dir, addr   string
-	liveRestore bool
-	env         []string // over the test's own
-	cmd         *exec.Cmd
-	containerd  *exec.Cmd // a service of its own, as on a real host: it outlives the engine
+	t          *testing.T
+	dir, addr  string
+	env        []string // over the test's own
+	cmd        *exec.Cmd
+	containerd *exec.Cmd // a service of its own, as on a real host: it outlives the engine
 }
 
 func newEngine(t *testing.T, liveRestore bool, env ...string) *engine {
+	t.Helper()
+	return beginEngine(t, func(string) string { return `{"live-restore":` + strconv.FormatBool(liveRestore) + "}" }, env...)
+}
+
+// cdiEngine is where test/setup.sh puts an engine with CDI on hosts whose own has none.
+const cdiEngine = "/var/lib/masu-test/engine/bin"
+
+// newCDIEngine is a second engine that gives devices by the specifications in its dir/cdi.
+func newCDIEngine(t *testing.T) *engine {
+	t.Helper()
+	return beginEngine(t, func(dir string) string {
+		return fmt.Sprintf(`{"features": {"cdi": true}, "cdi-spec-dirs": [%q]}`, filepath.Join(dir, "cdi"))
+	}, "PATH="+cdiEngine+":"+os.Getenv("PATH"))
+}
+
+// beginEngine starts an engine with the configuration that conf gives for its folder.
+func beginEngine(t *testing.T, conf func(dir string) string, env ...string) *engine {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "masu-engine-") // not a tmpfs: layers are large
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{t: t, dir: dir, addr: "unix://" + filepath.Join(dir, "d.sock"), liveRestore: liveRestore, env: env}
+	e := &engine{t: t, dir: dir, addr: "unix://" + filepath.Join(dir, "d.sock"), env: env}
 	t.Cleanup(e.remove)
-	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte(`{"live-restore":`+strconv.FormatBool(liveRestore)+"}"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte(conf(dir)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// The network namespace outlives the engine, as a host's does.
@@ -59,6 +75,7 @@ func (e *engine) startContainerd() {
 	}
 	defer log.Close()
 	e.containerd = exec.Command("nsenter", "--net=/run/netns/"+filepath.Base(e.dir), "containerd", "--config", conf)
+	e.containerd.Env = append(os.Environ(), e.env...)
 	e.containerd.Stdout, e.containerd.Stderr = log, log
 	e.containerd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := e.containerd.Start(); err != nil {
