@@ -306,7 +306,7 @@ func (l *Lab) takeOver(ctx context.Context, id masu.WorkspaceID) (*operation, er
 // bringUp takes a workspace from its wish to a running box.
 func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, noCache bool, says *journal) error {
 	begun := time.Now()
-	if err := l.possible(ctx, w.Project.Want); err != nil {
+	if err := l.possible(ctx, w.Owner, w.Project.Want); err != nil {
 		return err
 	}
 	owner, err := l.cfg.Accounts.ByName(w.Owner)
