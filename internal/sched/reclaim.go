@@ -42,11 +42,12 @@ func (d *decision) due(l masu.Lease, needed masu.EndReason) (at time.Time, why m
 	soon := d.Now.Add(d.Policy.Grace)
 	if from, ok := d.promisedAway(l); ok && !d.Now.Before(from.Add(-d.Policy.Notice)) {
 		at, why = from, masu.EndReserved
-		if told := l.Why == why && !l.EndsAt.IsZero(); l.Until.IsZero() || l.Until.After(from) { // lent before anybody reserved it: who reserves at short notice gives time to save
-			at = later(from, soon)
-			if told {
-				at = later(from, earlier(soon, l.EndsAt))
+		if l.Until.IsZero() || l.Until.After(from) { // it was lent first: who reserves at short notice gives time to save
+			told := soon
+			if l.Why == why && !l.EndsAt.IsZero() {
+				told = earlier(soon, l.EndsAt)
 			}
+			at = later(from, told)
 		}
 	}
 	if needed == masu.EndMemory { // its neighbours suffer meanwhile
