@@ -56,7 +56,7 @@ func figures(lang string, o outcome) map[string]string {
 const (
 	chartWidth = 720
 	labelWidth = 220
-	barsWidth  = chartWidth - labelWidth - 80
+	barsWidth  = chartWidth - labelWidth - 100
 	barHeight  = 13
 	chartTop   = 64
 )
@@ -73,7 +73,7 @@ func (c chart) svg() string {
 	fmt.Fprintf(&b, `<text class="t" x="8" y="22">%s</text>`+"\n", html.EscapeString(c.title))
 	if len(c.series) > 1 {
 		for i, s := range c.series {
-			x := labelWidth + 230*i
+			x := labelWidth + 260*i
 			fmt.Fprintf(&b, `<rect class="%s" x="%d" y="36" width="12" height="12"/><text x="%d" y="47">%s</text>`+"\n", class(i), x, x+18, html.EscapeString(s.name))
 		}
 	}
