@@ -11,7 +11,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test check unit bench setup packages pam screens clean
+.PHONY: up build test check unit bench simulate setup packages pam screens clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
@@ -59,6 +59,10 @@ bench: setup
 	cd test/bench && npm ci --silent
 	CGO_ENABLED=0 go build -o bin/bench ./test/bench
 	cd test/bench && $(SUDO) env MASU_BIN=$(CURDIR)/$(BIN) ../../bin/bench
+
+# A lab's year under several ways to share GPUs, for docs/*/scheduling.md and its figures.
+simulate:
+	go run ./test/simulate
 
 # dist/masu_*.deb and .rpm for amd64 and arm64; two builds of one commit are equal.
 packages: build

@@ -145,7 +145,11 @@ func (accounts) ByName(n masu.Username) (masu.User, error) {
 	if n == "nobody-known" {
 		return masu.User{}, masu.E(masu.NotFound, "no_account")
 	}
-	return masu.User{Name: n, UID: 30001, GID: 30001, Home: "/home/" + string(n)}, nil
+	u := masu.User{Name: n, UID: 30001, GID: 30001, Home: "/home/" + string(n)}
+	if n == "fresher" {
+		u.Groups = []masu.Group{{Name: "b4"}}
+	}
+	return u, nil
 }
 
 // folders are real ones, without a check of the owner.

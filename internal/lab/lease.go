@@ -9,8 +9,9 @@ import (
 	"github.com/masu-lab/masu/internal/sched"
 )
 
-// possible refuses a want that this host can never meet, before anything is built for it.
-func (l *Lab) possible(ctx context.Context, want masu.Want) error {
+// possible refuses a want that this host can never meet, or that is more than
+// its holder may ever have, before anything is built for it: it would wait for ever.
+func (l *Lab) possible(ctx context.Context, who masu.Username, want masu.Want) error {
 	if want.None() {
 		return nil
 	}
@@ -21,7 +22,25 @@ func (l *Lab) possible(ctx context.Context, want masu.Want) error {
 	if !sched.Possible(all, want) {
 		return masu.E(masu.Invalid, "gpus_impossible", len(all))
 	}
-	if most := l.cfg.Policy.GPUs.PerMember; most > 0 && want.Count > most {
+	return l.mayHold(who, want, len(all))
+}
+
+// mayHold refuses more GPUs than a member, or a group of theirs, may hold at all.
+func (l *Lab) mayHold(who masu.Username, want masu.Want, all int) error {
+	p := l.cfg.Policy.GPUs
+	most := p.PerMember
+	if u, err := l.cfg.Accounts.ByName(who); err == nil {
+		for _, g := range u.Groups {
+			if n := p.PerGroup[g.Name]; n > 0 && (most == 0 || n < most) {
+				most = n
+			}
+		}
+	}
+	n := want.Count
+	if want.All {
+		n = all
+	}
+	if most > 0 && n > most {
 		return masu.E(masu.Invalid, "gpus_too_many", most)
 	}
 	return nil
@@ -56,7 +75,7 @@ func (l *Lab) grant(ctx context.Context, t masu.Ticket, waits func()) ([]masu.GP
 	if t.Want.None() {
 		return nil, nil
 	}
-	if err := l.possible(ctx, t.Want); err != nil { // a card may have been lost meanwhile
+	if err := l.possible(ctx, t.Holder, t.Want); err != nil { // a card may have been lost meanwhile
 		return nil, err
 	}
 	if err := l.queueUp(ctx, t); err != nil {

@@ -59,7 +59,7 @@ func (s *service) Extend(ctx context.Context, name string, by time.Duration) (le
 
 // Forecast tells what a want could expect now.
 func (s *service) Forecast(ctx context.Context, want masu.Want) (f masu.Forecast, err error) {
-	if err := s.l.possible(ctx, want); err != nil || want.None() {
+	if err := s.l.possible(ctx, s.actor.Name, want); err != nil || want.None() {
 		return f, err
 	}
 	return s.l.foretell(ctx, masu.Ticket{Holder: s.actor.Name, Want: want})
@@ -189,6 +189,9 @@ func (s *service) Reserve(ctx context.Context, q masu.ReserveWish) (list []masu.
 	if !sched.Possible(all, q.Want) || q.Want.Share > 0 {
 		return nil, masu.E(masu.Invalid, "gpus_impossible", len(all))
 	}
+	if err := s.l.mayHold(holder, q.Want, len(all)); err != nil {
+		return nil, err
+	}
 	series := ""
 	if q.Weeks > 1 {
 		series = string(newID())
@@ -202,10 +205,9 @@ func (s *service) Reserve(ctx context.Context, q masu.ReserveWish) (list []masu.
 		if err := s.reserveMost(taken, holder, max(1, q.Weeks)); err != nil {
 			return err
 		}
-		from, until := q.From.Local(), q.Until.Local()
-		for week := range max(1, q.Weeks) { // by the calendar: at the same hour also when the clocks have changed
-			r := masu.Reservation{ID: masu.ReservationID(newID()), Holder: holder, Want: q.Want, Note: tidy(q.Note), Series: series,
-				From: from.AddDate(0, 0, 7*week).UTC(), Until: until.AddDate(0, 0, 7*week).UTC()}
+		for week := range max(1, q.Weeks) {
+			r := masu.Reservation{ID: masu.ReservationID(newID()), Holder: holder, Want: q.Want, Note: tidy(q.Note), Series: series}
+			r.From, r.Until = weeksLater(q.From.Local(), q.Until.Local(), week)
 			gpus, ok := sched.Reserve(all, taken, q.Want, r.From, r.Until)
 			if !ok {
 				return masu.E(masu.Conflict, "reserve_taken", r.From.Local().Format("01-02 15:04"))
@@ -214,7 +216,7 @@ func (s *service) Reserve(ctx context.Context, q masu.ReserveWish) (list []masu.
 			if err := tx.PutReservation(r); err != nil {
 				return err
 			}
-			list = append(list, r)
+			list, taken = append(list, r), append(taken, r) // a week that clocks have shortened may touch the next
 		}
 		return nil
 	})
@@ -222,6 +224,17 @@ func (s *service) Reserve(ctx context.Context, q masu.ReserveWish) (list []masu.
 		s.l.lendSoon()
 	}
 	return list, err
+}
+
+// weeksLater is a span so many weeks later by the calendar: at the same hour
+// also when the clocks have changed. Where that leaves nothing of it, because its
+// hour is skipped that day, it is as long as ever.
+func weeksLater(from, until time.Time, weeks int) (f, u time.Time) {
+	f, u = from.AddDate(0, 0, 7*weeks), until.AddDate(0, 0, 7*weeks)
+	if u.Sub(f) < reserveLeast {
+		u = f.Add(until.Sub(from))
+	}
+	return f.UTC(), u.UTC()
 }
 
 // reserveFor checks a wish, and tells whose it is.
@@ -254,8 +267,6 @@ func (s *service) reserveFor(q masu.ReserveWish) (masu.Username, error) {
 		return "", masu.E(masu.Invalid, "reserve_long", 7*24)
 	case len([]rune(q.Note)) > noteMost:
 		return "", masu.E(masu.Invalid, "reserve_note", noteMost)
-	case p.GPUs.PerMember > 0 && q.Want.Count > p.GPUs.PerMember:
-		return "", masu.E(masu.Invalid, "gpus_too_many", p.GPUs.PerMember)
 	}
 	return holder, nil
 }

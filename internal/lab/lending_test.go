@@ -198,7 +198,7 @@ func TestIdleGPUsGoBack(t *testing.T) {
 func TestReservedGPUsChangeHands(t *testing.T) {
 	w := newWorld(t)
 	w.gpus = a100s(1)
-	w.policy = func(p *Policy) { p.GPUs.NoShow = time.Hour }
+	w.policy = func(p *Policy) { p.GPUs.NoShow, p.GPUs.Grace = time.Hour, 100*time.Millisecond }
 	_, stop := w.daemon()
 	defer stop()
 	w.wants("alice", 1)

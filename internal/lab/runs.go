@@ -108,7 +108,7 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 	if q.Want != nil {
 		r.Project.Want = *q.Want
 	}
-	return r, s.l.possible(ctx, r.Project.Want)
+	return r, s.l.possible(ctx, r.Owner, r.Project.Want)
 }
 
 // beginRun hands a run to Run, unless somebody has it already.

@@ -319,7 +319,7 @@ type start struct {
 // bringUp takes a workspace from its wish to a running box.
 func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *journal) error {
 	begun := time.Now()
-	if err := l.possible(ctx, w.Project.Want); err != nil {
+	if err := l.possible(ctx, w.Owner, w.Project.Want); err != nil {
 		return err
 	}
 	owner, err := l.cfg.Accounts.ByName(w.Owner)

@@ -111,17 +111,20 @@ func (b *book) enter(holder masu.Username, gpus []masu.GPUID, share masu.Bytes, 
 // free tells whether nobody has any of a GPU.
 func (x *slot) free() bool { return !x.whole && x.shared == 0 }
 
-// suits tells whether a card could ever serve a want.
+// suits tells whether a card could ever serve a want. A part must really be
+// there: parts add up, and what is rounded up nobody can use.
 func suits(g masu.GPU, w masu.Want) bool {
-	return wholeGiB(g.Memory) >= max(w.Memory, w.Share) && strings.Contains(strings.ToLower(g.Model), strings.ToLower(w.Model))
+	return wholeGiB(g.Memory) >= w.Memory && g.Memory >= w.Share && strings.Contains(strings.ToLower(g.Model), strings.ToLower(w.Model))
 }
 
 // wholeGiB rounds up as makers do: a card sold with 24 GB reports a little less than 24 GiB.
 func wholeGiB(b masu.Bytes) masu.Bytes { return (b + masu.GiB - 1) / masu.GiB * masu.GiB }
 
-// count is how many cards a want takes.
+// count is how many cards a want takes; less than one where it makes no sense.
 func count(w masu.Want, all int) int {
 	switch {
+	case w.Share < 0 || w.Memory < 0:
+		return 0
 	case w.All:
 		return all
 	case w.Share > 0:

@@ -13,16 +13,15 @@ import (
 // world is a lab that does what Decide says, and whose members come, work and go at random.
 type world struct {
 	*rand.Rand
-	s       State
-	next    int
-	goes    map[masu.LeaseID]time.Time // when its holder will have done
-	leasing map[masu.LeaseID]masu.Ticket
-	waited  time.Duration // the longest
-	fifo    bool
+	s    State
+	next int
+	goes map[masu.LeaseID]time.Time // when its holder will have done
+	told map[masu.LeaseID]time.Time // since when they know that it will end
+	fifo bool
 }
 
 func newWorld(seed uint64) *world {
-	w := &world{Rand: rand.New(rand.NewPCG(seed, 7)), goes: map[masu.LeaseID]time.Time{}, leasing: map[masu.LeaseID]masu.Ticket{}}
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 7)), goes: map[masu.LeaseID]time.Time{}, told: map[masu.LeaseID]time.Time{}}
 	w.s.Now, w.s.Policy = noon, rules()
 	w.s.Policy.IdleFor = 2 * time.Hour
 	for i := range 1 + w.IntN(8) {
@@ -77,31 +76,41 @@ func (w *world) reserve() {
 	w.s.Reservations = append(w.s.Reservations, r)
 }
 
+// lend is what happens when a turn has come.
+func (w *world) lend(g *Grant) {
+	t := g.Ticket
+	l := masu.Lease{ID: masu.LeaseID("l-" + t.Workspace), Workspace: t.Workspace, Holder: t.Holder, GPUs: g.GPUs, Share: t.Want.Share, From: w.s.Now, Until: g.Until}
+	w.s.Leases = append(w.s.Leases, l)
+	work := time.Duration(10+w.IntN(3000)) * time.Minute
+	if t.Limit > 0 {
+		work = min(work, t.Limit)
+	}
+	w.goes[l.ID] = w.s.Now.Add(work)
+	w.s.Tickets = slices.DeleteFunc(w.s.Tickets, func(x masu.Ticket) bool { return x.Workspace == t.Workspace })
+}
+
 // do does what a plan says.
-func (w *world) do(p Plan) {
+func (w *world) do(t *testing.T, p Plan) {
+	t.Helper()
 	at := func(id masu.LeaseID) int {
 		return slices.IndexFunc(w.s.Leases, func(l masu.Lease) bool { return l.ID == id })
 	}
 	for _, d := range p.Do {
 		switch {
 		case d.Grant != nil:
-			t := d.Grant.Ticket
-			w.waited = max(w.waited, w.s.Now.Sub(t.At))
-			l := masu.Lease{ID: masu.LeaseID("l-" + t.Workspace), Workspace: t.Workspace, Holder: t.Holder, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: w.s.Now, Until: d.Grant.Until}
-			w.s.Leases = append(w.s.Leases, l)
-			work := time.Duration(10+w.IntN(3000)) * time.Minute
-			if t.Limit > 0 {
-				work = min(work, t.Limit)
-			}
-			w.goes[l.ID], w.leasing[l.ID] = w.s.Now.Add(work), t
-			w.s.Tickets = slices.DeleteFunc(w.s.Tickets, func(x masu.Ticket) bool { return x.Workspace == t.Workspace })
+			w.lend(d.Grant)
 		case d.Announce != nil:
 			l := &w.s.Leases[at(d.Announce.Lease)]
+			if l.EndsAt.IsZero() {
+				w.told[l.ID] = w.s.Now
+			}
 			l.EndsAt, l.Why = d.Announce.At, d.Announce.Why
 		case d.Withdraw != nil:
 			l := &w.s.Leases[at(*d.Withdraw)]
 			l.EndsAt, l.Why = time.Time{}, ""
+			delete(w.told, l.ID)
 		case d.End != nil:
+			w.warned(t, w.s.Leases[at(d.End.Lease)], d.End.Why)
 			w.end(at(d.End.Lease))
 		case d.Miss != nil:
 			i := slices.IndexFunc(w.s.Reservations, func(r masu.Reservation) bool { return r.ID == *d.Miss })
@@ -176,7 +185,8 @@ func (w *world) step(t *testing.T) Plan {
 	if again := Decide(w.s); !slices.Equal(told(p), told(again)) {
 		t.Fatalf("the same state, another decision: %q, %q", told(p), told(again))
 	}
-	w.do(p)
+	w.served(t, p)
+	w.do(t, p)
 	w.sound(t)
 	rest := Decide(w.s)
 	for _, d := range rest.Do {

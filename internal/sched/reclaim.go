@@ -42,10 +42,17 @@ const overrun = 2 * time.Minute
 
 // due is when a lease must end, as far as that is known and near, and why; "" is not.
 func (d *decision) due(l masu.Lease, needed masu.EndReason) (at time.Time, why masu.EndReason) {
+	soon := d.Now.Add(d.Policy.Grace)
 	if from, ok := d.promisedAway(l); ok && !d.Now.Before(from.Add(-d.Policy.Notice)) {
 		at, why = from, masu.EndReserved
+		if l.Until.IsZero() || l.Until.After(from) { // it was lent first: who reserves at short notice gives time to save
+			told := soon
+			if l.Why == why && !l.EndsAt.IsZero() {
+				told = earlier(soon, l.EndsAt)
+			}
+			at = later(from, told)
+		}
 	}
-	soon := d.Now.Add(d.Policy.Grace)
 	if needed == masu.EndMemory { // its neighbours suffer meanwhile
 		soon = earlier(soon, d.Now.Add(overrun))
 	}

@@ -154,6 +154,10 @@ func TestDecide(t *testing.T) {
 		{name: "who holds it is told", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("alice", "a", 1)}, Reservations: []masu.Reservation{reserves("bob", "a", 1, 6)}}, do: []string{"? lease-a reserved 60"}},
 		{name: "not an hour and more before", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("alice", "a", 2)}, Reservations: []masu.Reservation{reserves("bob", "a", 2, 6)}}},
 		{name: "changes hands at the minute", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("alice", "a", 0), masu.EndReserved, 0)}, Reservations: []masu.Reservation{reserves("bob", "a", 0, 6)}}, do: []string{"! lease-a reserved"}},
+		{name: "reserved at short notice: time to save", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("alice", "a", 9)}, Reservations: []masu.Reservation{reserves("bob", "a", 0, 6)}}, do: []string{"? lease-a reserved 15"}},
+		{name: "reserved at short notice: told already", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("alice", "a", 9), masu.EndReserved, 5)}, Reservations: []masu.Reservation{reserves("bob", "a", -0.1, 6)}}},
+		{name: "reserved at short notice: over", state: State{GPUs: cards(24), Leases: []masu.Lease{announced(holds("alice", "a", 9), masu.EndReserved, 0)}, Reservations: []masu.Reservation{reserves("bob", "a", -0.25, 6)}, Tickets: []masu.Ticket{asks("bob", "y", 1, 0.25)}}, do: []string{"! lease-a reserved"}, wait: []string{"y gpus 0"}},
+		{name: "a short gap ends at the minute, told or not", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("alice", "a", -0.001)}, Reservations: []masu.Reservation{reserves("bob", "a", 0, 6)}}, do: []string{"! lease-a reserved"}},
 		{name: "nobody came", state: State{GPUs: cards(24), Reservations: []masu.Reservation{reserves("bob", "a", -0.25, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, do: []string{"- r-bob", "x=a 24h"}},
 		{name: "they came", state: State{GPUs: cards(24), Leases: []masu.Lease{holds("bob", "a", 6)}, Reservations: []masu.Reservation{reserves("bob", "a", -0.25, 6)}, Tickets: []masu.Ticket{asks("alice", "x", 1, 1)}}, wait: []string{"x gpus 6"}},
 	} {
@@ -231,6 +235,8 @@ func TestPossible(t *testing.T) {
 		"a part":                 {masu.Want{Share: 8 * masu.GiB}, true},
 		"a part larger than any": {masu.Want{Share: 90 * masu.GiB}, false},
 		"a negative number":      {masu.Want{Count: -1}, false},
+		"a negative part":        {masu.Want{Count: 1, Share: -masu.GiB}, false},
+		"negative memory":        {masu.Want{All: true, Memory: -masu.GiB}, false},
 	} {
 		if Possible(two, c.want) != c.ok {
 			t.Errorf("%s: %v", name, !c.ok)
