@@ -128,3 +128,19 @@ func TestRunsSurvive(t *testing.T) {
 		t.Errorf("leases are left: %+v", left)
 	}
 }
+
+// TestLimitIsNoWayToHold: whoever runs something for a month holds GPUs no longer than others may.
+func TestLimitIsNoWayToHold(t *testing.T) {
+	w := newWorld(t)
+	w.state, w.gpus = t.TempDir(), a100s(1)
+	_, stop := w.daemon()
+	defer stop()
+	q := masu.RunWish{Argv: []string{"sh", "-c", "true"}, Want: &masu.Want{Count: 1}, Limit: 30 * 24 * time.Hour}
+	if _, err := w.as("alice").Submit(t.Context(), q); masu.CodeOf(err) != "limit_most" {
+		t.Errorf("with a GPU: %v", err)
+	}
+	q.Want = nil
+	if _, err := w.as("alice").Submit(t.Context(), q); err != nil {
+		t.Errorf("without: %v", err)
+	}
+}
