@@ -117,14 +117,19 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 			return err
 		}
 		_, busy := s.l.operation(w.ID)
-		equal := equalWish(w.Project, p) && (r.OrCPU == nil || *r.OrCPU == w.OrCPU)
+		prefers := r.OrCPU == nil || *r.OrCPU == w.OrCPU
+		equal := equalWish(w.Project, p) && (prefers || !busy && !w.Without()) // what runs as wished need not begin anew for a preference
 		switch {
 		case busy && equal && !r.Restart:
 			return nil
 		case busy:
 			return errBusy
 		case w.Phase == masu.Running && equal && !r.Restart && !r.NoCache:
-			return nil
+			if prefers {
+				return nil
+			}
+			w.OrCPU = *r.OrCPU
+			return tx.PutWorkspace(w)
 		case w.Phase == masu.Running && !r.Restart:
 			w.Project.Notes = append(w.Project.Notes, masu.Note{Code: "restart_needed", Args: []string{w.Name}})
 			return nil

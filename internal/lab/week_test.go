@@ -295,6 +295,11 @@ func TestWeekIdle(t *testing.T) {
 		}
 		w.is("alice", "running with a GPU", runsWithGPUs(1))
 		began := w.leases()[0].From
+		for _, prefers := range []bool{false, true} { // what runs as wished runs on
+			if x, err := w.as("alice").Up(t.Context(), masu.UpRequest{Dir: w.dir, Name: "work", Want: &one, OrCPU: &prefers}); err != nil || x.OrCPU != prefers || x.Phase != masu.Running {
+				t.Errorf("another preference: %+v, %v", x, err)
+			}
+		}
 		w.wants("bob", 1)
 		w.is("bob", "waiting", in(masu.Waiting))
 		time.Sleep(3 * time.Hour) // a cell that says nothing

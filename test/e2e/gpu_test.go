@@ -133,6 +133,8 @@ func TestGPUs(t *testing.T) {
 	first, waits := holdersAndWaiting(t, l)
 	killedWhileTheyWait(t, l, first, waits)
 
+	meanwhileOnTheCPU(t, l, waits[1], dirs[waits[1]])
+
 	// One gives back: the first who waits gets it.
 	l.must(first[0], "stop", "thesis")
 	l.until(60*time.Second, waits[0]+" gets what was given back", func() bool { return l.phase(waits[0], "thesis") == "running" })
@@ -175,6 +177,26 @@ func atOnce(t *testing.T, l *lab, c *cards, people []string, dirs map[string]str
 	if len(devices) != 2 || !devices[c.id(0)] || !devices[c.id(1)] {
 		t.Fatalf("the boxes have %v", devices)
 	}
+}
+
+// meanwhileOnTheCPU: who waits may begin without, from the page, keeps the place, and may go back to waiting.
+func meanwhileOnTheCPU(t *testing.T, l *lab, who, dir string) {
+	t.Helper()
+	ctx := browser(t, "ja")
+	do(t, ctx, chromedp.Navigate(l.link(who)))
+	holds(t, ctx, "it can begin on the CPU", `document.querySelector('form[action="/w/thesis/meanwhile"] button')`)
+	do(t, ctx, chromedp.Click(`form[action="/w/thesis/meanwhile"] button`))
+	l.until(60*time.Second, who+" runs without", func() bool { return l.phase(who, "thesis") == "running" })
+	holds(t, ctx, "the page says that it waits", `document.querySelector('#state .note')?.textContent.includes('順番を待っています')`)
+	shoot(t, ctx, "gpu-meanwhile-ja")
+	if got := l.device(who, "thesis"); got != "void" {
+		t.Errorf("on the CPU the box has %q", got)
+	}
+	if b := l.gpus(); len(b.Waiting) != 2 || b.Waiting[1].Holder != who {
+		t.Errorf("who waits: %+v", b.Waiting)
+	}
+	l.must(who, "up", "--no-check", "-d", "--restart", "--gpus", "1", dir)
+	l.until(30*time.Second, who+" waits again", func() bool { return l.phase(who, "thesis") == "waiting" })
 }
 
 func holdersAndWaiting(t *testing.T, l *lab) (holders, waiting []string) {
