@@ -32,6 +32,7 @@ type Run struct {
 	At        time.Time `json:"at"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
+	Used      Use       `json:"used,omitzero"` // by its last box, looked at twice a second
 }
 
 // RunPhase is where a run is on its way: queued → running → ended; any → failed, cancelled.

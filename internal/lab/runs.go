@@ -197,7 +197,7 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 		if err := l.endLease(ctx, id); err != nil {
 			return false, err
 		}
-		_, err = l.updateRun(ctx, id, func(r *masu.Run) { r.Phase, r.GPUs, r.StartedAt = masu.RunQueued, nil, time.Time{} })
+		_, err = l.updateRun(ctx, id, func(r *masu.Run) { r.Phase, r.GPUs, r.StartedAt, r.Used = masu.RunQueued, nil, time.Time{}, masu.Use{} })
 		return err == nil, err
 	case err != nil:
 		return false, err
@@ -272,7 +272,10 @@ func (l *Lab) awaitRuns(ctx context.Context, after []masu.WorkspaceID) error {
 
 // awaitRun waits until a run's box has ended, and ends it when it takes too long.
 func (l *Lab) awaitRun(ctx context.Context, r masu.Run) (b masu.BoxStatus, err error) {
+	use := useOf{l: l, id: r.ID, used: r.Used}
+	defer func() { use.keep(context.WithoutCancel(ctx)) }()
 	for {
+		use.look(ctx)
 		b, err = l.cfg.Runtime.Box(ctx, r.ID)
 		switch {
 		case err != nil && masu.KindOf(err) == masu.NotFound:

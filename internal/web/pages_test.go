@@ -89,7 +89,7 @@ func everyPage(lang masu.Lang) map[string]page {
 			Members: newUsageLines(usageRows(), "member"), Groups: newUsageLines(usageRows(), "group"), Names: newUsageLines(usageRows(), "name")},
 		"wall": &wallView{Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
 		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s"}),
-			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
+			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, Used: masu.Use{CPU: time.Hour, Memory: masu.GiB}, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
 			newRun(lang, masu.Run{ID: "q", Phase: masu.RunQueued}), newRun(lang, masu.Run{ID: "c", Phase: masu.RunCancelled})}},
 		"runs none": &runsView{},
 		"run":       newRunPage(lang, notebookRun, evilNotebook()),

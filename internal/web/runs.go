@@ -41,6 +41,9 @@ func newRun(lang masu.Lang, r masu.Run) runView {
 	if r.Trouble != nil {
 		v.Trouble, _ = text.Error(lang, r.Trouble.Err())
 	}
+	if r.Used != (masu.Use{}) {
+		v.Used = text.Say(lang, "web.run_used", since(lang, r.Used.CPU), r.Used.Memory)
+	}
 	if !r.StartedAt.IsZero() {
 		end := r.EndedAt
 		if end.IsZero() {
