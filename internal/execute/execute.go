@@ -26,11 +26,11 @@ const interruptPatience = time.Second
 
 // Job says what is to be executed.
 type Job struct {
-	In, Out    string                            // files; Out is never In
-	Parameters []string                          // NAME=VALUE
-	Say        func(code string, args ...any)    // tells how it goes
-	Print      io.Writer                         // gets what cells print
-	Server     func(dir string) (Jupyter, error) // starts one for a folder; nil means the environment's own
+	In, Out    string                                                 // files; Out is never In
+	Parameters []string                                               // NAME=VALUE
+	Say        func(code string, args ...any)                         // tells how it goes
+	Print      io.Writer                                              // gets what cells print
+	Server     func(ctx context.Context, dir string) (Jupyter, error) // starts one for a folder; nil means the environment's own
 
 	out *printer
 }
@@ -58,7 +58,7 @@ func (j Job) Run(ctx context.Context) error {
 	if start == nil {
 		start = startServer
 	}
-	server, err := start(filepath.Dir(j.In))
+	server, err := start(ctx, filepath.Dir(j.In))
 	if err != nil {
 		return err
 	}

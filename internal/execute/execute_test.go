@@ -134,7 +134,7 @@ func executed(ctx context.Context, t *testing.T, in string, parameters ...string
 	before, _ := os.ReadFile(in)
 	var log strings.Builder
 	err = Job{In: in, Out: out, Parameters: parameters, Print: &log, Say: func(code string, args ...any) { fmt.Fprintln(&log, append([]any{code}, args...)...) },
-		Server: func(dir string) (Jupyter, error) {
+		Server: func(_ context.Context, _ string) (Jupyter, error) {
 			if _, err := os.Stat(out); err != nil {
 				t.Errorf("nothing can be looked at before the server is there: %v", err)
 			}
@@ -239,7 +239,7 @@ func TestRunRefuses(t *testing.T) {
 		{in, in, "notebook_same"}, {filepath.Join(t.TempDir(), "none.ipynb"), "x.ipynb", "notebook_missing"}, {large, "x.ipynb", "notebook_large"}, {odd, "x.ipynb", "notebook_wrong"},
 		{in, filepath.Join(t.TempDir(), "no", "such", "folder.ipynb"), "notebook_not_written"},
 	} {
-		err := Job{In: c.in, Out: c.out, Print: os.Stderr, Server: func(string) (Jupyter, error) {
+		err := Job{In: c.in, Out: c.out, Print: os.Stderr, Server: func(context.Context, string) (Jupyter, error) {
 			t.Error("a server was started")
 			return nil, context.Canceled
 		}}.Run(t.Context())

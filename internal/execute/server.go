@@ -34,7 +34,7 @@ type server struct {
 }
 
 // startServer starts one whose root is a folder, and waits until it answers.
-func startServer(dir string) (Jupyter, error) {
+func startServer(ctx context.Context, dir string) (Jupyter, error) {
 	argv := serverCommand()
 	if argv == nil {
 		return nil, masu.E(masu.NotFound, "notebook_no_jupyter")
@@ -79,7 +79,7 @@ func startServer(dir string) (Jupyter, error) {
 			return dialer.DialContext(ctx, "unix", socket)
 		},
 	}}}
-	if err := s.await(); err != nil {
+	if err := s.await(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -99,8 +99,8 @@ func serverCommand() []string {
 }
 
 // await asks until the server answers.
-func (s *server) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), serverStarts)
+func (s *server) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, serverStarts)
 	defer cancel()
 	for {
 		if s.answers(ctx) {

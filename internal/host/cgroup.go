@@ -27,8 +27,11 @@ func Used(pid int, container string) (u masu.Use, err error) {
 			return u, fmt.Errorf("host: used: process %d is in %s", pid, p)
 		}
 	}
-	if len(paths) == 1 {
-		return used2(filepath.Join(cgroups, paths["unified"]))
+	if group, ok := paths["unified"]; ok {
+		return used2(filepath.Join(cgroups, group))
+	}
+	if len(paths) < 2 {
+		return u, fmt.Errorf("host: used: process %d is in %v only", pid, paths)
 	}
 	return used1(filepath.Join(cgroups, "cpuacct", paths["cpuacct"]), filepath.Join(cgroups, "memory", paths["memory"]))
 }
