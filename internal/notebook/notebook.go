@@ -14,11 +14,8 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// Kinds of cells.
-const (
-	Code     = "code"
-	Markdown = "markdown"
-)
+// Code is the kind of cells that run; the others are for reading.
+const Code = "code"
 
 // Notebook is a notebook in memory.
 type Notebook struct {
