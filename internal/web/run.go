@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
@@ -135,17 +137,46 @@ func plain(s string) string {
 	}, terminalCodes.ReplaceAllString(s, ""))
 }
 
+// papers keeps the notebooks that were read last: a page comes back for each
+// picture, and reading a large one takes a while.
+type papers struct {
+	mu   sync.Mutex
+	last []paper // at most papersMost
+}
+
+// paper is a notebook, known by the file that it was read from. It is only looked at.
+type paper struct {
+	sum [sha256.Size]byte
+	nb  *notebook.Notebook
+}
+
+const papersMost = 4
+
+func (p *papers) read(file []byte) (*notebook.Notebook, error) {
+	sum := sha256.Sum256(file)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.IndexFunc(p.last, func(k paper) bool { return k.sum == sum }); i >= 0 {
+		return p.last[i].nb, nil
+	}
+	nb, err := notebook.Parse(file)
+	if err == nil {
+		p.last = append([]paper{{sum, nb}}, p.last[:min(len(p.last), papersMost-1)]...)
+	}
+	return nb, err
+}
+
 // notebook reads what a run has put into its notebook; nil if there is none, or not yet.
-func (v *visit) notebook(r *http.Request, id masu.WorkspaceID) (*notebook.Notebook, error) {
+func (s *Server) notebook(r *http.Request, v *visit, id masu.WorkspaceID) (*notebook.Notebook, error) {
 	var file bytes.Buffer
 	err := v.service.RunNotebook(r.Context(), id, &file)
-	if masu.CodeOf(err) == "no_notebook" && err != nil {
+	if err != nil && masu.CodeOf(err) == "no_notebook" {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return notebook.Parse(file.Bytes())
+	return s.papers.read(file.Bytes())
 }
 
 func (s *Server) newRunPage(r *http.Request, v *visit) (*runPage, error) {
@@ -157,7 +188,7 @@ func (s *Server) newRunPage(r *http.Request, v *visit) (*runPage, error) {
 	if run.Notebook == nil {
 		return newRunPage(lang, run, nil), nil
 	}
-	nb, err := v.notebook(r, run.ID)
+	nb, err := s.notebook(r, v, run.ID)
 	view := newRunPage(lang, run, nb)
 	if err != nil { // the run goes on, whatever became of its file
 		s.log(r, err)
@@ -185,7 +216,7 @@ func (s *Server) runNow(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 // runPicture gives a picture of a notebook's. It is nothing else, whatever the notebook says.
 func (s *Server) runPicture(w http.ResponseWriter, r *http.Request, v *visit) error {
-	nb, err := v.notebook(r, masu.WorkspaceID(r.PathValue("id")))
+	nb, err := s.notebook(r, v, masu.WorkspaceID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type Server struct {
 	looks  *looks
 	live   live
 	seen   seen
+	papers papers
 	opened chan opened // app ports on their way to Run
 	ended  chan struct{}
 }
