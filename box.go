@@ -94,8 +94,8 @@ type Exec struct {
 	Resize <-chan WinSize
 }
 
-// Notebook is a file that is open in Jupyter, with the kernel that works for it.
-type Notebook struct {
+// OpenNotebook is a file that is open in Jupyter, with the kernel that works for it.
+type OpenNotebook struct {
 	Kernel string `json:"kernel"`
 	Path   string `json:"path"`
 }
@@ -109,9 +109,9 @@ type WinSize struct {
 // AgentStatus is what the agent tells about its box (GET /v1/status, and one
 // JSON line for each change on GET /v1/watch).
 type AgentStatus struct {
-	Ready      bool       `json:"ready"` // every app that was asked for answers
-	Apps       []App      `json:"apps"`
-	Notebooks  []Notebook `json:"notebooks,omitempty"`   // that have a kernel now
-	ActiveAt   time.Time  `json:"active_at,omitzero"`    // when a member last did something there
-	PasswordID string     `json:"password_id,omitempty"` // a new password that was set inside the box waits: see /v1/password
+	Ready      bool           `json:"ready"` // every app that was asked for answers
+	Apps       []App          `json:"apps"`
+	Notebooks  []OpenNotebook `json:"notebooks,omitempty"`   // that have a kernel now
+	ActiveAt   time.Time      `json:"active_at,omitzero"`    // when a member last did something there
+	PasswordID string         `json:"password_id,omitempty"` // a new password that was set inside the box waits: see /v1/password
 }

@@ -10,19 +10,20 @@ import (
 // Run is a command that runs by itself, in a box that is gone when it ends. It
 // waits for its GPUs in the queue, and gives them back the moment it ends.
 type Run struct {
-	ID      WorkspaceID   `json:"id"` // of its box
-	Owner   Username      `json:"owner"`
-	Name    string        `json:"name"`
-	Project Project       `json:"project"` // as it was read when it was asked for
-	Argv    []string      `json:"argv"`
-	Env     []string      `json:"env,omitempty"` // KEY=VALUE, over the project's
-	Class   string        `json:"class,omitempty"`
-	Limit   time.Duration `json:"limit,omitempty"`   // it is ended when it takes longer; 0: never
-	Series  string        `json:"series,omitempty"`  // the same for all of an array
-	Index   int           `json:"index,omitempty"`   // in its array; in MASU_ARRAY_INDEX too
-	After   []WorkspaceID `json:"after,omitempty"`   // runs that must have ended well before
-	Retries int           `json:"retries,omitempty"` // how often it is begun anew when its host is lost
-	Tries   int           `json:"tries,omitempty"`   // how often it was begun
+	ID       WorkspaceID   `json:"id"` // of its box
+	Owner    Username      `json:"owner"`
+	Name     string        `json:"name"`
+	Project  Project       `json:"project"` // as it was read when it was asked for
+	Argv     []string      `json:"argv"`
+	Notebook *Notebook     `json:"notebook,omitempty"` // what Argv executes, if that is a notebook
+	Env      []string      `json:"env,omitempty"`      // KEY=VALUE, over the project's
+	Class    string        `json:"class,omitempty"`
+	Limit    time.Duration `json:"limit,omitempty"`   // it is ended when it takes longer; 0: never
+	Series   string        `json:"series,omitempty"`  // the same for all of an array
+	Index    int           `json:"index,omitempty"`   // in its array; in MASU_ARRAY_INDEX too
+	After    []WorkspaceID `json:"after,omitempty"`   // runs that must have ended well before
+	Retries  int           `json:"retries,omitempty"` // how often it is begun anew when its host is lost
+	Tries    int           `json:"tries,omitempty"`   // how often it was begun
 
 	Phase     RunPhase  `json:"phase"`
 	Code      int       `json:"code"` // exit code, with RunEnded
@@ -31,6 +32,7 @@ type Run struct {
 	At        time.Time `json:"at"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
+	Used      Use       `json:"used,omitzero"` // by its last box, looked at twice a second
 }
 
 // RunPhase is where a run is on its way: queued → running → ended; any → failed, cancelled.
@@ -53,28 +55,38 @@ func (r Run) Over() bool {
 func (r Run) Well() bool { return r.Phase == RunEnded && r.Code == 0 }
 
 // Words is the command as people write it.
-func (r Run) Words() string { return strings.Join(r.Argv, " ") }
+func (r Run) Words() string {
+	words := r.Argv
+	if r.Notebook != nil {
+		words = []string{r.Notebook.Path}
+		for _, p := range r.Notebook.Parameters {
+			words = append(words, "-p", p)
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 // RunWish asks for runs.
 type RunWish struct {
-	Dir     string        `json:"dir,omitempty"` // project folder; "" means no folder
-	Preset  string        `json:"preset,omitempty"`
-	Name    string        `json:"name,omitempty"`
-	Want    *Want         `json:"want,omitempty"` // instead of the project's
-	Class   string        `json:"class,omitempty"`
-	Argv    []string      `json:"argv"`
-	Env     []string      `json:"env,omitempty"`
-	Limit   time.Duration `json:"limit,omitempty"`
-	First   int           `json:"first,omitempty"` // of an array: First to Last, both included
-	Last    int           `json:"last,omitempty"`
-	Array   bool          `json:"array,omitempty"`
-	After   []WorkspaceID `json:"after,omitempty"`
-	Retries int           `json:"retries,omitempty"`
+	Dir      string        `json:"dir,omitempty"` // project folder; "" means no folder
+	Preset   string        `json:"preset,omitempty"`
+	Name     string        `json:"name,omitempty"`
+	Want     *Want         `json:"want,omitempty"` // instead of the project's
+	Class    string        `json:"class,omitempty"`
+	Argv     []string      `json:"argv,omitempty"`
+	Notebook *Notebook     `json:"notebook,omitempty"` // instead of Argv: a notebook in Dir, to be executed
+	Env      []string      `json:"env,omitempty"`
+	Limit    time.Duration `json:"limit,omitempty"`
+	First    int           `json:"first,omitempty"` // of an array: First to Last, both included
+	Last     int           `json:"last,omitempty"`
+	Array    bool          `json:"array,omitempty"`
+	After    []WorkspaceID `json:"after,omitempty"`
+	Retries  int           `json:"retries,omitempty"`
 }
 
 // Runs is the part of Service about runs that go on by themselves. Others' are NotFound "no_run".
 type Runs interface {
-	// Submit writes runs down and returns at once.
+	// Submit writes runs down and returns at once. A notebook that is not there is Invalid "notebook_missing".
 	Submit(ctx context.Context, w RunWish) ([]Run, error)
 	// Runs lists the actor's, the newest first; with all an admin's view of everybody's.
 	Runs(ctx context.Context, all bool) ([]Run, error)
@@ -85,4 +97,7 @@ type Runs interface {
 	ForgetRun(ctx context.Context, id WorkspaceID) error
 	// RunLog copies what a run has printed; with follow, until it ends.
 	RunLog(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error
+	// RunNotebook copies the notebook that a run fills, as it is now, with the owner's own rights;
+	// NotFound "no_notebook" if there is none or not yet, Invalid "notebook_large".
+	RunNotebook(ctx context.Context, id WorkspaceID, w io.Writer) error
 }

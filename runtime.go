@@ -108,7 +108,15 @@ type Load struct {
 	PIDs        int     `json:"pids"`
 }
 
+// Use is what a box has used from its start.
+type Use struct {
+	CPU    time.Duration `json:"cpu"`    // of all processors together
+	Memory Bytes         `json:"memory"` // now, or of a run: the most that was seen
+}
+
 // Measurer is what a runtime may offer besides.
 type Measurer interface {
 	Measure(ctx context.Context, id WorkspaceID) (Load, error)
+	// Used is so cheap that it may be asked twice a second of every box that runs.
+	Used(ctx context.Context, id WorkspaceID) (Use, error)
 }

@@ -46,7 +46,7 @@ func (a *app) root() *cobra.Command {
 		a.initCommand(), a.buildCommand(), a.keepCommand(), a.imagesCommand(), a.environmentsCommand(), a.shareCommand(), a.guestCommand(), a.ejectCommand(),
 		a.doctorCommand(), a.checkCommand(), a.passwdCommand(), a.notifyCommand(), a.tokenCommand(), a.serveCommand(), a.configCommand(),
 		a.adminCommand(), a.adoptCommand(), a.unadoptCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.dbCommand(),
-		a.versionCommand(), a.completionCommand(), a.manCommand(),
+		a.versionCommand(), a.completionCommand(), a.manCommand(), a.notebookCommand(),
 	}
 	for i, c := range ordered {
 		c.Annotations["order"] = fmt.Sprintf("%02d", i)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,8 @@ func (a *app) runCommand() *cobra.Command {
 	var env []string
 	var quiet bool
 	var d detachOptions
-	c := a.command("run", "run [--] [COMMAND [ARG]...]", groupWork, a.args(0, -1), func(ctx context.Context, args []string) (err error) {
+	var n notebookOptions
+	c := a.command("run", "run [--] [COMMAND [ARG]... | NOTEBOOK.ipynb]", groupWork, a.args(0, -1), func(ctx context.Context, args []string) (err error) {
 		if r.Want, err = parseWant(gpus); err != nil {
 			return err
 		}
@@ -32,8 +34,12 @@ func (a *app) runCommand() *cobra.Command {
 		if r.Dir, err = a.runDir(dir); err != nil {
 			return err
 		}
+		nb, err := n.notebook(r.Dir, args)
+		if err != nil {
+			return err
+		}
 		if d.detach {
-			return a.submit(ctx, r, args, env, d)
+			return a.submit(ctx, r, masu.RunWish{Argv: args, Notebook: nb, Env: env}, d)
 		}
 		if d.given() {
 			return masu.E(masu.Invalid, "detach_only")
@@ -41,6 +47,9 @@ func (a *app) runCommand() *cobra.Command {
 		e := masu.Exec{Argv: args, Env: env}
 		if len(args) == 0 {
 			e.Argv = loginShell
+		}
+		if nb != nil {
+			e.Argv = attached(*nb, time.Now())
 		}
 		return a.with(ctx, func(s service) error {
 			if err := a.buildFirst(ctx, s, r, o, quiet); err != nil {
@@ -57,6 +66,7 @@ func (a *app) runCommand() *cobra.Command {
 	})
 	a.execFlags(c, &o)
 	d.flags(c)
+	n.flags(c.Flags())
 	a.jsonFlag(c)
 	f := c.Flags()
 	f.StringVar(&r.Name, "name", "", "")

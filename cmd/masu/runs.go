@@ -38,10 +38,13 @@ func (o *detachOptions) given() bool {
 }
 
 // submit asks for runs that go on by themselves, and says where to look for them.
-func (a *app) submit(ctx context.Context, r masu.RunRequest, argv, env []string, o detachOptions) error {
-	w := masu.RunWish{Dir: r.Dir, Preset: r.Preset, Name: r.Name, Want: r.Want, Class: o.class, Argv: argv, Env: env, Retries: o.retries}
-	if len(argv) == 0 || r.Image != "" {
+func (a *app) submit(ctx context.Context, r masu.RunRequest, w masu.RunWish, o detachOptions) error {
+	w.Dir, w.Preset, w.Name, w.Want, w.Class, w.Retries = r.Dir, r.Preset, r.Name, r.Want, o.class, o.retries
+	if len(w.Argv) == 0 || r.Image != "" {
 		return masu.E(masu.Invalid, "detach_what")
+	}
+	if w.Notebook != nil {
+		w.Argv = nil
 	}
 	if o.limit != "" {
 		var err error

@@ -102,7 +102,7 @@ const (
 )
 
 // openNotebooks lists the files for which Jupyter has a kernel. What Jupyter says is the member's word.
-func openNotebooks(ctx context.Context, client *http.Client, url string) (list []masu.Notebook) {
+func openNotebooks(ctx context.Context, client *http.Client, url string) (list []masu.OpenNotebook) {
 	var sessions []struct {
 		Path   string              `json:"path"`
 		Kernel struct{ ID string } `json:"kernel"`
@@ -112,9 +112,9 @@ func openNotebooks(ctx context.Context, client *http.Client, url string) (list [
 	}
 	for _, s := range sessions[:min(len(sessions), mostNotebooks)] {
 		path := []rune(strings.Map(graphic, s.Path))
-		list = append(list, masu.Notebook{Kernel: strings.Map(graphic, s.Kernel.ID[:min(len(s.Kernel.ID), mostPath)]), Path: string(path[:min(len(path), mostPath)])})
+		list = append(list, masu.OpenNotebook{Kernel: strings.Map(graphic, s.Kernel.ID[:min(len(s.Kernel.ID), mostPath)]), Path: string(path[:min(len(path), mostPath)])})
 	}
-	slices.SortFunc(list, func(a, b masu.Notebook) int {
+	slices.SortFunc(list, func(a, b masu.OpenNotebook) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kernel, b.Kernel))
 	})
 	return list

@@ -16,7 +16,7 @@ type state struct {
 	received bool       // the member is
 	asked    []masu.App // in the order they were asked for
 	found    []masu.App // opened by hand, by port
-	open     []masu.Notebook
+	open     []masu.OpenNotebook
 	active   time.Time
 	password string
 	told     masu.AgentStatus
@@ -93,7 +93,7 @@ func (s *state) ports(open []int, now time.Time) {
 }
 
 // notebooks replaces those that are open.
-func (s *state) notebooks(list []masu.Notebook) {
+func (s *state) notebooks(list []masu.OpenNotebook) {
 	s.change(func(s *state) { s.open = list })
 }
 

@@ -232,8 +232,8 @@ func TestOpenNotebooks(t *testing.T) {
 		io.WriteString(w, answer)
 	}))
 	defer web.Close()
-	ask := func() []masu.Notebook { return openNotebooks(t.Context(), web.Client(), web.URL) }
-	if got, want := ask(), []masu.Notebook{{Kernel: "1", Path: "a[2J.ipynb"}, {Kernel: "2", Path: "b.ipynb"}}; !slices.Equal(got, want) {
+	ask := func() []masu.OpenNotebook { return openNotebooks(t.Context(), web.Client(), web.URL) }
+	if got, want := ask(), []masu.OpenNotebook{{Kernel: "1", Path: "a[2J.ipynb"}, {Kernel: "2", Path: "b.ipynb"}}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	answer = `[` + strings.Repeat(`{"path":"`+strings.Repeat("あ", 300)+`"},`, 99) + `{}]`

@@ -30,6 +30,13 @@ func (s *Server) runLog(svc masu.Service, w http.ResponseWriter, r *http.Request
 	})
 }
 
+// runNotebook copies the notebook that a run fills.
+func (s *Server) runNotebook(svc masu.Service, w http.ResponseWriter, r *http.Request) error {
+	return s.printed(w, r, func(ctx context.Context, to io.Writer) error {
+		return svc.RunNotebook(ctx, masu.WorkspaceID(r.URL.Query().Get("id")), to)
+	})
+}
+
 // printed carries what a function writes, as it is written, and how it ended.
 func (s *Server) printed(w http.ResponseWriter, r *http.Request, copied func(context.Context, io.Writer) error) error {
 	out := &answer{w: w}

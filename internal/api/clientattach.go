@@ -38,6 +38,11 @@ func (c *Client) RunLog(ctx context.Context, id masu.WorkspaceID, w io.Writer, f
 	return c.printed(ctx, "/v1/runs/log", url.Values{"id": {string(id)}, "follow": {strconv.FormatBool(follow)}}, w)
 }
 
+// RunNotebook is masu.Service's.
+func (c *Client) RunNotebook(ctx context.Context, id masu.WorkspaceID, w io.Writer) error {
+	return c.printed(ctx, "/v1/runs/notebook", url.Values{"id": {string(id)}}, w)
+}
+
 func (c *Client) printed(ctx context.Context, path string, q url.Values, w io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -42,6 +42,7 @@ func (s *Server) routes() http.Handler {
 	imagesRoutes(r)
 	r.handle("GET /v1/logs", s.logs)
 	r.handle("GET /v1/runs/log", s.runLog)
+	r.handle("GET /v1/runs/notebook", s.runNotebook)
 	r.handle("POST /v1/exec", s.exec)
 	r.handle("POST /v1/run", s.run)
 	r.handle("POST /v1/dial", s.dial)

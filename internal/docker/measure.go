@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/host"
 )
 
 // sample is the CPU time that a box had used at a moment.
@@ -67,4 +68,23 @@ func load(last, now sample, s container.StatsResponse) masu.Load {
 		l.CPU = float64(now.used-last.used) / float64(wall)
 	}
 	return l
+}
+
+// Used reads the box's control group, without the engine.
+func (r *Runtime) Used(ctx context.Context, id masu.WorkspaceID) (masu.Use, error) {
+	p, cached := r.cached(id)
+	if cached {
+		if u, err := host.Used(p.pid, p.container); err == nil {
+			return u, nil
+		}
+	}
+	p, err := r.look(ctx, id) // what was remembered may be of a box that has been restarted since
+	if err != nil {
+		return masu.Use{}, err
+	}
+	u, err := host.Used(p.pid, p.container)
+	if err != nil {
+		return u, masu.E(masu.Conflict, "box_not_running", id).Because(err) // it has just ended, or its groups are hidden from us
+	}
+	return u, nil
 }

@@ -5,6 +5,8 @@ package kernel
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,6 +19,7 @@ import (
 type Client struct {
 	HTTP *http.Client // with a cookie jar that holds the member's session
 	Base string       // origin, "http://NAME--USER.localhost:8888", no slash at the end
+	Most int64        // bytes of one message of a kernel; 0 means 16 MiB
 }
 
 // Result is what a cell gave.
@@ -35,33 +38,33 @@ const closeIn = 5 * time.Second
 // not behave like Jupyter is Unreachable "jupyter_unreachable" (argument: what
 // was asked). Closing ctx ends it.
 func (c *Client) Run(ctx context.Context, code string) (Result, error) {
-	base, err := url.Parse(c.Base)
-	if err != nil || base.Host == "" {
-		return Result{}, masu.E(masu.Unreachable, "jupyter_unreachable", c.Base).Because(err)
-	}
-	xsrf, err := c.xsrf(ctx, base)
-	if err != nil {
-		return Result{}, err
-	}
 	begin := time.Now()
-	s, err := c.open(ctx, xsrf)
+	s, err := c.Open(ctx, Document{Path: "masu-check-" + strings.ToLower(rand.Text()[:8]), Type: "console"})
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() {
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeIn)
-		defer cancel()
-		c.close(bye, s, xsrf) // its failure is not the cell's: the server ends idle kernels with the box
-	}()
-	ch, err := c.dial(ctx, s)
-	if err != nil {
-		return Result{}, err
-	}
-	defer ch.ws.CloseNow()
+	defer s.Close(ctx) // its failure is not the cell's: the server ends idle kernels with the box
 	r := Result{Kernel: time.Since(begin)}
 	sent := time.Now()
-	r.Output, err = ch.execute(ctx, code)
-	r.Took = time.Since(sent)
+	var out strings.Builder
+	reply, err := s.channel.execute(ctx, code, false, func(m Message) {
+		var c content
+		if json.Unmarshal(m.Content, &c) != nil {
+			return
+		}
+		switch m.Type {
+		case "stream":
+			out.WriteString(c.Text)
+		case "execute_result", "display_data":
+			if s, ok := c.Data["text/plain"].(string); ok {
+				out.WriteString(s + "\n")
+			}
+		}
+	})
+	r.Output, r.Took = out.String(), time.Since(sent)
+	if err == nil && reply.Failure != "" {
+		err = masu.E(masu.Invalid, "cell_failed", reply.Failure)
+	}
 	return r, err
 }
 

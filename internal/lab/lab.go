@@ -93,17 +93,17 @@ type Lab struct {
 	watched  map[masu.WorkspaceID]context.CancelFunc
 	runs     map[masu.WorkspaceID]bool // boxes of runs that are being waited for
 	making   map[masu.ImageRef]*making
-	builders map[masu.Username]*semaphore.Weighted // each member's own builds
-	turned   chan struct{}                         // closed and replaced when somebody's turn has come
-	waiting  []masu.Wait                           // as the last decision told
-	places   map[masu.WorkspaceID]string           // what those who wait were told last
-	taking   map[masu.WorkspaceID]bool             // whose GPUs are being taken back
-	handles  map[string]masu.WorkspaceID           // containers of this lab, as last seen
-	stirred  map[masu.WorkspaceID]bool             // where something has happened since the last look
-	heardAt  map[masu.WorkspaceID]time.Time        // the last activity that each agent told
-	open     map[masu.WorkspaceID][]masu.Notebook  // in each running box, as its agent told
-	root     string                                // where the engine keeps its data; "" until it was asked
-	away     error                                 // why the engine does not answer; nil when it does
+	builders map[masu.Username]*semaphore.Weighted    // each member's own builds
+	turned   chan struct{}                            // closed and replaced when somebody's turn has come
+	waiting  []masu.Wait                              // as the last decision told
+	places   map[masu.WorkspaceID]string              // what those who wait were told last
+	taking   map[masu.WorkspaceID]bool                // whose GPUs are being taken back
+	handles  map[string]masu.WorkspaceID              // containers of this lab, as last seen
+	stirred  map[masu.WorkspaceID]bool                // where something has happened since the last look
+	heardAt  map[masu.WorkspaceID]time.Time           // the last activity that each agent told
+	open     map[masu.WorkspaceID][]masu.OpenNotebook // in each running box, as its agent told
+	root     string                                   // where the engine keeps its data; "" until it was asked
+	away     error                                    // why the engine does not answer; nil when it does
 }
 
 // New checks that nothing is missing. It reads the lab's identity from the store.
@@ -119,7 +119,7 @@ func New(c Config) (*Lab, error) {
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
-		open: map[masu.WorkspaceID][]masu.Notebook{},
+		open: map[masu.WorkspaceID][]masu.OpenNotebook{},
 	}
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}

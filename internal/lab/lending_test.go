@@ -71,6 +71,7 @@ func TestFiftyAtOnce(t *testing.T) {
 	wg.Wait()
 	ran := map[masu.Username]bool{}
 	for deadline := time.Now().Add(60 * time.Second); len(ran) < 50; time.Sleep(5 * time.Millisecond) {
+		all := w.workspaces() // first: what runs by then is in the ledger by now
 		holders := map[masu.GPUID]masu.WorkspaceID{}
 		for _, lease := range w.leases() {
 			for _, g := range lease.GPUs {
@@ -81,7 +82,7 @@ func TestFiftyAtOnce(t *testing.T) {
 			}
 		}
 		running, waiting := 0, 0
-		for _, x := range w.workspaces() {
+		for _, x := range all {
 			switch x.Phase {
 			case masu.Running:
 				if running++; len(x.GPUs) != 1 || holders[x.GPUs[0]] != x.ID {
@@ -349,7 +350,7 @@ func TestNotebooksOnTheBoard(t *testing.T) {
 	}
 	l.mu.Lock()
 	l.handles = map[string]masu.WorkspaceID{"box": id}
-	l.open[id] = []masu.Notebook{{Kernel: "k1", Path: "train.ipynb"}, {Kernel: "k2", Path: "plots.ipynb"}, {Kernel: "k3", Path: "idle.ipynb"}}
+	l.open[id] = []masu.OpenNotebook{{Kernel: "k1", Path: "train.ipynb"}, {Kernel: "k2", Path: "plots.ipynb"}, {Kernel: "k3", Path: "idle.ipynb"}}
 	l.mu.Unlock()
 	r := masu.Reading{GPU: "GPU-0"}
 	for pid := range 5 {

@@ -246,7 +246,6 @@ func (l *Lab) died(ctx context.Context, w masu.Workspace, b masu.BoxStatus, has,
 // endStrayLeases gives back what nobody uses, and the places of those who wait no more.
 func (l *Lab) endStrayLeases(ctx context.Context) {
 	holders := map[masu.WorkspaceID]bool{}
-	phases := map[masu.WorkspaceID]masu.Phase{}
 	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		leases, err := tx.Leases()
 		if err != nil {
@@ -256,29 +255,39 @@ func (l *Lab) endStrayLeases(ctx context.Context) {
 			holders[lease.Workspace] = true
 		}
 		tickets, err := tx.Tickets()
-		if err != nil {
-			return err
-		}
 		for _, t := range tickets {
 			holders[t.Workspace] = true
-		}
-		all, err := tx.Workspaces()
-		for _, w := range all {
-			phases[w.ID] = w.Phase
 		}
 		return err
 	})
 	for id := range holders {
-		_, busy := l.operation(id)
-		l.mu.Lock()
-		run := l.runs[id]
-		l.mu.Unlock()
-		if p := phases[id]; busy || run || l.openRun(ctx, id) || p == masu.Running || p == masu.Starting {
-			continue
-		}
-		err = errors.Join(err, l.endLease(ctx, id))
+		err = errors.Join(err, l.endStrayLease(ctx, id))
 	}
 	if err != nil && ctx.Err() == nil {
 		l.log.Error("end leases", "error", err)
 	}
+}
+
+// endStrayLease gives back what a workspace or run has, if nobody is there who
+// uses it or waits for it. It is claimed meanwhile: what was seen before may be old.
+func (l *Lab) endStrayLease(ctx context.Context, id masu.WorkspaceID) error {
+	l.mu.Lock()
+	run := l.runs[id]
+	l.mu.Unlock()
+	if run || l.openRun(ctx, id) {
+		return nil
+	}
+	op := l.claim(id)
+	if op == nil {
+		return nil
+	}
+	defer l.release(id, op)
+	w, err := l.stored(ctx, id)
+	if err != nil && masu.KindOf(err) != masu.NotFound {
+		return err
+	}
+	if w.Phase == masu.Running || w.Phase == masu.Starting {
+		return nil
+	}
+	return l.endLease(ctx, id)
 }

@@ -40,6 +40,10 @@ func (s *service) Submit(ctx context.Context, q masu.RunWish) (list []masu.Run, 
 		if q.Array {
 			r.Env = append(slices.Clone(r.Env), fmt.Sprint("MASU_ARRAY_INDEX=", i))
 		}
+		if q.Notebook != nil {
+			r.Notebook = q.Notebook.For(r)
+			r.Argv = r.Notebook.Argv()
+		}
 		list = append(list, r)
 	}
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
@@ -77,7 +81,7 @@ func (s *service) Submit(ctx context.Context, q masu.RunWish) (list []masu.Run, 
 // newRun checks a wish, and reads the folder as it is now.
 func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err error) {
 	switch {
-	case len(q.Argv) == 0:
+	case len(q.Argv) == 0 == (q.Notebook == nil):
 		return r, masu.E(masu.Invalid, "run_nothing")
 	case q.Name != "" && !masu.ValidWorkspaceName(q.Name):
 		return r, masu.E(masu.Invalid, "workspace_name", q.Name)
@@ -93,6 +97,11 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 	}
 	for _, id := range q.After {
 		if _, err := s.RunByID(ctx, id); err != nil {
+			return r, err
+		}
+	}
+	if q.Notebook != nil {
+		if err := s.checkNotebook(q.Dir, *q.Notebook); err != nil {
 			return r, err
 		}
 	}
@@ -191,7 +200,7 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 		if err := l.endLease(ctx, id); err != nil {
 			return false, err
 		}
-		_, err = l.updateRun(ctx, id, func(r *masu.Run) { r.Phase, r.GPUs, r.StartedAt = masu.RunQueued, nil, time.Time{} })
+		_, err = l.updateRun(ctx, id, func(r *masu.Run) { r.Phase, r.GPUs, r.StartedAt, r.Used = masu.RunQueued, nil, time.Time{}, masu.Use{} })
 		return err == nil, err
 	case err != nil:
 		return false, err
@@ -266,7 +275,10 @@ func (l *Lab) awaitRuns(ctx context.Context, after []masu.WorkspaceID) error {
 
 // awaitRun waits until a run's box has ended, and ends it when it takes too long.
 func (l *Lab) awaitRun(ctx context.Context, r masu.Run) (b masu.BoxStatus, err error) {
+	use := useOf{l: l, id: r.ID, used: r.Used}
+	defer func() { use.keep(context.WithoutCancel(ctx)) }()
 	for {
+		use.look(ctx)
 		b, err = l.cfg.Runtime.Box(ctx, r.ID)
 		switch {
 		case err != nil && masu.KindOf(err) == masu.NotFound:

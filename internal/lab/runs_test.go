@@ -48,6 +48,7 @@ func TestRunsInTheQueue(t *testing.T) {
 	one := &masu.Want{Count: 1}
 	first := w.submits("alice", masu.RunWish{Want: one}, "sleep 60")
 	w.runIs(first.ID, "running", runIn(masu.RunRunning))
+	w.runIs(first.ID, "measured", func(r masu.Run) bool { return r.Used == masu.Use{CPU: time.Second, Memory: 64 * masu.MiB} })
 	second := w.submits("bob", masu.RunWish{Want: one, Name: "short"}, "echo done")
 	for waits := false; !waits; { // its image comes first
 		w.view(func(tx masu.Tx) error {

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,7 +28,7 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case len(w.Argv) == 0:
+	case len(w.Argv) == 0 == (w.Notebook == nil):
 		return nil, masu.E(masu.Invalid, "run_nothing")
 	case w.Name != "" && !masu.ValidWorkspaceName(w.Name):
 		return nil, masu.E(masu.Invalid, "workspace_name", w.Name)
@@ -37,6 +41,11 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 	}
 	if w.Want != nil {
 		if err := impossible(*w.Want); err != nil {
+			return nil, err
+		}
+	}
+	if w.Notebook != nil {
+		if err := checkNotebook(w.Dir, *w.Notebook); err != nil {
 			return nil, err
 		}
 	}
@@ -53,6 +62,10 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 		r := masu.Run{ID: newID(), Owner: s.actor.Name, Name: cmp.Or(w.Name, "run"), Argv: w.Argv, Env: slices.Clone(w.Env), Limit: w.Limit, Series: series, Index: i, After: w.After, Phase: masu.RunQueued, At: time.Now()}
 		if w.Array {
 			r.Env = append(r.Env, fmt.Sprint("MASU_ARRAY_INDEX=", i))
+		}
+		if w.Notebook != nil {
+			r.Project.Dir, r.Notebook = w.Dir, w.Notebook.For(r)
+			r.Argv = r.Notebook.Argv()
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		s.runs[r.ID] = &fakeRun{Run: r, cancel: cancel}
@@ -245,4 +258,38 @@ func (s *fakeActor) RunLog(ctx context.Context, id masu.WorkspaceID, w io.Writer
 			return nil
 		}
 	}
+}
+
+// checkNotebook looks no further than whether it is there.
+func checkNotebook(dir string, n masu.Notebook) error {
+	if err := n.Validate(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, n.Path)); dir == "" || err != nil {
+		return masu.E(masu.Invalid, "notebook_missing", n.Path)
+	}
+	return nil
+}
+
+func (s *fakeActor) RunNotebook(_ context.Context, id masu.WorkspaceID, w io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.findRun(id)
+	if err != nil {
+		return err
+	}
+	if r.Notebook == nil {
+		return masu.E(masu.NotFound, "no_notebook", id)
+	}
+	text, err := os.ReadFile(filepath.Join(r.Project.Dir, r.Notebook.Out))
+	if errors.Is(err, fs.ErrNotExist) {
+		return masu.E(masu.NotFound, "no_notebook", id)
+	}
+	if len(text) > int(masu.NotebookMost) {
+		return masu.E(masu.Invalid, "notebook_large", masu.NotebookMost)
+	}
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
 }

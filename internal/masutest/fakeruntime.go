@@ -438,6 +438,12 @@ func (f *FakeRuntime) Measure(ctx context.Context, id masu.WorkspaceID) (masu.Lo
 	return masu.Load{CPU: f.cpu, Memory: 64 * masu.MiB, MemoryLimit: b.box.Limits.Memory, PIDs: 1 + b.life.count()}, nil
 }
 
+// Used is masu.Measurer's.
+func (f *FakeRuntime) Used(ctx context.Context, id masu.WorkspaceID) (masu.Use, error) {
+	l, err := f.Measure(ctx, id)
+	return masu.Use{CPU: time.Second, Memory: l.Memory}, err
+}
+
 func boxDigest(b masu.Box) string {
 	j, err := json.Marshal(b)
 	if err != nil {

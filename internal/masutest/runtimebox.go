@@ -344,6 +344,15 @@ func testMeasure(r *rig) {
 		if l.Memory <= 0 || l.MemoryLimit != b.Limits.Memory || l.PIDs < 1 || l.CPU < 0 {
 			r.Errorf("Load = %+v", l)
 		}
+		if u, err := m.Used(r.ctx, b.ID); err != nil || u.CPU <= 0 || u.Memory <= 0 || u.Memory > b.Limits.Memory {
+			r.Errorf("Use = %+v, %v", u, err)
+		}
+	}
+	if err := r.rt.Stop(r.ctx, b.ID, time.Second); err != nil {
+		r.Fatal(err)
+	}
+	if u, err := m.Used(r.ctx, b.ID); err == nil {
+		r.Errorf("of a box that does not run: Use = %+v", u)
 	}
 }
 

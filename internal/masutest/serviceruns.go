@@ -3,6 +3,8 @@ package masutest
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -86,6 +88,68 @@ func testServiceRuns(g *guest) {
 		g.Errorf("after one that failed: %+v", r)
 	}
 	testRunsAreOnesOwn(g, one, array)
+	testRunNotebook(g)
+}
+
+// testRunNotebook: a run of a notebook has a place for its outputs, which only its owner can read.
+func testRunNotebook(g *guest) {
+	dir := g.folder()
+	text := `{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}`
+	write := func(name string) {
+		g.Helper()
+		path := filepath.Join(dir, name)
+		err := os.WriteFile(path, []byte(text), 0o600)
+		if err == nil && os.Geteuid() == 0 {
+			err = os.Chown(path, 30995, 30995)
+		}
+		if err != nil {
+			g.Fatal(err)
+		}
+	}
+	write("train.ipynb")
+	for _, c := range []struct {
+		n    masu.Notebook
+		code string
+	}{
+		{masu.Notebook{}, "notebook_path"}, {masu.Notebook{Path: "train.py"}, "notebook_path"}, {masu.Notebook{Path: "../train.ipynb"}, "notebook_path"}, {masu.Notebook{Path: "/train.ipynb"}, "notebook_path"},
+		{masu.Notebook{Path: "train.ipynb", Out: "../x.ipynb"}, "notebook_path"}, {masu.Notebook{Path: "train.ipynb", Out: "train.txt"}, "notebook_path"},
+		{masu.Notebook{Path: "train.ipynb", Out: "./train.ipynb"}, "notebook_same"}, {masu.Notebook{Path: "other.ipynb"}, "notebook_missing"},
+		{masu.Notebook{Path: "train.ipynb", Parameters: []string{"import os"}}, "parameter_wrong"},
+	} {
+		_, err := g.svc.Submit(g.ctx, masu.RunWish{Dir: dir, Notebook: &c.n})
+		wantError(g.T, err, masu.Invalid, c.code)
+	}
+	_, err := g.svc.Submit(g.ctx, masu.RunWish{Dir: dir, Argv: []string{"true"}, Notebook: &masu.Notebook{Path: "train.ipynb"}})
+	wantError(g.T, err, masu.Invalid, "run_nothing")
+
+	list, err := g.svc.Submit(g.ctx, masu.RunWish{Dir: dir, Notebook: &masu.Notebook{Path: "./train.ipynb", Parameters: []string{"lr=0.1"}}, Array: true, First: 1, Last: 2})
+	if err != nil {
+		g.Fatal(err)
+	}
+	for _, r := range list {
+		if r.Notebook == nil || r.Notebook.Path != "train.ipynb" || r.Notebook.Out != "train.run-"+string(r.ID)+".ipynb" || !slices.Equal(r.Argv, r.Notebook.Argv()) || r.Words() != "train.ipynb -p lr=0.1" {
+			g.Errorf("a run of a notebook: %+v, %+v", r, r.Notebook)
+		}
+		g.over(r.ID) // the suite's boxes have no masu to execute it
+	}
+	named, err := g.svc.Submit(g.ctx, masu.RunWish{Dir: dir, Notebook: &masu.Notebook{Path: "train.ipynb", Out: "out.ipynb"}, Array: true, First: 7, Last: 7})
+	if err != nil || named[0].Notebook.Out != "out-7.ipynb" {
+		g.Errorf("of an array, with a name: %+v, %v", named, err)
+	}
+	var file bytes.Buffer
+	wantError(g.T, g.svc.RunNotebook(g.ctx, named[0].ID, &file), masu.NotFound, "no_notebook")
+	write("out-7.ipynb")
+	if err := g.svc.RunNotebook(g.ctx, named[0].ID, &file); err != nil || file.String() != text {
+		g.Errorf("its notebook: %q, %v", file.String(), err)
+	}
+	wantError(g.T, g.other().RunNotebook(g.ctx, named[0].ID, &file), masu.NotFound, "no_run")
+	text = strings.Repeat(" ", int(masu.NotebookMost)) + text
+	write("out-7.ipynb")
+	wantError(g.T, g.svc.RunNotebook(g.ctx, named[0].ID, &file), masu.Invalid, "notebook_large")
+	g.over(named[0].ID)
+	plain := g.submit(masu.RunWish{}, "true")[0]
+	wantError(g.T, g.svc.RunNotebook(g.ctx, plain.ID, &file), masu.NotFound, "no_notebook")
+	g.over(plain.ID)
 }
 
 func testRunsAreOnesOwn(g *guest, one masu.Run, array []masu.Run) {

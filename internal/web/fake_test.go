@@ -167,6 +167,9 @@ type fakeLab struct {
 	dial     error
 }
 
+// theirRuns is masu.Runs under another name than its method's.
+type theirRuns interface{ masu.Runs }
+
 // fakeActor is the lab for one member.
 type fakeActor struct {
 	*fakeLab
@@ -174,13 +177,14 @@ type fakeActor struct {
 	masu.Sharing
 	masu.Identity
 	masu.Administration
+	theirRuns
 	name  masu.Username
 	admin bool
 }
 
 func (l *fakeLab) As(a masu.Actor) masu.Service {
 	s := l.people.As(a)
-	return &fakeActor{l, s, s, s, s, a.Name, a.Admin}
+	return &fakeActor{l, s, s, s, s, s, a.Name, a.Admin}
 }
 
 // set puts a workspace there, or changes it.

@@ -89,9 +89,16 @@ func everyPage(lang masu.Lang) map[string]page {
 			Members: newUsageLines(usageRows(), "member"), Groups: newUsageLines(usageRows(), "group"), Names: newUsageLines(usageRows(), "name")},
 		"wall": &wallView{Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
 		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s"}),
-			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
+			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, Used: masu.Use{CPU: time.Hour, Memory: masu.GiB}, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
 			newRun(lang, masu.Run{ID: "q", Phase: masu.RunQueued}), newRun(lang, masu.Run{ID: "c", Phase: masu.RunCancelled})}},
-		"runs none":              &runsView{},
+		"runs none": &runsView{},
+		"run":       newRunPage(lang, notebookRun, evilNotebook()),
+		"run waits": newRunPage(lang, masu.Run{ID: "r", Name: "train", Phase: masu.RunQueued, Notebook: &masu.Notebook{Path: evil, Out: evil}}, nil),
+		"run fails": func() page {
+			p := newRunPage(lang, masu.Run{ID: "r", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_limit", Args: []string{evil}}}, nil)
+			p.Problem = failed
+			return p
+		}(),
 		"usage none":             &usageView{Month: "2026-11", Teacher: true},
 		"home empty":             newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
 		"workspace":              full,
@@ -191,7 +198,7 @@ func checkHTML(t *testing.T, name, html string) {
 	var open []string
 	for _, m := range regexp.MustCompile(`<(/?)([a-z0-9]+)[^>]*?(/?)>`).FindAllStringSubmatch(html, -1) {
 		switch {
-		case m[3] == "/" || slices.Contains([]string{"meta", "link", "input", "br"}, m[2]):
+		case m[3] == "/" || slices.Contains([]string{"meta", "link", "input", "br", "img"}, m[2]):
 		case m[1] == "":
 			open = append(open, m[2])
 		case len(open) == 0 || open[len(open)-1] != m[2]:

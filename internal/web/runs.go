@@ -26,17 +26,23 @@ type runView struct {
 	Trouble string
 	At      time.Time
 	Took    string
+	Used    string // of the processors and the memory
 	Over    bool
 	Bad     bool
+
+	Notebook bool
 }
 
 func (*runsView) template() string            { return "runs" }
 func (*runsView) title(lang masu.Lang) string { return text.Say(lang, "web.runs") }
 
 func newRun(lang masu.Lang, r masu.Run) runView {
-	v := runView{ID: r.ID, Name: r.Name, Index: r.Index, Array: r.Series != "", Words: r.Words(), Phase: r.Phase, Code: r.Code, At: r.At, Over: r.Over(), Bad: r.Over() && !r.Well() && r.Phase != masu.RunCancelled}
+	v := runView{ID: r.ID, Name: r.Name, Index: r.Index, Array: r.Series != "", Words: r.Words(), Phase: r.Phase, Code: r.Code, At: r.At, Over: r.Over(), Notebook: r.Notebook != nil, Bad: r.Over() && !r.Well() && r.Phase != masu.RunCancelled}
 	if r.Trouble != nil {
 		v.Trouble, _ = text.Error(lang, r.Trouble.Err())
+	}
+	if r.Used != (masu.Use{}) {
+		v.Used = text.Say(lang, "web.run_used", since(lang, r.Used.CPU), r.Used.Memory)
 	}
 	if !r.StartedAt.IsZero() {
 		end := r.EndedAt

@@ -43,6 +43,7 @@ type Server struct {
 	looks  *looks
 	live   live
 	seen   seen
+	papers papers
 	opened chan opened // app ports on their way to Run
 	ended  chan struct{}
 }
@@ -186,6 +187,9 @@ func (s *Server) pageRoutes() http.Handler {
 	route("GET /gpus/board", members(s.gpuBoard))
 	route("GET /runs", members(s.runs))
 	route("GET /runs/list", members(s.runList))
+	route("GET /runs/{id}", members(s.run))
+	route("GET /runs/{id}/now", members(s.runNow))
+	route("GET /runs/{id}/picture/{cell}/{output}", members(s.runPicture))
 	route("GET /runs/{id}/log", members(s.runLog))
 	act("/runs/{id}/cancel", members(s.cancelRun))
 	act("/runs/{id}/forget", members(s.forgetRun))

@@ -107,10 +107,13 @@ if (cards) {
 // Parts that the server measures anew while somebody looks: the board, graphs,
 // what was installed by hand. One in which somebody works is left alone.
 // They may come with a card that has just been put into the page.
-const due = new WeakMap();
+const due = new WeakMap(), last = new WeakMap();
 const measure = async (part) => {
   const answer = await fetch(part.dataset.part).catch(() => null);
-  if (answer?.ok && !answer.redirected) part.innerHTML = await answer.text();
+  if (!answer?.ok || answer.redirected) return;
+  const html = await answer.text();
+  if (html !== last.get(part)) part.innerHTML = html; // what is the same keeps its selection
+  last.set(part, html);
 };
 const measureAll = () => {
   if (document.hidden) return;

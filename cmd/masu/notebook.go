@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/execute"
+)
+
+// exitEnded is the exit code of what was ended by SIGTERM, as shells give it.
+const exitEnded = 143
+
+// notebookCommand is what a run of a notebook runs in its box; nobody types it.
+func (a *app) notebookCommand() *cobra.Command {
+	var o notebookOptions
+	c := a.command("notebook", "notebook IN OUT", groupOther, a.args(2, 2), func(ctx context.Context, args []string) error {
+		j := execute.Job{In: args[0], Out: args[1], Parameters: o.parameters, Say: a.note, Print: a.out}
+		err := j.Run(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return passed(exitEnded)
+		case masu.CodeOf(err) == "cell_failed" || masu.CodeOf(err) == "kernel_died":
+			a.tell(err)
+			return passed(exitFailed)
+		case err == nil:
+			a.note("notebook_done", args[1])
+		}
+		return err
+	})
+	c.Hidden = true
+	o.flags(c.Flags())
+	return c
+}
+
+// notebookOptions are those of a run whose command is a notebook.
+type notebookOptions struct {
+	parameters []string
+	out        string
+}
+
+func (o *notebookOptions) flags(f *pflag.FlagSet) {
+	f.StringArrayVarP(&o.parameters, "parameter", "p", nil, "")
+	f.StringVarP(&o.out, "output", "o", "", "")
+}
+
+// notebook gives the notebook that a command stands for, with the flags before
+// and after it; nil if it stands for none.
+func (o *notebookOptions) notebook(dir string, args []string) (*masu.Notebook, error) {
+	if len(args) == 0 || !masu.IsNotebook(args[0]) {
+		if len(o.parameters) > 0 || o.out != "" {
+			return nil, masu.E(masu.Invalid, "notebook_only")
+		}
+		return nil, nil
+	}
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	var after notebookOptions
+	after.flags(f)
+	if err := f.Parse(args[1:]); err != nil {
+		return nil, flagError(err, "masu run")
+	}
+	if f.NArg() > 0 {
+		return nil, masu.E(masu.Invalid, "args_many", "masu run", f.Arg(0), "masu run "+args[0])
+	}
+	n := &masu.Notebook{Path: inProject(dir, args[0]), Parameters: append(o.parameters, after.parameters...)}
+	if out := o.out + after.out; out != "" {
+		n.Out = inProject(dir, out)
+	}
+	return n, n.Validate()
+}
+
+// inProject makes a path begin at the project folder if it is in it.
+func inProject(dir, path string) string {
+	if !filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(real, filepath.Base(path))
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil {
+		return rel
+	}
+	return path
+}
+
+// attached is the command by which a notebook is executed while somebody watches.
+func attached(n masu.Notebook, now time.Time) []string {
+	if n.Out == "" {
+		n.Out = strings.TrimSuffix(n.Path, filepath.Ext(n.Path)) + ".run-" + now.Format("20060102-150405") + filepath.Ext(n.Path)
+	}
+	return n.Argv()
+}

@@ -1,0 +1,91 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/notebook"
+)
+
+// checkNotebook refuses at once what would only fail when its turn has come.
+func (s *service) checkNotebook(dir string, n masu.Notebook) error {
+	if err := n.Validate(); err != nil {
+		return err
+	}
+	if dir == "" {
+		return masu.E(masu.Invalid, "notebook_missing", n.Path)
+	}
+	f, err := s.l.cfg.Folders.OpenFolder(s.actor.User, dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := readNotebook(f, n.For(masu.Run{}).Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return masu.E(masu.Invalid, "notebook_missing", n.Path)
+	}
+	if err != nil {
+		return err
+	}
+	nb, err := notebook.Parse(text)
+	if err != nil || len(n.Parameters) == 0 {
+		return err
+	}
+	return nb.Inject("")
+}
+
+// readNotebook reads one from a member's folder, with their rights.
+func readNotebook(dir masu.Folder, path string) ([]byte, error) {
+	f, err := dir.Open(path)
+	if err != nil {
+		return nil, notebookError(path, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, int64(masu.NotebookMost)+1))
+	if err != nil {
+		return nil, notebookError(path, err)
+	}
+	if len(text) > int(masu.NotebookMost) {
+		return nil, masu.E(masu.Invalid, "notebook_large", masu.NotebookMost)
+	}
+	return text, nil
+}
+
+// notebookError tells why a notebook could not be read; that there is none is for the caller to tell.
+func notebookError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return masu.E(masu.Denied, "notebook_not_read", path).Because(err)
+}
+
+// RunNotebook copies what a run has put into its notebook so far.
+func (s *service) RunNotebook(ctx context.Context, id masu.WorkspaceID, w io.Writer) error {
+	r, err := s.RunByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if r.Notebook == nil {
+		return masu.E(masu.NotFound, "no_notebook", id)
+	}
+	owner, err := s.l.cfg.Accounts.ByName(r.Owner)
+	if err != nil {
+		return err
+	}
+	f, err := s.l.cfg.Folders.OpenFolder(owner, r.Project.Dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := readNotebook(f, r.Notebook.Out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return masu.E(masu.NotFound, "no_notebook", id)
+	}
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
+}

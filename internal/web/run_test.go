@@ -1,0 +1,123 @@
+package web
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/notebook"
+)
+
+const tinyPNG = "\x89PNG\r\n\x1a\nand more"
+
+var notebookRun = masu.Run{ID: "r", Name: evil, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s", Notebook: &masu.Notebook{Path: evil, Out: evil, Parameters: []string{evil}}}
+
+// evilNotebook has everything in it that can be in a notebook, and that must not come through.
+func evilNotebook() *notebook.Notebook {
+	type m = map[string]any
+	picture := base64.StdEncoding.EncodeToString([]byte(tinyPNG))
+	code := func(times m, outputs ...any) m {
+		return m{"cell_type": "code", "source": []string{evil + "\n", "2"}, "execution_count": 7, "metadata": m{"execution": times}, "outputs": outputs}
+	}
+	display := func(data m) m { return m{"output_type": "display_data", "data": data, "metadata": m{}} }
+	many := make([]any, shownOutputs+3)
+	for i := range many {
+		many[i] = m{"output_type": "error", "ename": evil, "evalue": evil, "traceback": []string{"\x1b[31m" + evil + "\x1b[0m"}}
+	}
+	text, err := json.Marshal(m{"nbformat": 4, "nbformat_minor": 5, "metadata": m{}, "cells": []m{
+		{"cell_type": "markdown", "source": "# " + evil, "metadata": m{}},
+		code(m{notebook.Began: "2026-11-28T03:00:00Z", notebook.Ended: "2026-11-28T03:00:01Z"},
+			m{"output_type": "stream", "name": "stdout", "text": strings.Repeat("a line\n", 4000) + evil},
+			display(m{"text/html": "<b>html</b>" + evil, "text/plain": "instead of html" + evil}),
+			display(m{"image/png": picture, "text/plain": "instead of a picture"}),
+			display(m{"image/png": base64.StdEncoding.EncodeToString([]byte("<svg onload=alert(1)>")), "text/plain": "instead of a lie"}),
+			display(m{"image/svg+xml": "<svg onload=alert(1)>"}),
+			display(m{"application/javascript": "alert(1)"})),
+		code(m{notebook.Began: "2026-11-28T03:00:01Z"}, many...),
+		code(nil),
+	}})
+	if err != nil {
+		panic(err)
+	}
+	nb, err := notebook.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return nb
+}
+
+// TestRunPage: of a notebook only text and true pictures are shown.
+func TestRunPage(t *testing.T) {
+	p := newRunPage(masu.English, notebookRun, evilNotebook())
+	if p.Runs != 3 || p.Begun != 2 || len(p.Cells) != 4 {
+		t.Errorf("it counts %d of %d in %d", p.Begun, p.Runs, len(p.Cells))
+	}
+	if c := p.Cells[1]; c.Now || c.Ahead || c.Count != 7 || len(c.Outputs) != 4 || !c.Outputs[0].Cut || len(c.Outputs[0].Text) > shownText ||
+		c.Outputs[1].Text != "instead of html"+evil || !strings.HasPrefix(c.Outputs[2].Picture, "/runs/r/picture/1/2?v=") || c.Outputs[3].Text != "instead of a lie" || c.Outputs[3].Picture != "" {
+		t.Errorf("a cell that is over: %+v", c)
+	}
+	if c := p.Cells[2]; !c.Now || c.More != 3 || len(c.Outputs) != shownOutputs || !c.Outputs[0].Bad || c.Outputs[0].Text != evil {
+		t.Errorf("the cell that runs: %+v", c)
+	}
+	if c := p.Cells[3]; c.Now || !c.Ahead {
+		t.Errorf("a cell that has not begun: %+v", c)
+	}
+	over := notebookRun
+	over.Phase = masu.RunCancelled
+	if p := newRunPage(masu.English, over, evilNotebook()); p.Cells[2].Now || p.Refresh {
+		t.Error("when the run is over a cell still runs")
+	}
+}
+
+// TestRunNotebookInABrowser: a member sees a run's notebook and its pictures; nobody else does.
+func TestRunNotebookInABrowser(t *testing.T) {
+	g := newRig(t)
+	dir := t.TempDir()
+	text, err := evilNotebook().Bytes()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "train.ipynb"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := g.lab.As(masu.Actor{User: masu.User{Name: "alice"}}).Submit(t.Context(), masu.RunWish{Dir: dir, Notebook: &masu.Notebook{Path: "train.ipynb"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/runs/" + string(list[0].ID)
+	b, bob := g.browser(), g.browser()
+	b.signIn("alice")
+	bob.signIn("bob")
+	if a := b.get(at); a.StatusCode != http.StatusOK || strings.Contains(a.text, "/picture/") {
+		t.Errorf("before it has begun: %s %s", a.Status, a.text)
+	}
+	if err := os.WriteFile(filepath.Join(dir, list[0].Notebook.Out), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.get(at + "/now"); a.StatusCode != http.StatusOK || !strings.Contains(a.text, at+"/picture/1/2?v=") || strings.Contains(a.text, "<b>html") || strings.Contains(a.text, "<!doctype") {
+		t.Errorf("its part: %s %s", a.Status, a.text)
+	}
+	a := b.get(at + "/picture/1/2")
+	if a.StatusCode != http.StatusOK || a.text != tinyPNG || a.Header.Get("Content-Type") != "image/png" || a.Header.Get("X-Content-Type-Options") != "nosniff" || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a picture: %s %v", a.Status, a.Header)
+	}
+	if a := b.get(at + "/picture/1/2?v=" + fingerprint([]byte(tinyPNG))); !strings.HasPrefix(a.Header.Get("Cache-Control"), "private, max-age=") {
+		t.Errorf("a picture by its own address: %v", a.Header)
+	}
+	for _, path := range []string{"/picture/1/3", "/picture/1/1", "/picture/1/99", "/picture/-1/0", "/picture/9/0", "/picture/x/0"} {
+		if a := b.get(at + path); a.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s", path, a.Status)
+		}
+	}
+	for _, path := range []string{"", "/now", "/picture/1/2"} {
+		if a := bob.get(at + path); a.StatusCode != http.StatusNotFound {
+			t.Errorf("bob sees %s: %s", path, a.Status)
+		}
+	}
+}
