@@ -126,12 +126,12 @@ func (g *fakeGate) SignOut(_ context.Context, secret string) error {
 	return nil
 }
 
-func (g *fakeGate) Ended(ctx context.Context) iter.Seq[string] {
-	return func(yield func(string) bool) {
+func (g *fakeGate) Ended(ctx context.Context) iter.Seq[masu.Ending] {
+	return func(yield func(masu.Ending) bool) {
 		for {
 			select {
 			case h := <-g.ended:
-				if !yield(h) {
+				if !yield(masu.Ending{Session: h}) {
 					return
 				}
 			case <-ctx.Done():

@@ -113,8 +113,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer close(s.ended)
 	wg.Go(func() {
-		for hash := range s.cfg.Gate.Ended(ctx) {
-			s.live.end(hash)
+		for e := range s.cfg.Gate.Ended(ctx) {
+			s.live.end(e.Session)
 		}
 	})
 	for {
