@@ -88,7 +88,7 @@ for p in LockPersonality RestrictRealtime; do [ "$(systemctl show -P $p masu)" =
 if runuser -u ghost -- masu ls 2>/dev/null; then echo "a login without a shell was let in"; exit 1; fi
 
 # What it keeps outlives a restart, a death and an upgrade.
-runuser -u alice -- masu token add nightly >/dev/null
+runuser -u alice -- masu token add --name nightly >/dev/null
 masu admin notice "Friday 18:00: power cut" >/dev/null
 keeps() {
 	serves

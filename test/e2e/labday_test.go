@@ -126,7 +126,7 @@ func (l *lab) watches(who, pages string) <-chan struct{} {
 	var token struct {
 		Secret string `json:"secret"`
 	}
-	if err := json.Unmarshal([]byte(l.must(who, "token", "add", "watch", "--json").out), &token); err != nil {
+	if err := json.Unmarshal([]byte(l.must(who, "token", "add", "--name", "watch", "--json")), &token); err != nil {
 		l.t.Fatal(err)
 	}
 	q, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, pages+"/api/v1/changes", nil)
