@@ -8,12 +8,13 @@ deb=$(realpath dist/masu_*_"$(dpkg --print-architecture)".deb)
 bin=$(realpath bin/masu)
 root=$(mktemp -d /var/tmp/masu-systemd-XXXXXX)
 groups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)/${root##*/}
+log=$root.log
 first=
 end() {
 	[ -z "$first" ] || kill -9 "$first" 2>/dev/null || true # the first process takes the others with it
 	wait
 	find "$groups" -depth -type d -exec rmdir {} + 2>/dev/null || true
-	rm -rf --one-file-system "$root"
+	rm -rf --one-file-system "$root" "$log"
 }
 trap end EXIT INT TERM
 image=$(docker create masu-test/base)
@@ -26,7 +27,11 @@ for f in /etc/resolv.conf /etc/apt/apt.conf.d /etc/ssl/certs /usr/local/share/ca
 	rm -rf "${root:?}$f"
 	cp -rL "$f" "$root$f"
 done
-chroot "$root" sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd systemd-sysv dbus' >/dev/null
+# shellcheck disable=SC2016 # the inner shell expands it
+unshare --mount --pid --fork sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd systemd-sysv dbus passwd"' sh "$root" >"$log" 2>&1 || {
+	cat "$log"
+	exit 1
+}
 cp "$deb" "$root/masu.deb"
 cp "$bin" "$root/masu.new"
 mkdir -p "$groups"
@@ -57,9 +62,9 @@ exec env -i container=masu PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 FIRST
 cat >"$root/inside" <<'INSIDE'
 #!/bin/bash
-set -eu
+set -Eeu
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root MASU_LANG=en DEBIAN_FRONTEND=noninteractive
-trap 'echo "systemd: line $LINENO failed"; systemctl --no-pager status masu; journalctl --no-pager -u masu -n 30' ERR
+trap 'echo "systemd: line $LINENO failed"; journalctl --no-pager -u masu -n 30' ERR
 [ "$(cat /proc/1/comm)" = systemd ]
 main() { systemctl show -P MainPID masu; }
 page() { # the first line of the answer of the page
@@ -134,10 +139,13 @@ INSIDE
 chmod 755 "$root/first" "$root/inside"
 (
 	echo 0 >"$groups/cgroup.procs"
-	exec unshare --mount --pid --fork --kill-child --uts --ipc --net --cgroup "$root/first" "$root"
+	exec unshare --mount --pid --fork --kill-child --uts --ipc --net --cgroup "$root/first" "$root" >"$log" 2>&1
 ) &
 until first=$(pgrep -P $!) && [ "$(cat "/proc/$first/comm")" = systemd ]; do
-	kill -0 $! || exit 1
+	kill -0 $! || {
+		cat "$log"
+		exit 1
+	}
 	sleep 0.1
 done
 within() { nsenter --target "$first" --all "$@"; }
