@@ -136,7 +136,7 @@ func TestEveryPage(t *testing.T) {
 	shown := map[string]bool{}
 	for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
 		for name, p := range everyPage(lang) {
-			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil, Admin: true, Banner: evil, Closes: time.Now()})
+			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil, Admin: true, Notice: newHouse(lang, masu.House{Banner: evil, ClosedAt: time.Now().Add(time.Hour)}, time.Now())})
 			b, err := l.render(lang, p.template(), p)
 			if err != nil {
 				t.Error(err)

@@ -160,6 +160,7 @@ func (s *Server) pageRoutes() http.Handler {
 	route("GET /{$}", members(s.home))
 	act("/start", members(s.start))
 	route("GET /board", members(s.board))
+	route("GET /house", members(s.house))
 	route("GET /settings", members(s.settings))
 	act("/settings/password", members(s.setPassword))
 	act("/settings/session", members(s.endSessionOf))

@@ -107,10 +107,13 @@ if (cards) {
 // Parts that the server measures anew while somebody looks: the board, graphs,
 // what was installed by hand. One in which somebody works is left alone.
 // They may come with a card that has just been put into the page.
-const due = new WeakMap();
+const due = new WeakMap(), was = new WeakMap();
 const measure = async (part) => {
   const answer = await fetch(part.dataset.part).catch(() => null);
-  if (answer?.ok && !answer.redirected) part.innerHTML = await answer.text();
+  if (!answer?.ok || answer.redirected) return;
+  const text = await answer.text();
+  if (was.get(part) !== text) part.innerHTML = text; // what has not changed is not read out again
+  was.set(part, text);
 };
 const measureAll = () => {
   if (document.hidden) return;
