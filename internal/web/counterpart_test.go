@@ -16,7 +16,7 @@ var counterparts = map[string]struct{ command, route, reason string }{
 	"/lang":                  {"", "/v1/lang", "a command follows --lang and the terminal"},
 	"/start":                 {"masu up", "/v1/up", ""},
 	"/settings/password":     {"masu passwd", "/v1/password", ""},
-	"/settings/session":      {"", "/v1/sessions/end", "BROWSERS"},
+	"/settings/session":      {"masu sessions rm", "/v1/sessions/end", ""},
 	"/settings/notices":      {"masu notify", "/v1/notices", ""},
 	"/settings/notices/try":  {"masu notify", "/v1/notices/try", ""},
 	"/settings/token":        {"masu token add", "/v1/tokens", ""},

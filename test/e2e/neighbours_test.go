@@ -232,6 +232,11 @@ func TestNoSecretIsLeft(t *testing.T) {
 	withToken(t, pages+"/api/v1/workspaces", token.Secret)
 	withToken(t, pages+"/api/v1/nothing?token="+token.Secret, token.Secret)
 	l.must("e2ealice", "exec", "thesis", "--", "true")
+	browser, _, _ := strings.Cut(l.must("e2ealice", "sessions"), "\t")
+	l.must("e2ealice", "sessions", "rm", browser)
+	if code, _ := fetch(t, http.MethodGet, pages+"/", cookies); code != http.StatusSeeOther {
+		t.Errorf("signed out, and the page answers %d", code)
+	}
 	_, cookie, _ := strings.Cut(cookies, "=")
 	_, code, _ := strings.Cut(link, "code=")
 	secrets := map[string]string{"the password": password, "the token": token.Secret, "the session": cookie, "the link": code}
