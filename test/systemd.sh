@@ -19,6 +19,7 @@ end() {
 	docker network prune -f --filter label=masu.lab >/dev/null
 }
 trap end EXIT INT TERM
+chmod 755 "$root" # members must find their way from it
 image=$(docker create masu-test/base)
 docker export "$image" | tar -x -C "$root"
 docker rm "$image" >/dev/null
@@ -82,6 +83,7 @@ serves() { # and to a member at the socket, as themselves
 	page | grep -q ' 200 '
 	runuser -u alice -- masu ls >/dev/null
 }
+ended() { if systemctl is-active --quiet masu; then false; fi; }
 useradd -m -s /bin/bash alice
 useradd -m -s /usr/sbin/nologin ghost
 
@@ -102,11 +104,9 @@ if runuser -u ghost -- masu ls 2>/dev/null; then echo "a login without a shell w
 
 # What it keeps outlives a restart, a death and an upgrade.
 runuser -u alice -- masu token add --name nightly >/dev/null
-masu admin notice "Friday 18:00: power cut" >/dev/null
 keeps() {
 	serves
 	runuser -u alice -- masu token ls | grep -q nightly
-	runuser -u alice -- masu ls 2>&1 | grep -q 'power cut' || page >/dev/null
 }
 last=$(main)
 systemctl restart masu # returns when it has said that it is ready
@@ -128,7 +128,7 @@ journalctl -u masu -o cat | grep -q '"msg":"serving"'
 [ ! -e /etc/logrotate.d/masu ]
 
 dpkg -r masu >/dev/null
-[ "$(systemctl is-active masu)" != active ]
+ended
 [ -s /var/lib/masu/masu.db ]
 [ -e /etc/masu/config.yaml ]
 
@@ -137,7 +137,7 @@ dpkg -r masu >/dev/null
 hash -r
 keeps
 masu serve --uninstall >/dev/null
-[ "$(systemctl is-active masu)" != active ]
+ended
 [ ! -e /etc/systemd/system/masu.service ]
 [ ! -e /usr/local/bin/masu ]
 [ -s /var/lib/masu/masu.db ]

@@ -25,6 +25,7 @@ import (
 
 // fakeGate knows two members by password, and keeps sessions and links in memory.
 type fakeGate struct {
+	from     netip.Addr // who tried a password last
 	mu       sync.Mutex
 	sessions map[string]masu.Session // by secret
 	links    map[string]masu.Link    // by secret
@@ -53,7 +54,10 @@ func (g *fakeGate) ByUID(context.Context, int) (masu.User, error) {
 	return masu.User{}, masu.E(masu.Denied, "not_a_member")
 }
 
-func (g *fakeGate) ByPassword(_ context.Context, name masu.Username, password string, _ netip.Addr) (masu.User, error) {
+func (g *fakeGate) ByPassword(_ context.Context, name masu.Username, password string, from netip.Addr) (masu.User, error) {
+	g.mu.Lock()
+	g.from = from
+	g.mu.Unlock()
 	if g.refuse != nil {
 		return masu.User{}, g.refuse
 	}
