@@ -60,8 +60,13 @@ func TestBadNeighbour(t *testing.T) {
 	goes := func(phase string) func() bool {
 		return func() bool { return strings.Contains(l.must("e2ealice", "runs", "--json"), `"phase": "`+phase+`"`) }
 	}
-	l.until(time.Minute, "her log is flooded", goes("running"))
-	path := docker(t, "inspect", "-f", "{{.LogPath}}", "masu-"+id)
+	path := ""
+	l.until(time.Minute, "her log is flooded", func() bool {
+		out, err := exec.Command("docker", "inspect", "-f", "{{.LogPath}}", "masu-"+id).Output()
+		path = strings.TrimSpace(string(out))
+		info, serr := os.Stat(path)
+		return err == nil && serr == nil && info.Size() > 0
+	})
 	bobs("while every core is busy and a log is flooded")
 	var most int64
 	l.until(time.Minute, "the flood has ended", func() bool {
