@@ -81,14 +81,14 @@ page() { # the first line of the answer of the page
 serves() { # and to a member at the socket, as themselves
 	systemctl is-active --quiet masu
 	page | grep -q ' 200 '
-	runuser -u alice -- masu ls >/dev/null
+	runuser -u alice -- masu ls >/dev/null 2>&1
 }
 ended() { if systemctl is-active --quiet masu; then false; fi; }
 useradd -m -s /bin/bash alice
 useradd -m -s /usr/sbin/nologin ghost
 
 began=$(date +%s)
-dpkg -i /masu.deb >/dev/null # its script enables and starts the service
+dpkg -i /masu.deb >/dev/null 2>&1 # its script enables and starts the service
 # Before the engine is there masu does not give up, and tells why.
 journalctl -u masu -o cat | grep -q 'container engine does not answer'
 ln -s /engine.sock /run/docker.sock
@@ -103,7 +103,7 @@ for p in LockPersonality RestrictRealtime; do [ "$(systemctl show -P $p masu)" =
 if runuser -u ghost -- masu ls 2>/dev/null; then echo "a login without a shell was let in"; exit 1; fi
 
 # What it keeps outlives a restart, a death and an upgrade.
-runuser -u alice -- masu token add --name nightly >/dev/null
+runuser -u alice -- masu token add --name nightly >/dev/null 2>&1
 keeps() {
 	serves
 	runuser -u alice -- masu token ls | grep -q nightly
@@ -133,10 +133,10 @@ ended
 [ -e /etc/masu/config.yaml ]
 
 # The same without a package, on what the package has left.
-/masu.new serve --install --yes >/dev/null
+/masu.new serve --install --yes >/dev/null 2>&1
 hash -r
 keeps
-masu serve --uninstall >/dev/null
+masu serve --uninstall >/dev/null 2>&1
 ended
 [ ! -e /etc/systemd/system/masu.service ]
 [ ! -e /usr/local/bin/masu ]
