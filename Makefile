@@ -42,6 +42,7 @@ test: setup check
 	cd pam && MASU_TEST_ENGINE=default go test -count=1 ./...
 	@$(MAKE) --no-print-directory pam
 	cd test/e2e && MASU_BIN=$(CURDIR)/$(BIN) MASU_PAM=$(CURDIR)/bin/masu-pam go test -count=1 -timeout 30m ./...
+	$(SUDO) ./test/systemd.sh
 	$(SUDO) ./test/bare.sh
 
 # Without engine, browser or root: what can be tested anywhere, in a minute.

@@ -118,7 +118,8 @@ type Lending interface {
 	// Reserve promises GPUs for a time to come, once or weekly. Conflict "reserve_taken" where others have
 	// reserved so many that it cannot be met, Invalid "reserve_past", "reserve_far" (argument: days), "gpus_impossible".
 	Reserve(ctx context.Context, w ReserveWish) ([]Reservation, error)
-	// Unreserve gives a reservation up, or all of its series that are to come. Others' are NotFound "no_reservation".
+	// Unreserve gives a reservation up, or all of its series that are to come; teachers and admins
+	// also somebody else's. Others' are NotFound "no_reservation".
 	Unreserve(ctx context.Context, id ReservationID, series bool) error
 	// Reservations lists those of everybody that touch a span.
 	Reservations(ctx context.Context, from, until time.Time) ([]Reservation, error)

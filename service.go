@@ -184,10 +184,17 @@ type Gate interface {
 	BySession(ctx context.Context, secret string) (User, Session, error)
 	// SignOut ends a session and those that hang on it; Ended tells the proxy.
 	SignOut(ctx context.Context, secret string) error
-	// Ended yields the hash of each session as it ends, so that live connections can be closed.
-	Ended(ctx context.Context) iter.Seq[string]
+	// Ended yields what has ended as it ends, so that live connections can be closed.
+	Ended(ctx context.Context) iter.Seq[Ending]
 	// EnterLink makes a one-time link for a workspace's own origin, for a signed-in session.
 	EnterLink(ctx context.Context, s Session, id WorkspaceID, next string) (secret string, err error)
+}
+
+// Ending is a way in that has ended; one field of it is set.
+type Ending struct {
+	Session string   // its hash
+	Token   string   // its ID
+	Member  Username // shut out, or with less to say than before: whatever they have open by any door ends
 }
 
 // Origins knows the addresses under which browsers reach the pages and the

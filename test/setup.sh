@@ -9,6 +9,7 @@ need() { # need COMMAND PACKAGE...
 }
 need gcc gcc libc6-dev # the race detector
 need mmdebstrap mmdebstrap
+need pgrep procps
 need patchelf patchelf
 need chromium chromium fonts-noto-cjk
 need sudo sudo

@@ -34,6 +34,6 @@ func (a *app) configCommand() *cobra.Command {
 		}
 		a.note("config_right", path)
 		return nil
-	}))
+	}), a.configShowCommand())
 	return c
 }

@@ -46,8 +46,17 @@ type serveOptions struct {
 	policy      policyConfig
 }
 
+// serveDefaults is what holds where neither a flag nor the file says anything.
+func (a *app) serveDefaults() serveOptions {
+	return serveOptions{
+		listen: cmp.Or(a.getenv("MASU_LISTEN"), defaultListen), plainHTTP: a.getenv("MASU_PLAIN_HTTP") == "1",
+		appPorts: cmp.Or(a.getenv("MASU_APP_PORTS"), "8900-8999"), hostName: a.getenv("MASU_HOST_NAME"), engine: a.getenv("MASU_ENGINE"),
+		admins: cmp.Or(a.getenv("MASU_ADMINS"), "sudo,wheel,masu-admin"),
+	}
+}
+
 func (a *app) serveCommand() *cobra.Command {
-	var o serveOptions
+	o := a.serveDefaults()
 	var config, root string
 	var install, uninstall, yes bool
 	var c *cobra.Command
@@ -71,15 +80,15 @@ func (a *app) serveCommand() *cobra.Command {
 		return a.serve(ctx, o)
 	})
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", cmp.Or(a.getenv("MASU_LISTEN"), defaultListen), "")
-	f.BoolVar(&o.plainHTTP, "plain-http", a.getenv("MASU_PLAIN_HTTP") == "1", "")
-	f.StringVar(&o.appPorts, "app-ports", cmp.Or(a.getenv("MASU_APP_PORTS"), "8900-8999"), "")
-	f.StringVar(&o.hostName, "host-name", a.getenv("MASU_HOST_NAME"), "")
+	f.StringVar(&o.listen, "listen", o.listen, "")
+	f.BoolVar(&o.plainHTTP, "plain-http", o.plainHTTP, "")
+	f.StringVar(&o.appPorts, "app-ports", o.appPorts, "")
+	f.StringVar(&o.hostName, "host-name", o.hostName, "")
 	f.StringVar(&o.socket, "socket", a.ownSocket(), "")
 	f.StringVar(&o.state, "state", a.stateDir(), "")
-	f.StringVar(&o.engine, "engine", a.getenv("MASU_ENGINE"), "")
+	f.StringVar(&o.engine, "engine", o.engine, "")
 	f.StringVar(&config, "config", a.configPath(), "")
-	f.StringVar(&o.admins, "admins", cmp.Or(a.getenv("MASU_ADMINS"), "sudo,wheel,masu-admin"), "")
+	f.StringVar(&o.admins, "admins", o.admins, "")
 	f.BoolVar(&install, "install", false, "")
 	f.BoolVar(&uninstall, "uninstall", false, "")
 	f.BoolVarP(&yes, "yes", "y", false, "")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"os"
@@ -73,6 +74,10 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 
 // openGate lets everybody in who has an account.
 type openGate struct{ masu.Gate }
+
+func (openGate) Ended(context.Context) iter.Seq[masu.Ending] {
+	return func(func(masu.Ending) bool) {}
+}
 
 func (openGate) ByUID(_ context.Context, uid int) (masu.User, error) {
 	for _, u := range members {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,11 @@ func (p *parts) shut(log *slog.Logger) {
 // serve runs the daemon until ctx ends. Boxes go on without it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
 	log := a.serveLog()
+	if !personal() {
+		// What is made here has the mode that is written where it is made: members
+		// must reach the socket, and a base image must be anybody's to read.
+		syscall.Umask(0o022)
+	}
 	lock, err := openState(o.state, o.socket)
 	if err != nil {
 		return err

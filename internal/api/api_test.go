@@ -40,6 +40,23 @@ func (p people) ByUID(_ context.Context, uid int) (masu.User, error) {
 type gate struct {
 	masu.Gate
 	people
+	endings chan masu.Ending
+}
+
+// Ended passes on what a test says has ended.
+func (g gate) Ended(ctx context.Context) iter.Seq[masu.Ending] {
+	return func(yield func(masu.Ending) bool) {
+		for {
+			select {
+			case e := <-g.endings:
+				if !yield(e) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 func (g gate) ByUID(ctx context.Context, uid int) (masu.User, error) { return g.people.ByUID(ctx, uid) }
@@ -85,7 +102,7 @@ type door struct {
 func openDoor(t testing.TB, known people, as func(masu.Actor) masu.Service, change func(*Server)) *door {
 	t.Helper()
 	s, err := NewServer(ServerConfig{
-		Identify: peerUID, Gate: gate{nil, known}, Accounts: accounts{known}, As: as, Version: "v1.2.3", Log: slog.New(slog.DiscardHandler),
+		Identify: peerUID, Gate: gate{people: known, endings: make(chan masu.Ending)}, Accounts: accounts{known}, As: as, Version: "v1.2.3", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

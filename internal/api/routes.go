@@ -221,11 +221,13 @@ func (s *Server) checked(next http.Handler) http.Handler {
 // handle adds a route; its handler is given the service of who asks.
 func (r router) handle(pattern string, h func(masu.Service, http.ResponseWriter, *http.Request) error) {
 	r.mux.HandleFunc(pattern, func(w http.ResponseWriter, q *http.Request) {
-		actor, err := r.actor(q)
-		if err == nil {
-			err = h(r.As(actor), w, q)
-		}
+		actor, q, done, err := r.whileAdmitted(q)
+		defer done()
 		if err != nil {
+			r.refuseToken(w, q, err)
+			return
+		}
+		if err := h(r.As(actor), w, q); err != nil {
 			r.refuse(w, q, err)
 		}
 	})

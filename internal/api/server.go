@@ -39,6 +39,7 @@ type Server struct {
 	handler http.Handler
 	api     []route
 	ping    time.Duration
+	lives   lives
 }
 
 // NewServer checks that nothing is missing.
@@ -46,7 +47,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if c.Identify == nil || c.Gate == nil || c.Accounts == nil || c.As == nil || c.Log == nil {
 		return nil, errors.New("api: ServerConfig needs Identify, Gate, Accounts, As and Log")
 	}
-	s := &Server{ServerConfig: c, ping: pingTime}
+	s := &Server{ServerConfig: c, ping: pingTime, lives: lives{going: map[*request]bool{}}}
 	s.handler = s.routes()
 	return s, nil
 }
@@ -91,6 +92,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 		},
 	}
 	var ending sync.WaitGroup
+	ending.Go(func() { s.watchEndings(ctx) })
 	ending.Go(func() {
 		<-ctx.Done()
 		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
@@ -114,15 +116,19 @@ type connsKey struct{}
 
 // actor says who asks. No header says it: only root may name another member,
 // because root could become that member anyway.
-func (s *Server) actor(r *http.Request) (masu.Actor, error) {
-	if a, ok := r.Context().Value(tokenKey{}).(masu.Actor); ok { // by TokenHandler, and only by it
-		return a, nil
+func (s *Server) actor(r *http.Request) (masu.Actor, masu.Token, error) {
+	if reads, ok := r.Context().Value(tokenKey{}).(bool); ok { // by TokenHandler, and only by it
+		a, k, err := s.bearer(r)
+		if err == nil && k.Scope != masu.ScopeAll && !reads {
+			err = masu.E(masu.Denied, "token_reads_only")
+		}
+		return a, k, err
 	}
 	p, ok := r.Context().Value(peerKey{}).(peer)
 	as := masu.Username(r.Header.Get(headerAs))
 	user, reason, err := s.user(r.Context(), p, ok, as)
 	s.Log.DebugContext(r.Context(), "peer", "uid", p.uid, "as", as, "user", user.Name, "allowed", err == nil, "reason", reason, "route", r.Pattern)
-	return masu.Actor{User: user, Door: masu.DoorSocket}, err
+	return masu.Actor{User: user, Door: masu.DoorSocket}, masu.Token{}, err
 }
 
 func (s *Server) user(ctx context.Context, p peer, known bool, as masu.Username) (masu.User, string, error) {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +144,44 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 	if len(kinds) < 8 {
 		t.Errorf("only %v", kinds)
+	}
+}
+
+// TestDashboard: the panels that are given to Grafana ask for what there is.
+func TestDashboard(t *testing.T) {
+	b, err := os.ReadFile("../../docs/grafana.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Title         string
+		SchemaVersion int
+		Panels        []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(b, &d); err != nil || d.Title == "" || d.SchemaVersion == 0 || len(d.Panels) < 8 {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	_, at := tokenServer(t)
+	_, told, _ := ask1(t, "GET", at+"/metrics", "", "Authorization", "Bearer masu_boss")
+	ids, places := map[int]bool{}, map[[2]int]bool{}
+	for _, p := range d.Panels {
+		place := [2]int{p.GridPos.X, p.GridPos.Y}
+		if ids[p.ID] || places[place] || p.GridPos.W == 0 || p.GridPos.H == 0 || len(p.Targets) == 0 {
+			t.Errorf("the panel %q: %+v", p.Title, p)
+		}
+		ids[p.ID], places[place] = true, true
+		for _, q := range p.Targets {
+			for _, name := range regexp.MustCompile(`masu_[a-z_]+`).FindAllString(q.Expr, -1) {
+				if !strings.Contains(told, "# TYPE "+name+" ") {
+					t.Errorf("the panel %q asks for %s, which is not told", p.Title, name)
+				}
+			}
+		}
 	}
 }
 

@@ -24,11 +24,11 @@ type gate struct {
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
-	ended   map[chan string]bool
+	ended   map[chan masu.Ending]bool
 }
 
 func newGate(*Lab) *gate {
-	return &gate{hash: newHasher(), buckets: map[string]*bucket{}, ended: map[chan string]bool{}}
+	return &gate{hash: newHasher(), buckets: map[string]*bucket{}, ended: map[chan masu.Ending]bool{}}
 }
 
 func secret() string { return rand.Text() + rand.Text() }
@@ -203,21 +203,21 @@ func (l *Lab) SignOut(ctx context.Context, code string) error {
 	return err
 }
 
-func (g *gate) tellEnded(hash string) {
+func (g *gate) tellEnded(e masu.Ending) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range g.ended {
 		select {
-		case c <- hash:
+		case c <- e:
 		default: // its reader has 256 to catch up with, and asks the store anyway
 		}
 	}
 }
 
-// Ended yields sessions as they end.
-func (l *Lab) Ended(ctx context.Context) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		c := make(chan string, 256)
+// Ended yields sessions, tokens and members as they end.
+func (l *Lab) Ended(ctx context.Context) iter.Seq[masu.Ending] {
+	return func(yield func(masu.Ending) bool) {
+		c := make(chan masu.Ending, 256)
 		l.gate.mu.Lock()
 		l.gate.ended[c] = true
 		l.gate.mu.Unlock()
@@ -228,8 +228,8 @@ func (l *Lab) Ended(ctx context.Context) iter.Seq[string] {
 		}()
 		for {
 			select {
-			case h := <-c:
-				if !yield(h) {
+			case e := <-c:
+				if !yield(e) {
 					return
 				}
 			case <-ctx.Done():

@@ -450,8 +450,8 @@ func TestLinksAndSessions(t *testing.T) {
 	joined := make(chan struct{})
 	go func() {
 		close(joined)
-		for h := range l.Ended(listening) {
-			ended <- h
+		for e := range l.Ended(listening) {
+			ended <- e.Session
 		}
 	}()
 	<-joined

@@ -292,7 +292,7 @@ func (s *service) reserveMost(taken []masu.Reservation, holder masu.Username, mo
 	return nil
 }
 
-// Unreserve gives reservations up.
+// Unreserve gives reservations up: the actor's own, or, for those who plan for others, anybody's.
 func (s *service) Unreserve(ctx context.Context, id masu.ReservationID, series bool) (err error) {
 	defer func() { s.l.record(ctx, s.actor, "unreserve", string(id), err) }()
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
@@ -301,7 +301,7 @@ func (s *service) Unreserve(ctx context.Context, id masu.ReservationID, series b
 			return err
 		}
 		i := slices.IndexFunc(all, func(r masu.Reservation) bool { return r.ID == id })
-		if i < 0 || all[i].Holder != s.actor.Name && !s.actor.Admin {
+		if i < 0 || all[i].Holder != s.actor.Name && !s.teaches() {
 			return masu.E(masu.NotFound, "no_reservation", id)
 		}
 		for _, r := range all {

@@ -59,7 +59,7 @@ func (l *Lab) endSessions(ctx context.Context, user masu.Username, match func(ma
 		return 0, err
 	}
 	for _, h := range ended {
-		l.gate.tellEnded(h)
+		l.gate.tellEnded(masu.Ending{Session: h})
 	}
 	return len(ended), nil
 }
@@ -120,6 +120,9 @@ func (s *service) DeleteToken(ctx context.Context, id string) error {
 		return err
 	})
 	s.l.record(ctx, s.actor, "token rm", id, err)
+	if err == nil {
+		s.l.gate.tellEnded(masu.Ending{Token: id})
+	}
 	return err
 }
 
@@ -228,8 +231,10 @@ func (s *service) ChangeMember(ctx context.Context, name masu.Username, c masu.M
 	if err := s.allowed(ctx, name, c); err != nil {
 		return err
 	}
+	less := c.Disabled != nil && *c.Disabled
 	if err := s.l.member(ctx, name, func(m *masu.Member) {
 		if c.Role != nil {
+			less = less || m.Role == masu.RoleAdmin && *c.Role != masu.RoleAdmin
 			m.Role = *c.Role
 		}
 		if c.Disabled != nil {
@@ -242,6 +247,9 @@ func (s *service) ChangeMember(ctx context.Context, name masu.Username, c masu.M
 		}
 	}); err != nil {
 		return err
+	}
+	if less { // what they have open was opened as what they are no more
+		s.l.gate.tellEnded(masu.Ending{Member: name})
 	}
 	if c.Disabled != nil && *c.Disabled {
 		return s.l.endAll(ctx, name)
@@ -272,7 +280,8 @@ func (s *service) allowed(ctx context.Context, name masu.Username, c masu.Member
 	})
 }
 
-// endAll ends everything that a member has going: browsers at once, boxes as a stop does.
+// endAll ends everything that a member has going: browsers at once, runs that
+// go on or wait as a cancel does, boxes as a stop does.
 func (l *Lab) endAll(ctx context.Context, name masu.Username) error {
 	if _, err := l.endSessions(ctx, name, func(masu.Session) bool { return true }); err != nil {
 		return err
@@ -281,6 +290,7 @@ func (l *Lab) endAll(ctx context.Context, name masu.Username) error {
 	if err != nil {
 		return err
 	}
+	err = l.cancelRuns(ctx, name)
 	why := masu.E(masu.Denied, "member_disabled")
 	for _, w := range all {
 		if w.Owner != name || w.Phase == masu.Stopped || w.Phase == masu.Failed {

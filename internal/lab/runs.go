@@ -428,14 +428,32 @@ func (s *service) CancelRun(ctx context.Context, id masu.WorkspaceID) (r masu.Ru
 		return r, err
 	}
 	defer func() { s.l.record(ctx, s.actor, "cancel", string(id), err) }()
-	if err := s.l.stopOperation(ctx, id); err != nil {
-		return r, err
+	return s.l.cancelRun(ctx, id)
+}
+
+func (l *Lab) cancelRun(ctx context.Context, id masu.WorkspaceID) (masu.Run, error) {
+	if err := l.stopOperation(ctx, id); err != nil {
+		return masu.Run{}, err
 	}
-	if r, err = s.RunByID(ctx, id); err == nil && !r.Over() { // nobody had it
-		s.l.settleRun(ctx, id, func(r *masu.Run) { r.Phase = masu.RunCancelled })
-		r, err = s.RunByID(ctx, id)
+	r, err := l.run(ctx, id)
+	if err == nil && !r.Over() { // nobody had it
+		l.settleRun(ctx, id, func(r *masu.Run) { r.Phase = masu.RunCancelled })
+		r, err = l.run(ctx, id)
 	}
 	return r, err
+}
+
+// cancelRuns ends all runs of a member's that are not over.
+func (l *Lab) cancelRuns(ctx context.Context, owner masu.Username) error {
+	var open []masu.Run
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { open, err = tx.OpenRuns(); return err })
+	for _, r := range open {
+		if r.Owner == owner {
+			_, cerr := l.cancelRun(ctx, r.ID)
+			err = errors.Join(err, cerr)
+		}
+	}
+	return err
 }
 
 // ForgetRun removes what is kept of a run.

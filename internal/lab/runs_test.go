@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -143,5 +144,45 @@ func TestLimitIsNoWayToHold(t *testing.T) {
 	q.Want = nil
 	if _, err := w.as("alice").Submit(t.Context(), q); err != nil {
 		t.Errorf("without: %v", err)
+	}
+}
+
+// TestRunsOfTheDisabled: who is shut out has nothing that goes on, and nothing that waits.
+func TestRunsOfTheDisabled(t *testing.T) {
+	w := newWorld(t)
+	w.state = t.TempDir()
+	w.gpus = a100s(1)
+	l, stop := w.daemon()
+	defer stop()
+	one := &masu.Want{Count: 1}
+	goes := w.submits("alice", masu.RunWish{Want: one}, "sleep 60")
+	w.runIs(goes.ID, "running", runIn(masu.RunRunning))
+	waits := w.submits("alice", masu.RunWish{Want: one}, "sleep 60")
+	next := w.submits("bob", masu.RunWish{Want: one}, "sleep 60")
+	listening, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	heard := make(chan masu.Ending, 16)
+	go func() {
+		for e := range l.Ended(listening) {
+			heard <- e
+		}
+	}()
+	for listens := false; !listens; time.Sleep(time.Millisecond) {
+		l.gate.mu.Lock()
+		listens = len(l.gate.ended) == 1
+		l.gate.mu.Unlock()
+	}
+	yes := true
+	boss := actor("boss")
+	boss.Admin = true
+	if err := l.As(boss).ChangeMember(t.Context(), "alice", masu.MemberChange{Disabled: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []masu.Run{goes, waits} {
+		w.runIs(r.ID, "cancelled", runIn(masu.RunCancelled))
+	}
+	w.runIs(next.ID, "running", runIn(masu.RunRunning))
+	if e := <-heard; e != (masu.Ending{Member: "alice"}) {
+		t.Errorf("the doors are told %+v", e)
 	}
 }

@@ -77,6 +77,9 @@ func suiteActor(name masu.Username, uid int, admin bool) masu.Actor {
 }
 
 func (g *guest) other() masu.Service { return g.open(suiteActor("suite-b", 30996, false)) }
+func (g *guest) teacher() masu.Service {
+	return g.open(masu.Actor{User: masu.User{Name: "suite-t", UID: 30994, GID: 30994, Home: "/home/suite-t", Role: masu.RoleTeacher}, Door: masu.DoorSocket})
+}
 func (g *guest) admin() masu.Service { return g.open(suiteActor("suite-c", 30997, true)) }
 
 func suiteName() string { return "suite-" + strings.ToLower(rand.Text()[:8]) }

@@ -233,7 +233,7 @@ func testServiceReserve(g *guest) {
 		g.Errorf("seen: %+v, %v", seen, err)
 	}
 	wantError(g.T, bob.Unreserve(g.ctx, got[0].ID, false), masu.NotFound, "no_reservation")
-	for _, err := range []error{alice.Unreserve(g.ctx, got[0].ID, false), bob.Unreserve(g.ctx, weekly[1].ID, false), bob.Unreserve(g.ctx, weekly[0].ID, true)} {
+	for _, err := range []error{g.teacher().Unreserve(g.ctx, got[0].ID, false), bob.Unreserve(g.ctx, weekly[1].ID, false), bob.Unreserve(g.ctx, weekly[0].ID, true)} {
 		if err != nil {
 			g.Error(err)
 		}

@@ -22,8 +22,7 @@ func testServicePeople(g *guest) {
 			g.Errorf("%s: %v", what, err)
 		}
 	}
-	teacher := g.open(masu.Actor{User: masu.User{Name: "suite-t", UID: 30994, GID: 30994, Home: "/home/suite-t", Role: masu.RoleTeacher}, Door: masu.DoorSocket})
-	if _, err := teacher.Members(g.ctx); err != nil {
+	if _, err := g.teacher().Members(g.ctx); err != nil {
 		g.Errorf("a teacher asks who is there: %v", err)
 	}
 

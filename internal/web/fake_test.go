@@ -25,6 +25,7 @@ import (
 
 // fakeGate knows two members by password, and keeps sessions and links in memory.
 type fakeGate struct {
+	from     netip.Addr // who tried a password last
 	mu       sync.Mutex
 	sessions map[string]masu.Session // by secret
 	links    map[string]masu.Link    // by secret
@@ -53,7 +54,10 @@ func (g *fakeGate) ByUID(context.Context, int) (masu.User, error) {
 	return masu.User{}, masu.E(masu.Denied, "not_a_member")
 }
 
-func (g *fakeGate) ByPassword(_ context.Context, name masu.Username, password string, _ netip.Addr) (masu.User, error) {
+func (g *fakeGate) ByPassword(_ context.Context, name masu.Username, password string, from netip.Addr) (masu.User, error) {
+	g.mu.Lock()
+	g.from = from
+	g.mu.Unlock()
 	if g.refuse != nil {
 		return masu.User{}, g.refuse
 	}
@@ -126,12 +130,12 @@ func (g *fakeGate) SignOut(_ context.Context, secret string) error {
 	return nil
 }
 
-func (g *fakeGate) Ended(ctx context.Context) iter.Seq[string] {
-	return func(yield func(string) bool) {
+func (g *fakeGate) Ended(ctx context.Context) iter.Seq[masu.Ending] {
+	return func(yield func(masu.Ending) bool) {
 		for {
 			select {
 			case h := <-g.ended:
-				if !yield(h) {
+				if !yield(masu.Ending{Session: h}) {
 					return
 				}
 			case <-ctx.Done():

@@ -23,8 +23,7 @@ type base struct {
 	Root    string        // where masu's own files are: "", or its corner of an app's origin
 	Pages   string        // the pages' origin, for links; "" when we are there
 	Admin   bool          // User administers the lab
-	Banner  string        // what an admin wants everybody to know
-	Closes  time.Time     // when maintenance begins, or began; zero for none
+	Notice  houseView     // what everybody should know
 	Refresh bool          // without scripts, the page comes again by itself; the page says so
 }
 
@@ -94,7 +93,7 @@ func (s *Server) base(r *http.Request, v *visit) base {
 	if v != nil {
 		b.User, b.Admin = v.actor.Name, v.actor.Admin
 		if hello, err := v.hello(r.Context()); err == nil { // a page without its notice is better than none
-			b.Banner, b.Closes = hello.House.Banner, hello.House.ClosedAt
+			b.Notice = newHouse(b.Lang, hello.House, time.Now())
 		}
 	}
 	if _, _, b.App = s.cfg.Origins.placeOf(r); b.App {

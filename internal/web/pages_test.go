@@ -76,7 +76,7 @@ func everyPage(lang masu.Lang) map[string]page {
 	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
 	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
 	shared, others, own := newEnvironment(lang, use, "alice", false), newEnvironment(lang, use, "bob", false), newEnvironment(lang, masu.EnvironmentUse{Workspaces: []string{"thesis", "bert"}}, "alice", false)
-	days, rows := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice")
+	days, rows := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice", true)
 	return map[string]page{
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
 		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
@@ -143,7 +143,7 @@ func TestEveryPage(t *testing.T) {
 	shown := map[string]bool{}
 	for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
 		for name, p := range everyPage(lang) {
-			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil, Admin: true, Banner: evil, Closes: time.Now()})
+			p.set(base{Title: p.title(lang), Lang: lang, Other: masu.English, Host: "gpu1", Version: "1.0", User: "alice", Here: "/" + evil, Admin: true, Notice: newHouse(lang, masu.House{Banner: evil, ClosedAt: time.Now().Add(time.Hour)}, time.Now())})
 			b, err := l.render(lang, p.template(), p)
 			if err != nil {
 				t.Error(err)

@@ -114,8 +114,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer close(s.ended)
 	wg.Go(func() {
-		for hash := range s.cfg.Gate.Ended(ctx) {
-			s.live.end(hash)
+		for e := range s.cfg.Gate.Ended(ctx) {
+			s.live.end(e.Session)
 		}
 	})
 	for {
@@ -161,6 +161,7 @@ func (s *Server) pageRoutes() http.Handler {
 	route("GET /{$}", members(s.home))
 	act("/start", members(s.start))
 	route("GET /board", members(s.board))
+	route("GET /house", members(s.house))
 	route("GET /settings", members(s.settings))
 	act("/settings/password", members(s.setPassword))
 	act("/settings/session", members(s.endSessionOf))

@@ -41,6 +41,10 @@ func TestWrongPassword(t *testing.T) {
 	if a.StatusCode != 403 || !strings.Contains(a.text, `role="alert"`) || strings.Contains(a.text, "<img src=x") || strings.Contains(a.text, "secret words") {
 		t.Errorf("%s\n%s", a.Status, a.text)
 	}
+	b.post("/signin", url.Values{"name": {"alice"}, "password": {"wrong"}}, "X-Forwarded-For", "192.0.2.99", "X-Real-IP", "192.0.2.99", "Forwarded", "for=192.0.2.99")
+	if !g.gate.from.IsLoopback() {
+		t.Errorf("whom tries are counted for is made up: %v", g.gate.from)
+	}
 	g.gate.refuse = masu.E(masu.Full, "signin_too_often", 15)
 	a = b.post("/signin", url.Values{"name": {"alice"}, "password": {"x"}})
 	if a.StatusCode != 429 || a.Header.Get("Retry-After") != "15" || !strings.Contains(a.text, "15") {

@@ -45,8 +45,8 @@ func weekOf(day string, now time.Time) time.Time {
 	return time.Date(y, m, d-(int(at.Weekday())+6)%7, 0, 0, 0, 0, time.Local)
 }
 
-// newWeek draws who has which GPU when, as far as that is known.
-func newWeek(lang masu.Lang, monday time.Time, b masu.Board, reserved []masu.Reservation, me masu.Username) (days []weekDay, rows []weekRow) {
+// newWeek draws who has which GPU when, as far as that is known; who teaches may give up others' reservations.
+func newWeek(lang masu.Lang, monday time.Time, b masu.Board, reserved []masu.Reservation, me masu.Username, teaches bool) (days []weekDay, rows []weekRow) {
 	today := time.Now().Format(time.DateOnly)
 	for i := range 7 {
 		day := monday.AddDate(0, 0, i)
@@ -66,7 +66,7 @@ func newWeek(lang masu.Lang, monday time.Time, b masu.Board, reserved []masu.Res
 			for _, r := range reserved {
 				if slices.Contains(r.GPUs, g.ID) && r.From.Before(until) && r.Until.After(from) {
 					row.Cells[i] = append(row.Cells[i], slotView{ID: r.ID, Span: span(r.From, r.Until, from, until), Member: r.Holder, Mine: r.Holder == me,
-						Note: r.Note, Series: r.Series != "", Missed: r.Missed, Drop: r.Holder == me && r.Until.After(time.Now())})
+						Note: r.Note, Series: r.Series != "", Missed: r.Missed, Drop: (r.Holder == me || teaches) && r.Until.After(time.Now())})
 				}
 			}
 		}

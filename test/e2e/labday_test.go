@@ -91,7 +91,13 @@ func TestLabDay(t *testing.T) {
 // disabled ends everything that alice has going, within five seconds.
 func disabled(t *testing.T, l *lab, ctx context.Context, origin, pages string) {
 	t.Helper()
+	watched := l.watches("e2ealice", pages)
 	l.must("root", "admin", "member", "e2ealice", "--disable")
+	select {
+	case <-watched:
+	case <-time.After(5 * time.Second):
+		t.Error("what her token watches goes on")
+	}
 	l.until(5*time.Second, "her open notebook gets no answer any more", func() bool {
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`fetch("`+origin+`/api/contents", {redirect: "error"}).then(r => !r.ok, () => true)`, chromedp.EvalAwaitPromise))
 		return err == nil && ok
@@ -112,6 +118,33 @@ func disabled(t *testing.T, l *lab, ctx context.Context, origin, pages string) {
 	if r := l.as("e2ealice", "up", "--no-check", "/home/e2ealice/研究"); r.code != 0 {
 		t.Errorf("enabled again, but: %s", r.errOut)
 	}
+}
+
+// watches follows a member's workspaces by a token, and tells when the stream has ended.
+func (l *lab) watches(who, pages string) <-chan struct{} {
+	l.t.Helper()
+	var token struct {
+		Secret string `json:"secret"`
+	}
+	if err := json.Unmarshal([]byte(l.must(who, "token", "add", "--name", "watch", "--json")), &token); err != nil {
+		l.t.Fatal(err)
+	}
+	q, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, pages+"/api/v1/changes", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	q.Header.Set("Authorization", "Bearer "+token.Secret)
+	resp, err := http.DefaultClient.Do(q)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		l.t.Fatalf("%+v, %v", resp, err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}()
+	return ended
 }
 
 // workspacesOf gives the phase of a member's only workspace, as root sees it.

@@ -112,7 +112,7 @@ const measure = async (part) => {
   const answer = await fetch(part.dataset.part).catch(() => null);
   if (!answer?.ok || answer.redirected) return;
   const html = await answer.text();
-  if (html !== last.get(part)) part.innerHTML = html; // what is the same keeps its selection
+  if (html !== last.get(part)) part.innerHTML = html; // what is the same keeps its selection, and is not read out again
   last.set(part, html);
 };
 const measureAll = () => {
