@@ -25,21 +25,32 @@ func rules() []rule {
 		yesNo("sudo", func(r *masu.Rules) **bool { return &r.Sudo }),
 		yesNo("own-dockerfile", func(r *masu.Rules) **bool { return &r.OwnDockerfile }),
 		yesNo("guests", func(r *masu.Rules) **bool { return &r.Guests }),
-		valued("workspaces", func(r *masu.Rules) **int { return &r.Workspaces }, func(s string) (int, bool) {
-			n, err := strconv.Atoi(s)
-			return n, err == nil
-		}),
-		valued("cpus", func(r *masu.Rules) **float64 { return &r.CPUs }, func(s string) (float64, bool) {
-			f, err := strconv.ParseFloat(s, 64)
-			return f, err == nil
-		}),
+		whole("workspaces", func(r *masu.Rules) **int { return &r.Workspaces }),
+		decimal("cpus", func(r *masu.Rules) **float64 { return &r.CPUs }),
 		valued("memory", func(r *masu.Rules) **masu.Bytes { return &r.Memory }, func(s string) (masu.Bytes, bool) {
 			if s == "0" {
 				return 0, true
 			}
 			return size(s)
 		}),
+		whole("gpus", func(r *masu.Rules) **int { return &r.GPUs }),
+		decimal("gpu-hours", func(r *masu.Rules) **float64 { return &r.GPUHours }),
+		decimal("gpu-idle-hours", func(r *masu.Rules) **float64 { return &r.GPUIdleHours }),
 	}
+}
+
+func whole(name string, field func(*masu.Rules) **int) rule {
+	return valued(name, field, func(s string) (int, bool) {
+		n, err := strconv.Atoi(s)
+		return n, err == nil
+	})
+}
+
+func decimal(name string, field func(*masu.Rules) **float64) rule {
+	return valued(name, field, func(s string) (float64, bool) {
+		f, err := strconv.ParseFloat(s, 64)
+		return f, err == nil
+	})
 }
 
 // valued makes a rule whose value parse reads.

@@ -27,7 +27,7 @@ func (l *Lab) possible(ctx context.Context, who masu.Username, want masu.Want) e
 
 // mayHold refuses more GPUs than a member, or a group of theirs, may hold at all.
 func (l *Lab) mayHold(who masu.Username, want masu.Want, all int) error {
-	p := l.cfg.Policy.GPUs
+	p := l.policy().GPUs
 	most := p.PerMember
 	if u, err := l.cfg.Accounts.ByName(who); err == nil {
 		for _, g := range u.Groups {

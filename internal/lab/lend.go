@@ -120,7 +120,7 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.Now, s.Policy = time.Now().UTC(), l.cfg.Policy.GPUs
+	s.Now, s.Policy = time.Now().UTC(), l.policy().GPUs
 	readings := l.readings(ctx)
 	if l.idleNow, err = l.idle(ctx, readings); err != nil {
 		return s, err
@@ -136,7 +136,7 @@ func (l *Lab) foretell(ctx context.Context, t masu.Ticket) (f masu.Forecast, err
 	if err != nil {
 		return f, err
 	}
-	s := sched.State{Now: time.Now().UTC(), Policy: l.cfg.Policy.GPUs}
+	s := sched.State{Now: time.Now().UTC(), Policy: l.policy().GPUs}
 	if err := l.lendable(ctx, all, l.readings(ctx), &s); err != nil {
 		return f, err
 	}
@@ -193,7 +193,7 @@ func (l *Lab) gone(ctx context.Context, all []masu.GPU, now time.Time) (gone []m
 
 // gotLately sums up what each member got lately, in GPU hours, the older the less, and lists their groups.
 func (l *Lab) gotLately(ctx context.Context, now time.Time) (used map[masu.Username]float64, groups map[masu.Username][]string, err error) {
-	half := l.cfg.Policy.HalfLife
+	half := l.policy().HalfLife
 	if now.Sub(l.usedAt) >= usedEvery && half > 0 {
 		l.past = map[masu.Username]float64{}
 		var past []masu.Lease

@@ -75,7 +75,7 @@ func (l *Lab) anybodyWaits() bool {
 // extended gives a lease with a later end, as far as the house and others allow.
 func (l *Lab) extended(lease masu.Lease, reserved []masu.Reservation, waited bool, now time.Time, by time.Duration) (masu.Lease, error) {
 	until := now.Add(by)
-	if most := l.cfg.Policy.HoldMost; most > 0 && until.After(lease.From.Add(most)) {
+	if most := l.policy().HoldMost; most > 0 && until.After(lease.From.Add(most)) {
 		return lease, masu.E(masu.Denied, "extend_most", int(most.Hours()))
 	}
 	for _, r := range reserved {
@@ -84,14 +84,14 @@ func (l *Lab) extended(lease masu.Lease, reserved []masu.Reservation, waited boo
 			return lease, masu.E(masu.Conflict, "extend_reserved", r.From.Local().Format("01-02 15:04"))
 		}
 	}
-	if waited && !lease.Until.IsZero() && until.After(lease.Until) && !now.Before(lease.Until.Add(-l.cfg.Policy.GPUs.Grace)) {
+	if waited && !lease.Until.IsZero() && until.After(lease.Until) && !now.Before(lease.Until.Add(-l.policy().GPUs.Grace)) {
 		return lease, masu.E(masu.Conflict, "extend_waited")
 	}
 	if !lease.Until.IsZero() && until.After(lease.Until) {
 		lease.Until = until
 	}
 	if lease.Why == masu.EndIdle {
-		most := l.cfg.Policy.KeepsMost
+		most := l.policy().KeepsMost
 		if most > 0 && lease.Keeps >= most {
 			return lease, masu.E(masu.Denied, "keeps_spent", most)
 		}
@@ -110,7 +110,7 @@ func (s *service) mayClass(name string) error {
 		return nil
 	}
 	var known []string
-	for _, c := range s.l.cfg.Policy.GPUs.Classes {
+	for _, c := range s.l.policy().GPUs.Classes {
 		if c.Name != name {
 			known = append(known, c.Name)
 			continue
@@ -239,7 +239,7 @@ func weeksLater(from, until time.Time, weeks int) (f, u time.Time) {
 
 // reserveFor checks a wish, and tells whose it is.
 func (s *service) reserveFor(q masu.ReserveWish) (masu.Username, error) {
-	p := s.l.cfg.Policy
+	p := s.l.policy()
 	now := time.Now()
 	holder := cmp.Or(q.For, s.actor.Name)
 	if holder != s.actor.Name {
@@ -276,7 +276,7 @@ func (s *service) teaches() bool { return s.actor.Admin || s.actor.Role == masu.
 
 // reserveMost keeps one member from reserving everything; teachers plan whole courses.
 func (s *service) reserveMost(taken []masu.Reservation, holder masu.Username, more int) error {
-	most := s.l.cfg.Policy.ReserveMost
+	most := s.l.policy().ReserveMost
 	if most == 0 || s.teaches() {
 		return nil
 	}

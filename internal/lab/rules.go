@@ -9,7 +9,9 @@ import (
 
 // configured gives the rules of the configuration, every field said.
 func (p Policy) configured() masu.Rules {
-	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory}
+	hold, idle := p.GPUs.Hold.Hours(), p.GPUs.IdleFor.Hours()
+	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory,
+		GPUs: &p.GPUs.PerMember, GPUHours: &hold, GPUIdleHours: &idle}
 }
 
 // policy is the house rules as they hold now.
@@ -22,8 +24,17 @@ func (l *Lab) policy() Policy {
 	r := set.Over(p.configured())
 	p.Sudo, p.OwnDockerfile, p.Guests, p.WorkspacesPerMember = *r.Sudo, *r.OwnDockerfile, *r.Guests, *r.Workspaces
 	p.Limits.CPUs, p.Limits.Memory = *r.CPUs, *r.Memory
+	p.GPUs.PerMember = *r.GPUs
+	if set.GPUHours != nil {
+		p.GPUs.Hold = hours(*set.GPUHours)
+	}
+	if set.GPUIdleHours != nil {
+		p.GPUs.IdleFor = hours(*set.GPUIdleHours)
+	}
 	return p
 }
+
+func hours(h float64) time.Duration { return time.Duration(h * float64(time.Hour)) }
 
 // Rules tells the house rules and where they come from.
 func (s *service) Rules(context.Context) (masu.RulesNow, error) {
@@ -45,15 +56,19 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 	defer func() { s.l.record(ctx, s.actor, "rules", "", err) }()
 	const least = 256 * masu.MiB // a notebook with less only dies
 	if r.Workspaces != nil && (*r.Workspaces < 0 || *r.Workspaces > 10000) || r.CPUs != nil && (*r.CPUs < 0 || *r.CPUs > 4096) ||
-		r.Memory != nil && *r.Memory != 0 && *r.Memory < least {
+		r.Memory != nil && *r.Memory != 0 && *r.Memory < least || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
 		return masu.E(masu.Invalid, "rules_wrong", least)
 	}
 	if err := s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutRules(r) }); err != nil {
 		return err
 	}
 	s.l.rules.Store(&r)
+	s.l.lendSoon()
 	return nil
 }
+
+// span tells whether so many hours can be meant.
+func span(hours *float64) bool { return hours == nil || *hours >= 0 && *hours <= yearMost.Hours() }
 
 const findingsFor = 30 * time.Second // how long an examination is shown to others who ask
 

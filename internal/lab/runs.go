@@ -117,7 +117,7 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 	if q.Want != nil {
 		r.Project.Want = *q.Want
 	}
-	if most := s.l.cfg.Policy.HoldMost; most > 0 && r.Limit > most && !r.Project.Want.None() { // a limit is no way to hold for longer
+	if most := s.l.policy().HoldMost; most > 0 && r.Limit > most && !r.Project.Want.None() { // a limit is no way to hold for longer
 		return r, masu.E(masu.Invalid, "limit_most", int(most.Hours()))
 	}
 	return r, s.l.possible(ctx, r.Owner, r.Project.Want)

@@ -361,6 +361,46 @@ func TestWeekIdle(t *testing.T) {
 	})
 }
 
+// TestWeekRules: an admin changes the rules of lending while the lab runs.
+func TestWeekRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWeek(t, 2, nil)
+		w.plug(func() { w.busy() })
+		l, stop := w.daemon()
+		defer func() { w.over(stop) }()
+		boss := l.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}})
+		one, three, half, never, far := 1, 3.0, 0.5, -1.0, 1e9
+		for _, wrong := range []masu.Rules{{GPUHours: &never}, {GPUIdleHours: &far}, {GPUs: new(-1)}} {
+			if err := boss.SetRules(t.Context(), wrong); masu.CodeOf(err) != "rules_wrong" {
+				t.Errorf("%+v: %v", wrong, err)
+			}
+		}
+		if err := boss.SetRules(t.Context(), masu.Rules{GPUs: &one, GPUHours: &three, GPUIdleHours: &half}); err != nil {
+			t.Fatal(err)
+		}
+		w.wants("greedy", 2)
+		if x := w.is("greedy", "refused", in(masu.Failed)); x.Trouble.Code != "gpus_too_many" {
+			t.Errorf("refused for %+v", x.Trouble)
+		}
+		w.wants("alice", 1)
+		w.wants("bob", 1)
+		x := w.is("alice", "running", runsWithGPUs(1))
+		if got := x.Until.Sub(w.leases()[0].From); got != 3*time.Hour {
+			t.Errorf("lent for %v", got)
+		}
+		w.is("bob", "running", runsWithGPUs(1))
+		w.wants("carol", 1)
+		time.Sleep(32 * time.Minute)
+		if err := boss.SetRules(t.Context(), masu.Rules{}); err != nil { // as configured: two hours
+			t.Fatal(err)
+		}
+		w.is("carol", "waiting", in(masu.Waiting))
+		for _, name := range []masu.Username{"alice", "bob"} {
+			w.is(name, "running, and told no longer", func(x masu.Workspace) bool { return x.Phase == masu.Running && x.EndsAt.IsZero() })
+		}
+	})
+}
+
 // TestWeekJumps: Thursday. The machine sleeps for half a day: nobody is idle for that, and nothing is lost.
 func TestWeekJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -191,8 +191,8 @@ func (s *fakeActor) Invite(_ context.Context, name masu.Username) (masu.OpenLink
 func (s *fakeActor) Rules(context.Context) (masu.RulesNow, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	yes, none, cores, memory := true, 0, 0.0, masu.Bytes(0)
-	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, Workspaces: &none, CPUs: &cores, Memory: &memory}, Set: s.people.rules}, s.admin()
+	yes, none, cores, memory, day, two := true, 0, 0.0, masu.Bytes(0), 24.0, 2.0
+	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, Workspaces: &none, CPUs: &cores, Memory: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
 }
 
 func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {

@@ -38,16 +38,20 @@ func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
 	}
 	set, as := now.Set, now.Configured
 	all := []ruleView{yesNo("guests", set.Guests, as.Guests), yesNo("own_dockerfile", set.OwnDockerfile, as.OwnDockerfile), yesNo("sudo", set.Sudo, as.Sudo)}
-	w := ruleView{Name: "workspaces", Step: "1"}
-	if set.Workspaces != nil {
-		w.Value = strconv.Itoa(*set.Workspaces)
+	return append(all,
+		ruleView{Name: "workspaces", Step: "1", Value: wholeNumber(set.Workspaces), As: wholeNumber(as.Workspaces)},
+		ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)},
+		ruleView{Name: "memory", Step: "0.5", Value: gib(set.Memory), As: gib(as.Memory)},
+		ruleView{Name: "gpus", Step: "1", Value: wholeNumber(set.GPUs), As: wholeNumber(as.GPUs)},
+		ruleView{Name: "gpu_hours", Step: "0.5", Value: plainNumber(set.GPUHours), As: plainNumber(as.GPUHours)},
+		ruleView{Name: "gpu_idle_hours", Step: "0.5", Value: plainNumber(set.GPUIdleHours), As: plainNumber(as.GPUIdleHours)})
+}
+
+func wholeNumber(n *int) string {
+	if n == nil {
+		return ""
 	}
-	if as.Workspaces != nil {
-		w.As = strconv.Itoa(*as.Workspaces)
-	}
-	c := ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)}
-	m := ruleView{Name: "memory", Step: "0.5", Value: gib(set.Memory), As: gib(as.Memory)}
-	return append(all, w, c, m)
+	return strconv.Itoa(*n)
 }
 
 func plainNumber(f *float64) string {
@@ -85,11 +89,15 @@ func (s *Server) setRules(w http.ResponseWriter, r *http.Request, v *visit) erro
 		wrong = wrong || err != nil || n < 0 || n > 1<<20
 		return &n
 	}
-	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus")}
-	if n := number("workspaces"); n != nil {
-		whole := int(*n)
-		rules.Workspaces = &whole
+	whole := func(name string) *int {
+		if n := number(name); n != nil {
+			i := int(*n)
+			return &i
+		}
+		return nil
 	}
+	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus"), Workspaces: whole("workspaces"),
+		GPUs: whole("gpus"), GPUHours: number("gpu_hours"), GPUIdleHours: number("gpu_idle_hours")}
 	if n := number("memory"); n != nil {
 		bytes := masu.Bytes(*n * float64(masu.GiB))
 		rules.Memory = &bytes
