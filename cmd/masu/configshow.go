@@ -70,7 +70,7 @@ func (a *app) settings(path string) ([]setting, error) {
 	}
 	o := a.serveDefaults()
 	o.fill(new(pflag.FlagSet), a.getenv, c)
-	list := slices.Concat(o.settings(), policySettings(p))
+	list := append(slices.Concat(o.settings(), policySettings(p)), setting{Key: "policy.gpus.cdi", Value: c.Policy.GPUs.CDI})
 	said, err := keysSaid(path)
 	for i, s := range list {
 		switch {
@@ -137,8 +137,15 @@ func (a *app) overrule(ctx context.Context, list []setting) {
 	if now.Set.Memory != nil {
 		set["memory"] = now.Set.Memory.String()
 	}
-	if n, ok := set["workspaces"]; ok {
-		set["workspaces_per_member"] = n
+	for rule, key := range map[string]string{"workspaces": "workspaces_per_member", "gpus": "gpus.per_member"} {
+		if n, ok := set[rule]; ok {
+			set[key] = n
+		}
+	}
+	for key, hours := range map[string]*float64{"gpus.hold": now.Set.GPUHours, "gpus.idle_for": now.Set.GPUIdleHours} {
+		if hours != nil {
+			set[key] = spanned(time.Duration(*hours * float64(time.Hour)))
+		}
 	}
 	for i, s := range list {
 		if v, ok := set[strings.TrimPrefix(s.Key, "policy.")]; ok && strings.HasPrefix(s.Key, "policy.") {
@@ -183,7 +190,7 @@ func policySettings(p lab.Policy) []setting {
 		{Key: "pids", Value: p.Limits.PIDs}, {Key: "disk", Value: p.Limits.Disk.String()}, {Key: "spare_state", Value: p.SpareState.String()}, {Key: "spare_engine", Value: p.SpareEngine.String()},
 		{Key: "datasets", Value: datasets},
 		{Key: "gpus.per_member", Value: p.GPUs.PerMember}, {Key: "gpus.per_group", Value: p.GPUs.PerGroup}, {Key: "gpus.hold", Value: spanned(p.GPUs.Hold)},
-		{Key: "gpus.hold_most", Value: spanned(p.HoldMost)}, {Key: "gpus.grace", Value: spanned(p.GPUs.Grace)}, {Key: "gpus.slot", Value: spanned(p.GPUs.Slot)},
+		{Key: "gpus.hold_most", Value: spanned(p.HoldMost)}, {Key: "gpus.keeps", Value: p.KeepsMost}, {Key: "gpus.grace", Value: spanned(p.GPUs.Grace)}, {Key: "gpus.slot", Value: spanned(p.GPUs.Slot)},
 		{Key: "gpus.idle_for", Value: spanned(p.GPUs.IdleFor)}, {Key: "gpus.idle_always", Value: p.GPUs.IdleAlways}, {Key: "gpus.half_life", Value: spanned(p.HalfLife)},
 		{Key: "gpus.aging", Value: p.GPUs.Aging}, {Key: "gpus.classes", Value: classes}, {Key: "gpus.notice", Value: spanned(p.GPUs.Notice)},
 		{Key: "gpus.no_show", Value: spanned(p.GPUs.NoShow)}, {Key: "gpus.horizon", Value: spanned(p.Horizon)}, {Key: "gpus.reserve_most", Value: p.ReserveMost},
