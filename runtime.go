@@ -119,4 +119,7 @@ type Measurer interface {
 	Measure(ctx context.Context, id WorkspaceID) (Load, error)
 	// Used is so cheap that it may be asked twice a second of every box that runs.
 	Used(ctx context.Context, id WorkspaceID) (Use, error)
+	// Disk tells what a running box has written beside its image, and what its
+	// volumes hold; project folders do not count. It may take seconds.
+	Disk(ctx context.Context, id WorkspaceID) (Bytes, error)
 }

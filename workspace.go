@@ -32,6 +32,7 @@ type Workspace struct {
 	Phase   Phase       `json:"phase"`
 	Trouble *Trouble    `json:"trouble,omitempty"` // with Failed, or Stopped by something else than its owner: why; Running: why it goes on without its GPUs
 	Image   string      `json:"image,omitempty"`   // ID of the image it runs or last ran
+	Disk    Bytes       `json:"disk,omitempty"`    // that its home and its box take, as last looked; project folders do not count
 	Order   []Layer     `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
 	GPUs    []GPUID     `json:"gpus,omitempty"`
 	Until   time.Time   `json:"until,omitzero"`    // its owner may count on the GPUs until then; zero: no end

@@ -53,12 +53,18 @@ mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 mount -t tmpfs -o mode=755 tmpfs dev
-for d in null zero full random urandom tty; do
-	touch "dev/$d"
-	mount --bind "/dev/$d" "dev/$d"
-done
-touch dev/console
-mount --bind /dev/null dev/console
+# Devices of its own: what is done to the console (systemd takes it from everybody) must not be done to the host's /dev/null.
+while read -r name minor; do
+	mknod -m 666 "dev/$name" c 1 "$minor"
+done <<DEVICES
+null 3
+zero 5
+full 7
+random 8
+urandom 9
+console 3
+DEVICES
+mknod -m 666 dev/tty c 5 0
 touch engine.sock
 mount --bind "$2" engine.sock
 pivot_root . old

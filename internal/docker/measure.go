@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
@@ -87,4 +88,33 @@ func (r *Runtime) Used(ctx context.Context, id masu.WorkspaceID) (masu.Use, erro
 		return u, masu.E(masu.Conflict, "box_not_running", id).Because(err) // it has just ended, or its groups are hidden from us
 	}
 	return u, nil
+}
+
+// Disk adds up the box's own layer, as the engine tells it, and its volumes.
+func (r *Runtime) Disk(ctx context.Context, id masu.WorkspaceID) (masu.Bytes, error) {
+	ctx, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	c, err := r.running(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	res, err := r.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{Size: true})
+	if err != nil {
+		return 0, r.failed("inspect", err)
+	}
+	var sum masu.Bytes
+	if own := res.Container.SizeRw; own != nil {
+		sum = masu.Bytes(*own)
+	}
+	for _, m := range res.Container.Mounts {
+		if m.Type != mount.TypeVolume {
+			continue
+		}
+		used, err := host.DiskUsed(ctx, m.Source)
+		if err != nil {
+			return 0, masu.E(masu.Denied, "disk_unseen", m.Name).Because(err)
+		}
+		sum += used
+	}
+	return sum, nil
 }

@@ -100,6 +100,7 @@ type Lab struct {
 	taking   map[masu.WorkspaceID]bool                // whose GPUs are being taken back
 	handles  map[string]masu.WorkspaceID              // containers of this lab, as last seen
 	stirred  map[masu.WorkspaceID]bool                // where something has happened since the last look
+	diskAt   map[masu.WorkspaceID]time.Time           // when it was last looked what each takes on disk
 	heardAt  map[masu.WorkspaceID]time.Time           // the last activity that each agent told
 	open     map[masu.WorkspaceID][]masu.OpenNotebook // in each running box, as its agent told
 	root     string                                   // where the engine keeps its data; "" until it was asked
@@ -119,7 +120,7 @@ func New(c Config) (*Lab, error) {
 		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
-		open: map[masu.WorkspaceID][]masu.OpenNotebook{},
+		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
 	l.gate = newGate(l)
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}

@@ -26,6 +26,7 @@ func (l *Lab) sample(ctx context.Context) {
 		}
 		list = append(list, masu.Sample{Workspace: id, At: at, CPU: load.CPU, Memory: load.Memory})
 	}
+	l.lookAtDisk(ctx, all)
 	if len(list) == 0 || ctx.Err() != nil {
 		return // a lab that sleeps writes nothing; what is old goes with the next one
 	}
@@ -42,4 +43,40 @@ func (s *service) Samples(ctx context.Context, name string, since time.Time) (li
 	}
 	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error { list, err = tx.Samples(w.ID, since); return err })
 	return list, err
+}
+
+const diskEvery = 30 * time.Minute // a home of a hundred thousand files takes seconds to add up
+
+// lookAtDisk adds up what one workspace takes, the one at which nobody has looked for longest: one a minute.
+func (l *Lab) lookAtDisk(ctx context.Context, all []masu.Workspace) {
+	m, ok := l.cfg.Runtime.(masu.Measurer)
+	if !ok {
+		return
+	}
+	var next *masu.Workspace
+	l.mu.Lock()
+	for i, w := range all {
+		at := l.diskAt[w.ID]
+		if w.Phase == masu.Running && w.Adopted == nil && time.Since(at) >= diskEvery && (next == nil || at.Before(l.diskAt[next.ID])) {
+			next = &all[i]
+		}
+	}
+	if next != nil {
+		l.diskAt[next.ID] = time.Now()
+	}
+	l.mu.Unlock()
+	if next == nil {
+		return
+	}
+	used, err := m.Disk(ctx, next.ID)
+	if err != nil {
+		l.log.Debug("disk", "workspace", next.Label, "error", err)
+		return
+	}
+	if used.String() == next.Disk.String() { // people would not see the difference
+		return
+	}
+	if _, err := l.update(ctx, next.ID, func(w *masu.Workspace) { w.Disk = used }); err != nil && ctx.Err() == nil {
+		l.log.Warn("disk", "workspace", next.Label, "error", err)
+	}
 }

@@ -424,6 +424,25 @@ func (f *FakeRuntime) Dial(ctx context.Context, id masu.WorkspaceID, port int) (
 	return b.life.dial(id, port, h), nil
 }
 
+// Disk is masu.Measurer's: the bytes of all files in the box's volumes.
+func (f *FakeRuntime) Disk(ctx context.Context, id masu.WorkspaceID) (sum masu.Bytes, err error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	b, err := f.find(id, true)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range b.box.Mounts {
+		for _, text := range f.volumes[m.Volume] {
+			sum += masu.Bytes(len(text))
+		}
+	}
+	return sum, nil
+}
+
 // Measure is masu.Measurer's.
 func (f *FakeRuntime) Measure(ctx context.Context, id masu.WorkspaceID) (masu.Load, error) {
 	leave, err := f.enter(ctx)

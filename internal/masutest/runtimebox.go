@@ -307,6 +307,11 @@ func testVolume(r *rig) {
 	if code, _ := r.sh(b.ID, "echo mine > /home/suite/kept"); code != 0 {
 		r.Fatalf("the member cannot write in the home: %d", code)
 	}
+	if m, ok := r.rt.(masu.Measurer); ok {
+		if d, err := m.Disk(r.ctx, b.ID); err != nil || d < masu.Bytes(len("mine\n")) || d > 200*masu.MiB {
+			r.Errorf("Disk = %v, %v", d, err)
+		}
+	}
 	r.want("RemoveVolume under a box", remove(r.ctx), masu.Conflict, "volume_in_use")
 	if err := r.rt.Remove(r.ctx, b.ID); err != nil {
 		r.Fatal(err)
@@ -350,6 +355,9 @@ func testMeasure(r *rig) {
 	}
 	if err := r.rt.Stop(r.ctx, b.ID, time.Second); err != nil {
 		r.Fatal(err)
+	}
+	if d, err := m.Disk(r.ctx, b.ID); err == nil {
+		r.Errorf("of a box that does not run: Disk = %v", d)
 	}
 	if u, err := m.Used(r.ctx, b.ID); err == nil {
 		r.Errorf("of a box that does not run: Use = %+v", u)

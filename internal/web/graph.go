@@ -119,6 +119,9 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request, v *visit) error {
 		last := list[len(list)-1]
 		parts = append(parts, text.Say(lang, "web.load_cores", fmt.Sprintf("%.1f", last.CPU)), last.Memory.String())
 	}
+	if ws.Disk > 0 && ws.Phase == masu.Running {
+		parts = append(parts, text.Say(lang, "web.load_disk", ws.Disk.String()))
+	}
 	if idle := now.Sub(ws.UsedAt); ws.Phase == masu.Running && !ws.UsedAt.IsZero() && idle >= idleFrom {
 		parts = append(parts, text.Say(lang, "web.idle", since(lang, idle)))
 	}

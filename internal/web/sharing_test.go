@@ -171,7 +171,7 @@ func TestGraphs(t *testing.T) {
 func TestLoad(t *testing.T) {
 	g := newRig(t)
 	ws := running("alice", "thesis")
-	ws.UsedAt = time.Now().Add(-2 * time.Hour)
+	ws.UsedAt, ws.Disk = time.Now().Add(-2*time.Hour), 3*masu.GiB
 	g.lab.set(ws)
 	g.lab.samples = []masu.Sample{{At: time.Now().Add(-time.Minute), CPU: 1.5, Memory: 12 * masu.GiB}}
 	alice := g.browser()
@@ -179,7 +179,7 @@ func TestLoad(t *testing.T) {
 	if a := alice.get("/", "Accept-Language", "en"); !strings.Contains(a.text, `data-part="/w/thesis/load"`) {
 		t.Error("the card asks for nothing")
 	}
-	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); a.text != " · 1.5 cores · 12 GiB · idle for 2 h 0 min" {
+	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); a.text != " · 1.5 cores · 12 GiB · disk 3 GiB · idle for 2 h 0 min" {
 		t.Errorf("%s %q", a.Status, a.text)
 	}
 	ws.Phase = masu.Stopped

@@ -1,0 +1,52 @@
+package host
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/masu-lab/masu"
+)
+
+func TestDiskUsed(t *testing.T) {
+	outside, dir := t.TempDir(), t.TempDir()
+	write := func(path string, size int) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, make([]byte, size), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(outside, "theirs"), 8<<20)
+	write(filepath.Join(dir, "a", "b", "mine"), 1<<20)
+	for name, target := range map[string]string{"folder": outside, "file": filepath.Join(outside, "theirs"), "up": "../.."} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(filepath.Join(dir, "a", "b", "mine"), filepath.Join(dir, "again")); err != nil {
+		t.Fatal(err)
+	}
+	hole, err := os.Create(filepath.Join(dir, "hole"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hole.Truncate(1 << 30); err != nil {
+		t.Fatal(err)
+	}
+	got, err := DiskUsed(t.Context(), dir)
+	if err != nil || got < masu.MiB || got > 2*masu.MiB {
+		t.Errorf("%v, %v: want the one file, once", got, err)
+	}
+	if _, err := DiskUsed(t.Context(), filepath.Join(dir, "none")); err == nil {
+		t.Error("a folder that is not there")
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := DiskUsed(gone, dir); err == nil {
+		t.Error("nobody waits, and it goes on")
+	}
+}
