@@ -85,6 +85,10 @@ func (g *fakeGate) ByToken(context.Context, string) (masu.User, masu.Token, erro
 	return masu.User{}, masu.Token{}, masu.E(masu.Denied, "signin_wrong")
 }
 
+func (g *fakeGate) ByKey(context.Context, masu.KeyOffer) (masu.User, masu.KeyLimits, error) {
+	return masu.User{}, masu.KeyLimits{}, masu.E(masu.Denied, "signin_wrong")
+}
+
 func (g *fakeGate) link(l masu.Link) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
