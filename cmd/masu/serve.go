@@ -24,8 +24,8 @@ import (
 const defaultListen = "127.0.0.1:8888"
 
 type serveOptions struct {
-	listen, socket, state, engine, hostName, appPorts, admins string
-	plainHTTP                                                 bool
+	listen, sshListen, socket, state, engine, hostName, appPorts, admins string
+	plainHTTP                                                            bool
 
 	host        string // of listen; "" means every address
 	named       string // hostName, when the admin gave it
@@ -39,10 +39,11 @@ type serveOptions struct {
 	pam         pamConfig
 	mail        mailConfig
 	notify      notifyConfig
-	versions    string // an admin's table of versions; "" for the embedded one
-	members     string // the group that may use the lab; "" is everybody with a shell
-	wall        bool   // the GPUs' board for everybody who reaches the pages
-	noLAN       bool   // boxes stay out of the private networks around the host
+	versions    string       // an admin's table of versions; "" for the embedded one
+	members     string       // the group that may use the lab; "" is everybody with a shell
+	sshDoor     masu.SSHDoor // where the ssh gateway is
+	wall        bool         // the GPUs' board for everybody who reaches the pages
+	noLAN       bool         // boxes stay out of the private networks around the host
 	policy      policyConfig
 }
 
@@ -72,6 +73,7 @@ func (a *app) serveCommand() *cobra.Command {
 	})
 	f := c.Flags()
 	f.StringVar(&o.listen, "listen", cmp.Or(a.getenv("MASU_LISTEN"), defaultListen), "")
+	f.StringVar(&o.sshListen, "ssh-listen", a.getenv("MASU_SSH_LISTEN"), "")
 	f.BoolVar(&o.plainHTTP, "plain-http", a.getenv("MASU_PLAIN_HTTP") == "1", "")
 	f.StringVar(&o.appPorts, "app-ports", cmp.Or(a.getenv("MASU_APP_PORTS"), "8900-8999"), "")
 	f.StringVar(&o.hostName, "host-name", a.getenv("MASU_HOST_NAME"), "")
@@ -88,7 +90,7 @@ func (a *app) serveCommand() *cobra.Command {
 	// What the help shows must not depend on who asks.
 	f.Lookup("socket").DefValue, f.Lookup("state").DefValue = systemSocket, "/var/lib/masu"
 	f.Lookup("config").DefValue = "/etc/masu/config.yaml"
-	f.Lookup("listen").DefValue, f.Lookup("host-name").DefValue, f.Lookup("engine").DefValue = defaultListen, "", ""
+	f.Lookup("listen").DefValue, f.Lookup("host-name").DefValue, f.Lookup("engine").DefValue, f.Lookup("ssh-listen").DefValue = defaultListen, "", "", ""
 	return c
 }
 
@@ -111,6 +113,9 @@ func (o *serveOptions) validate() error {
 	}
 	if !o.loopback() && !o.plainHTTP && !o.tls.on() {
 		return masu.E(masu.Invalid, "listen_plain", o.listen)
+	}
+	if err := (sshConfig{o.sshListen}).check(); err != nil {
+		return masu.E(masu.Invalid, "ssh_listen_wrong", o.sshListen).Because(err)
 	}
 	first, last, ok := strings.Cut(o.appPorts, "-")
 	o.first, err = strconv.Atoi(first)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/masu-lab/masu"
@@ -24,6 +25,7 @@ import (
 	"github.com/masu-lab/masu/internal/project"
 	"github.com/masu-lab/masu/internal/recipe"
 	"github.com/masu-lab/masu/internal/sqlite"
+	"github.com/masu-lab/masu/internal/sshd"
 	"github.com/masu-lab/masu/internal/text"
 	"github.com/masu-lab/masu/internal/web"
 )
@@ -35,6 +37,7 @@ type parts struct {
 	lab   *lab.Lab
 	web   *web.Server
 	api   *api.Server
+	ssh   *sshd.Server
 	close []io.Closer // in the order in which they were opened
 }
 
@@ -62,6 +65,17 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err := o.certify(log); err != nil {
 		return err
 	}
+	gateway, err := o.listenSSH(ctx)
+	if err != nil && o.sshListen != "" {
+		return err
+	}
+	if err != nil { // nobody has asked for it: the rest goes on
+		log.Warn("no ssh gateway", "error", err)
+	}
+	if gateway != nil {
+		defer gateway.Close()
+		o.sshDoor = o.door(gateway)
+	}
 	p, err := a.assemble(ctx, o, pages.Addr().(*net.TCPAddr).Port, log)
 	if err != nil {
 		return err
@@ -88,6 +102,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	g.Go(func() error { return p.lab.Run(ctx) })
 	g.Go(func() error { return p.web.Run(ctx) })
 	g.Go(func() error { return p.api.Serve(ctx, socket) })
+	g.Go(func() error { return p.ssh.Run(ctx) })
+	if gateway != nil {
+		log.Info("ssh gateway", "address", gateway.Addr().String())
+		g.Go(func() error { return p.ssh.Serve(ctx, gateway) })
+	}
 	g.Go(func() error { return servePages(ctx, o.sealed(pages), p.web.Handler(), log) })
 	err = g.Wait()
 	if _, nerr := daemon.SdNotify(false, daemon.SdNotifyStopping); nerr != nil {
@@ -147,7 +166,16 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, runtime, gpus, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
 	c.Process = machine.Process
+	key, err := sshd.HostKey(o.state)
+	if err != nil {
+		return nil, masu.E(masu.Invalid, "host_key_wrong", filepath.Join(o.state, sshd.HostKeyName)).Because(err)
+	}
+	c.KeyFile, c.ReadKeys, c.SSH = machine.AuthorizedKeys, sshd.ReadKeys, o.sshDoor
+	c.SSH.Fingerprint = ssh.FingerprintSHA256(key.PublicKey())
 	if p.lab, err = lab.New(c); err != nil {
+		return nil, err
+	}
+	if p.ssh, err = sshd.New(sshd.Config{Gate: p.lab, As: p.lab.As, HostKey: key, Say: text.Strings, Log: log}); err != nil {
 		return nil, err
 	}
 	return p, a.doors(p, o, machine, origins, log)
@@ -172,7 +200,7 @@ func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
 
 // doors makes the ways in: the socket and tokens, and the pages.
 func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, log *slog.Logger) (err error) {
-	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
+	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, SSH: p.ssh.ServeVouched, Version: version, Log: log})
 	if err != nil {
 		return err
 	}

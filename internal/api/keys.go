@@ -35,7 +35,8 @@ func (s *Server) ssh(svc masu.Service, w http.ResponseWriter, r *http.Request) e
 	if s.SSH == nil {
 		return masu.E(masu.NotFound, "no_route", r.Method+" "+r.URL.Path)
 	}
-	if _, err := readBody[nothing](w, r); err != nil {
+	q, err := readBody[named](w, r)
+	if err != nil {
 		return err
 	}
 	h, err := svc.Whoami(r.Context())
@@ -47,7 +48,7 @@ func (s *Server) ssh(svc masu.Service, w http.ResponseWriter, r *http.Request) e
 		return err
 	}
 	defer done()
-	s.SSH(r.Context(), tunnel{conn, in}, h.Actor.User)
+	s.SSH(r.Context(), tunnel{conn, in}, h.Actor.User, q.Name)
 	return nil
 }
 
@@ -66,9 +67,9 @@ func (c *Client) RemoveKey(ctx context.Context, fingerprint string) error {
 	return c.done(ctx, "/v1/keys/delete", named{fingerprint})
 }
 
-// SSH connects to the ssh gateway as who the kernel says we are. ctx bounds the connecting only.
-func (c *Client) SSH(ctx context.Context) (net.Conn, error) {
-	conn, err := c.takeOver(ctx, "/v1/ssh", protocolBytes, nothing{})
+// SSH connects to the ssh gateway as who the kernel says we are, for a workspace. ctx bounds the connecting only.
+func (c *Client) SSH(ctx context.Context, name string) (net.Conn, error) {
+	conn, err := c.takeOver(ctx, "/v1/ssh", protocolBytes, named{name})
 	if err != nil {
 		return nil, err
 	}

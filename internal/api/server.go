@@ -30,7 +30,7 @@ type ServerConfig struct {
 	Accounts masu.Accounts // to find the member that root acts for
 	As       func(masu.Actor) masu.Service
 	// SSH serves a connection to the ssh gateway, of somebody who is known already; nil where there is none.
-	SSH     func(ctx context.Context, conn net.Conn, u masu.User)
+	SSH     func(ctx context.Context, conn net.Conn, u masu.User, name string)
 	Version string // the program's
 	Log     *slog.Logger
 }

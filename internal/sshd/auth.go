@@ -15,7 +15,8 @@ import (
 type visitor struct {
 	masu.User
 	pass
-	limits masu.KeyLimits
+	limits    masu.KeyLimits
+	workspace string // where it has been said otherwise than by ssh
 }
 
 // pass is what lets somebody in: it is asked about again and again.
@@ -68,17 +69,17 @@ func (s *Server) byKey(ctx context.Context, from netip.Addr) *ssh.ServerConfig {
 		if err != nil {
 			return nil, err
 		}
-		return admitted(visitor{u, pass{fingerprint: f, user: u.Name, from: from}, limits}), nil
+		return admitted(visitor{User: u, pass: pass{fingerprint: f, user: u.Name, from: from}, limits: limits}), nil
 	}
 	return c
 }
 
 // byKernel lets in one member, without a key.
-func (s *Server) byKernel(u masu.User) *ssh.ServerConfig {
+func (s *Server) byKernel(u masu.User, name string) *ssh.ServerConfig {
 	c := s.common()
 	c.NoClientAuth = true
 	c.NoClientAuthCallback = func(ssh.ConnMetadata) (*ssh.Permissions, error) {
-		return admitted(visitor{User: u, pass: pass{uid: u.UID, user: u.Name}}), nil
+		return admitted(visitor{User: u, pass: pass{uid: u.UID, user: u.Name}, workspace: name}), nil
 	}
 	return c
 }

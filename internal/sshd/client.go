@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"strconv"
@@ -26,7 +27,7 @@ type client struct {
 
 func newClient(ctx context.Context, s *Server, conn *ssh.ServerConn) *client {
 	who, _ := conn.Permissions.ExtraData[visitorKey{}].(visitor) // of the key by which the handshake ended
-	c := &client{server: s, conn: conn, who: who, name: conn.User(), service: s.As(masu.Actor{User: who.User, Door: masu.DoorSSH})}
+	c := &client{server: s, conn: conn, who: who, name: cmp.Or(who.workspace, conn.User()), service: s.As(masu.Actor{User: who.User, Door: masu.DoorSSH})}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	return c
 }

@@ -112,10 +112,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // ServeVouched answers somebody whom the kernel has vouched for: no key is
-// asked of them. It returns when they have gone.
-func (s *Server) ServeVouched(ctx context.Context, conn net.Conn, u masu.User) {
+// asked of them. name is the workspace; "" for the one that their ssh names.
+// It returns when they have gone.
+func (s *Server) ServeVouched(ctx context.Context, conn net.Conn, u masu.User, name string) {
 	done := make(chan struct{})
-	s.begin(func() { defer close(done); s.answer(ctx, conn, s.byKernel(u)) }, conn)
+	s.begin(func() { defer close(done); s.answer(ctx, conn, s.byKernel(u, name)) }, conn)
 	<-done
 }
 

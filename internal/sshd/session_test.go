@@ -241,8 +241,8 @@ func TestSentAway(t *testing.T) {
 	}
 	out.await(t, "on")
 	ours, theirs := pair(t)
-	go d.server.ServeVouched(t.Context(), theirs, d.user("alice", 0))
-	cc, chans, reqs, err := ssh.NewClientConn(ours, "masu", &ssh.ClientConfig{User: "thesis", HostKeyCallback: ssh.FixedHostKey(d.host)})
+	go d.server.ServeVouched(t.Context(), theirs, d.user("alice", 0), "thesis")
+	cc, chans, reqs, err := ssh.NewClientConn(ours, "masu", &ssh.ClientConfig{User: "root", HostKeyCallback: ssh.FixedHostKey(d.host)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -176,6 +176,7 @@ type fakeActor struct {
 	masu.Projects // real folders
 	masu.Sharing
 	masu.Identity
+	masu.SSHKeys
 	masu.Administration
 	name  masu.Username
 	admin bool
@@ -183,7 +184,7 @@ type fakeActor struct {
 
 func (l *fakeLab) As(a masu.Actor) masu.Service {
 	s := l.people.As(a)
-	return &fakeActor{l, s, s, s, s, a.Name, a.Admin}
+	return &fakeActor{l, s, s, s, s, s, a.Name, a.Admin}
 }
 
 // set puts a workspace there, or changes it.
