@@ -9,9 +9,13 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// keysFresh is how long a look at everybody's authorized_keys is believed. A
-// lookup costs one stat for each member then, and nothing in between.
-const keysFresh = 2 * time.Second
+// A look at everybody's authorized_keys is believed for keysFresh: a lookup
+// costs one stat for each member then, and nothing in between. Who the members
+// are is dearer to ask, and changes less.
+const (
+	keysFresh    = 2 * time.Second
+	membersFresh = 30 * time.Second
+)
 
 // keyring remembers what stands in the members' authorized_keys: a key's owner
 // must be found by the key alone, because ssh says nothing but a workspace.
@@ -19,6 +23,8 @@ type keyring struct {
 	turn     chan struct{} // holds one while somebody looks; it guards what follows
 	files    map[masu.Username]keyFile
 	lookedAt time.Time
+	members  []masu.User
+	listedAt time.Time
 }
 
 // keyFile is one member's authorized_keys, as of its stamp.
@@ -73,12 +79,15 @@ func (l *Lab) lookAround(ctx context.Context) error {
 	if time.Since(l.keyring.lookedAt) < keysFresh {
 		return nil
 	}
-	all, err := l.cfg.Accounts.All()
-	if err != nil {
-		return err
+	if r := l.keyring; time.Since(r.listedAt) >= membersFresh {
+		all, err := l.cfg.Accounts.All()
+		if err != nil {
+			return err
+		}
+		r.members, r.listedAt = all, time.Now()
 	}
 	there := map[masu.Username]bool{}
-	for _, u := range all {
+	for _, u := range l.keyring.members {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
