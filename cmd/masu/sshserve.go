@@ -3,10 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/lab"
+	"github.com/masu-lab/masu/internal/sshd"
 )
 
 const (
@@ -34,8 +40,9 @@ func (c sshConfig) check() error {
 	return nil
 }
 
-// listenSSH opens the gateway's port; nil where there is to be none.
-func (o *serveOptions) listenSSH(ctx context.Context) (net.Listener, error) {
+// listenSSH opens the gateway's port; nil where there is to be none, or where
+// it cannot be opened and nobody has asked for it.
+func (o *serveOptions) listenSSH(ctx context.Context, log *slog.Logger) (net.Listener, error) {
 	address := o.sshListen
 	if address == sshOff || address == "" && personal() {
 		return nil, nil
@@ -44,10 +51,27 @@ func (o *serveOptions) listenSSH(ctx context.Context) (net.Listener, error) {
 		address = net.JoinHostPort(o.host, strconv.Itoa(sshPort))
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
+	switch {
+	case err != nil && o.sshListen != "":
 		return nil, masu.E(masu.Conflict, "ssh_listen_taken", address).Because(err)
+	case err != nil:
+		log.Warn("no ssh gateway", "error", err)
+		return nil, nil
 	}
+	log.Info("ssh gateway", "address", l.Addr().String())
+	o.sshDoor = o.door(l)
 	return l, nil
+}
+
+// hostKey gives the gateway's own key, and tells the lab what members are told of the gateway.
+func (o serveOptions) hostKey(c *lab.Config) (ssh.Signer, error) {
+	key, err := sshd.HostKey(o.state)
+	if err != nil {
+		return nil, masu.E(masu.Invalid, "host_key_wrong", filepath.Join(o.state, sshd.HostKeyName)).Because(err)
+	}
+	c.SSH = o.sshDoor
+	c.SSH.Fingerprint = ssh.FingerprintSHA256(key.PublicKey())
+	return key, nil
 }
 
 // door is what people are told to write.

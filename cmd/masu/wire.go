@@ -65,16 +65,12 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err := o.certify(log); err != nil {
 		return err
 	}
-	gateway, err := o.listenSSH(ctx)
-	if err != nil && o.sshListen != "" {
+	gateway, err := o.listenSSH(ctx, log)
+	if err != nil {
 		return err
-	}
-	if err != nil { // nobody has asked for it: the rest goes on
-		log.Warn("no ssh gateway", "error", err)
 	}
 	if gateway != nil {
 		defer gateway.Close()
-		o.sshDoor = o.door(gateway)
 	}
 	p, err := a.assemble(ctx, o, pages.Addr().(*net.TCPAddr).Port, log)
 	if err != nil {
@@ -104,7 +100,6 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	g.Go(func() error { return p.api.Serve(ctx, socket) })
 	g.Go(func() error { return p.ssh.Run(ctx) })
 	if gateway != nil {
-		log.Info("ssh gateway", "address", gateway.Addr().String())
 		g.Go(func() error { return p.ssh.Serve(ctx, gateway) })
 	}
 	g.Go(func() error { return servePages(ctx, o.sealed(pages), p.web.Handler(), log) })
@@ -166,19 +161,15 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, runtime, gpus, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
 	c.Process = machine.Process
-	key, err := sshd.HostKey(o.state)
+	key, err := o.hostKey(&c)
 	if err != nil {
-		return nil, masu.E(masu.Invalid, "host_key_wrong", filepath.Join(o.state, sshd.HostKeyName)).Because(err)
+		return nil, err
 	}
-	c.KeyFile, c.ReadKeys, c.SSH = machine.AuthorizedKeys, sshd.ReadKeys, o.sshDoor
-	c.SSH.Fingerprint = ssh.FingerprintSHA256(key.PublicKey())
+	c.KeyFile, c.ReadKeys = machine.AuthorizedKeys, sshd.ReadKeys
 	if p.lab, err = lab.New(c); err != nil {
 		return nil, err
 	}
-	if p.ssh, err = sshd.New(sshd.Config{Gate: p.lab, As: p.lab.As, HostKey: key, Say: text.Strings, Log: log}); err != nil {
-		return nil, err
-	}
-	return p, a.doors(p, o, machine, origins, log)
+	return p, a.doors(p, o, machine, origins, key, log)
 }
 
 // labConfig is what the lab is told, beside the parts that it is made of.
@@ -198,8 +189,11 @@ func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
 	return c, err
 }
 
-// doors makes the ways in: the socket and tokens, and the pages.
-func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, log *slog.Logger) (err error) {
+// doors makes the ways in: ssh, the socket and tokens, and the pages.
+func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, key ssh.Signer, log *slog.Logger) (err error) {
+	if p.ssh, err = sshd.New(sshd.Config{Gate: p.lab, As: p.lab.As, HostKey: key, Say: text.Strings, Log: log}); err != nil {
+		return err
+	}
 	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, SSH: p.ssh.ServeVouched, Version: version, Log: log})
 	if err != nil {
 		return err
