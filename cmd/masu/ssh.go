@@ -36,6 +36,9 @@ func (a *app) sshCommand() *cobra.Command {
 		if n := c.ArgsLenAtDash(); n != 0 && len(args) > 0 {
 			names, args = args[:1], args[1:]
 		}
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
 		var name string
 		err := a.with(ctx, func(s service) (err error) { name, err = a.which(ctx, s, names); return err })
 		if err != nil {
@@ -90,7 +93,9 @@ func (a *app) sshProxyCommand() *cobra.Command {
 					_ = half.CloseWrite()
 				}
 			}()
-			_, err = io.Copy(a.out, conn)
+			if _, err = io.Copy(a.out, conn); ctx.Err() != nil {
+				return nil // ssh has what it wanted, and ends its proxy by a signal
+			}
 			return err
 		})
 	})
