@@ -29,6 +29,7 @@ var floors = map[string][]string{
 	"internal/kernel":   {"."},
 	"internal/notebook": {"."},
 	"internal/execute":  {".", "internal/kernel", "internal/notebook"},
+	"internal/sshd":     {"."},
 	"internal/oidc":     {"."},
 	"internal/notify":   {"."},
 	"internal/web":      {".", "internal/text", "internal/proxy", "internal/oidc", "internal/notebook"},

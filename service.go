@@ -23,6 +23,7 @@ type Service interface {
 	Accounting
 	Runs
 	Identity
+	SSHKeys
 	Administration
 	// Up records the wish and returns at once; Watch tells how it goes. A
 	// workspace that already runs as wished is returned unchanged; one that runs
@@ -96,15 +97,16 @@ type Projects interface {
 
 // Hello is the answer to Whoami.
 type Hello struct {
-	Actor    Actor  `json:"actor"`
-	Version  string `json:"version"`
-	Lab      string `json:"lab"`
-	Host     Host   `json:"host"`
-	HostName string `json:"host_name"`
-	Pages    string `json:"pages"`              // URL of the pages
-	Personal bool   `json:"personal,omitempty"` // the daemon is the member's own, not root's
-	Notes    []Note `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
-	House    House  `json:"house,omitzero"`
+	Actor    Actor   `json:"actor"`
+	Version  string  `json:"version"`
+	Lab      string  `json:"lab"`
+	Host     Host    `json:"host"`
+	HostName string  `json:"host_name"`
+	Pages    string  `json:"pages"`              // URL of the pages
+	Personal bool    `json:"personal,omitempty"` // the daemon is the member's own, not root's
+	Notes    []Note  `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
+	House    House   `json:"house,omitzero"`
+	SSH      SSHDoor `json:"ssh,omitzero"`
 }
 
 // UpRequest asks for a running workspace.
@@ -178,6 +180,9 @@ type Gate interface {
 	ByName(ctx context.Context, name Username) (User, error)
 	// ByToken is for programs that bring a token's secret.
 	ByToken(ctx context.Context, secret string) (User, Token, error)
+	// ByKey finds whose a key is, and what may be done with it. One that stands at several members is
+	// the named owner's, and otherwise Conflict "key_of_many" (their names, once it is proven).
+	ByKey(ctx context.Context, k KeyOffer) (User, KeyLimits, error)
 
 	// SignIn opens a session and returns its secret; For is set for a workspace's origin.
 	SignIn(ctx context.Context, s Session) (secret string, err error)

@@ -69,6 +69,12 @@ type Tx interface {
 	PutToken(t Token) error
 	DeleteToken(id string) error
 
+	// SSHKey finds a key that a member added by its fingerprint; NotFound "no_key".
+	SSHKey(fingerprint string) (SSHKey, error)
+	SSHKeys(user Username) ([]SSHKey, error) // the oldest first; "" is everybody's
+	PutSSHKey(k SSHKey) error                // Conflict "key_in_use" if it is another's
+	DeleteSSHKey(fingerprint string) error
+
 	// SharedEnvironment finds one by its ID; NotFound "no_shared".
 	SharedEnvironment(id string) (Shared, error)
 	SharedEnvironments() ([]Shared, error) // the newest first

@@ -23,6 +23,7 @@ need docker-compose docker-compose
 need ip iproute2
 need npm npm
 need sshd openssh-server openssh-client
+need rsync rsync
 [ -e /usr/include/security/pam_appl.h ] || missing="${missing:-} libpam0g-dev"
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
 if [ -n "${missing:-}" ]; then

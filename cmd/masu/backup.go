@@ -20,6 +20,7 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/sqlite"
+	"github.com/masu-lab/masu/internal/sshd"
 )
 
 // A backup is a tar.gz of the files below, a manifest first. Homes and
@@ -31,7 +32,9 @@ const (
 )
 
 // backupNames are the files that a backup may hold, and nothing else.
-func backupNames() []string { return []string{"masu.db", "masu.db.lab", "config.yaml"} }
+func backupNames() []string {
+	return []string{"masu.db", "masu.db.lab", sshd.HostKeyName, "config.yaml"}
+}
 
 // manifest says what is in a backup.
 type manifest struct {
@@ -79,7 +82,7 @@ func writeBackup(ctx context.Context, file, state, config string) (size masu.Byt
 	if err := sqlite.Copy(ctx, storePath(state), filepath.Join(dir, "masu.db")); err != nil {
 		return 0, err
 	}
-	for name, from := range map[string]string{"masu.db.lab": storePath(state) + ".lab", "config.yaml": config} {
+	for name, from := range map[string]string{"masu.db.lab": storePath(state) + ".lab", sshd.HostKeyName: filepath.Join(state, sshd.HostKeyName), "config.yaml": config} {
 		b, err := os.ReadFile(from)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

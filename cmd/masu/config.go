@@ -29,6 +29,7 @@ type fileConfig struct {
 	AppPorts  string     `yaml:"app_ports"`
 	HostName  string     `yaml:"host_name"`
 	TLS       tlsConfig  `yaml:"tls"`
+	SSH       sshConfig  `yaml:"ssh"`
 	Apps      string     `yaml:"apps_domain"` // a wildcard name of this server's; each app has a name under it
 	Engine    string     `yaml:"engine"`
 	Admins    string     `yaml:"admins"`
@@ -81,7 +82,7 @@ func readConfig(path string) (fileConfig, error) {
 		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	_, rules := c.Policy.policy(lab.Policy{})
-	if err := errors.Join(c.TLS.check(), c.apps(), c.OIDC.check(), c.PAM.check(), c.Mail.check(), rules); err != nil {
+	if err := errors.Join(c.TLS.check(), c.apps(), c.OIDC.check(), c.PAM.check(), c.Mail.check(), c.SSH.check(), rules); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, located(b, err)).Because(err)
 	}
 	return c, nil
@@ -175,6 +176,7 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 		}
 	}
 	take(&o.listen, "listen", "MASU_LISTEN", c.Listen)
+	take(&o.sshListen, "ssh-listen", "MASU_SSH_LISTEN", c.SSH.Listen)
 	take(&o.appPorts, "app-ports", "MASU_APP_PORTS", c.AppPorts)
 	take(&o.hostName, "host-name", "MASU_HOST_NAME", c.HostName)
 	take(&o.engine, "engine", "MASU_ENGINE", c.Engine)

@@ -29,7 +29,7 @@ type setting struct {
 }
 
 // variables may say what a key of the file says.
-var variables = map[string]string{"listen": "MASU_LISTEN", "plain_http": "MASU_PLAIN_HTTP", "app_ports": "MASU_APP_PORTS", "host_name": "MASU_HOST_NAME", "engine": "MASU_ENGINE", "admins": "MASU_ADMINS"}
+var variables = map[string]string{"listen": "MASU_LISTEN", "ssh.listen": "MASU_SSH_LISTEN", "plain_http": "MASU_PLAIN_HTTP", "app_ports": "MASU_APP_PORTS", "host_name": "MASU_HOST_NAME", "engine": "MASU_ENGINE", "admins": "MASU_ADMINS"}
 
 func (a *app) configShowCommand() *cobra.Command {
 	c := a.command("config.show", "show [FILE]", "", a.args(0, 1), func(ctx context.Context, args []string) error {
@@ -157,7 +157,7 @@ func (a *app) overrule(ctx context.Context, list []setting) {
 // settings lists what is no house rule, in the order of the commented file.
 func (o serveOptions) settings() []setting {
 	return []setting{
-		{Key: "listen", Value: o.listen}, {Key: "plain_http", Value: o.plainHTTP}, {Key: "app_ports", Value: o.appPorts}, {Key: "host_name", Value: o.hostName},
+		{Key: "listen", Value: o.listen}, {Key: "ssh.listen", Value: o.sshListen}, {Key: "plain_http", Value: o.plainHTTP}, {Key: "app_ports", Value: o.appPorts}, {Key: "host_name", Value: o.hostName},
 		{Key: "tls.cert_file", Value: o.tls.CertFile}, {Key: "tls.key_file", Value: o.tls.KeyFile}, {Key: "apps_domain", Value: o.appsDomain},
 		{Key: "engine", Value: o.engine}, {Key: "admins", Value: o.admins}, {Key: "members", Value: o.members}, {Key: "versions", Value: o.versions},
 		{Key: "public_board", Value: o.wall},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/sqlite"
+	"github.com/masu-lab/masu/internal/sshd"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -66,7 +67,7 @@ func (a *app) restore(ctx context.Context, file, state, config string, force boo
 		}
 		a.note("db_moved", moved)
 	}
-	for _, name := range []string{"masu.db.lab", "masu.db"} { // the store last: with it the rest must be there
+	for _, name := range []string{sshd.HostKeyName, "masu.db.lab", "masu.db"} { // the store last: with it the rest must be there
 		if err := os.Rename(filepath.Join(draft, name), filepath.Join(state, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return masu.E(masu.Invalid, "state_wrong", state).Because(err)
 		}

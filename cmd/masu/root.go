@@ -41,10 +41,10 @@ func (a *app) root() *cobra.Command {
 		root.AddGroup(&cobra.Group{ID: g, Title: a.say("group." + g)})
 	}
 	ordered := []*cobra.Command{
-		a.upCommand(), a.openCommand(), a.lsCommand(), a.stopCommand(), a.rmCommand(), a.shellCommand(),
+		a.upCommand(), a.openCommand(), a.lsCommand(), a.stopCommand(), a.rmCommand(), a.shellCommand(), a.sshCommand(), a.sshConfigCommand(),
 		a.execCommand(), a.runCommand(), a.runsCommand(), a.logsCommand(), a.gpusCommand(), a.extendCommand(), a.releaseCommand(), a.reserveCommand(), a.usageCommand(),
 		a.initCommand(), a.buildCommand(), a.keepCommand(), a.imagesCommand(), a.environmentsCommand(), a.shareCommand(), a.guestCommand(), a.ejectCommand(),
-		a.doctorCommand(), a.checkCommand(), a.passwdCommand(), a.notifyCommand(), a.tokenCommand(), a.sessionsCommand(), a.serveCommand(), a.configCommand(),
+		a.doctorCommand(), a.checkCommand(), a.passwdCommand(), a.notifyCommand(), a.tokenCommand(), a.sessionsCommand(), a.keysCommand(), a.serveCommand(), a.configCommand(),
 		a.adminCommand(), a.adoptCommand(), a.unadoptCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.dbCommand(),
 		a.versionCommand(), a.completionCommand(), a.manCommand(), a.notebookCommand(),
 	}
@@ -53,7 +53,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.AddCommand(ordered...)
 	help := a.helpCommand(root)
-	root.AddCommand(help)
+	root.AddCommand(help, a.sshProxyCommand())
 	root.SetHelpCommand(help)
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { a.help(c) })
 	root.SetUsageFunc(func(c *cobra.Command) error { a.help(c); return nil })

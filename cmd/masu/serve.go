@@ -24,8 +24,8 @@ import (
 const defaultListen = "127.0.0.1:8888"
 
 type serveOptions struct {
-	listen, socket, state, engine, hostName, appPorts, admins string
-	plainHTTP                                                 bool
+	listen, sshListen, socket, state, engine, hostName, appPorts, admins string
+	plainHTTP                                                            bool
 
 	host        string // of listen; "" means every address
 	named       string // hostName, when the admin gave it
@@ -39,17 +39,18 @@ type serveOptions struct {
 	pam         pamConfig
 	mail        mailConfig
 	notify      notifyConfig
-	versions    string // an admin's table of versions; "" for the embedded one
-	members     string // the group that may use the lab; "" is everybody with a shell
-	wall        bool   // the GPUs' board for everybody who reaches the pages
-	noLAN       bool   // boxes stay out of the private networks around the host
+	versions    string       // an admin's table of versions; "" for the embedded one
+	members     string       // the group that may use the lab; "" is everybody with a shell
+	sshDoor     masu.SSHDoor // where the ssh gateway is
+	wall        bool         // the GPUs' board for everybody who reaches the pages
+	noLAN       bool         // boxes stay out of the private networks around the host
 	policy      policyConfig
 }
 
 // serveDefaults is what holds where neither a flag nor the file says anything.
 func (a *app) serveDefaults() serveOptions {
 	return serveOptions{
-		listen: cmp.Or(a.getenv("MASU_LISTEN"), defaultListen), plainHTTP: a.getenv("MASU_PLAIN_HTTP") == "1",
+		listen: cmp.Or(a.getenv("MASU_LISTEN"), defaultListen), sshListen: a.getenv("MASU_SSH_LISTEN"), plainHTTP: a.getenv("MASU_PLAIN_HTTP") == "1",
 		appPorts: cmp.Or(a.getenv("MASU_APP_PORTS"), "8900-8999"), hostName: a.getenv("MASU_HOST_NAME"), engine: a.getenv("MASU_ENGINE"),
 		admins: cmp.Or(a.getenv("MASU_ADMINS"), "sudo,wheel,masu-admin"),
 	}
@@ -81,6 +82,7 @@ func (a *app) serveCommand() *cobra.Command {
 	})
 	f := c.Flags()
 	f.StringVar(&o.listen, "listen", o.listen, "")
+	f.StringVar(&o.sshListen, "ssh-listen", o.sshListen, "")
 	f.BoolVar(&o.plainHTTP, "plain-http", o.plainHTTP, "")
 	f.StringVar(&o.appPorts, "app-ports", o.appPorts, "")
 	f.StringVar(&o.hostName, "host-name", o.hostName, "")
@@ -97,7 +99,7 @@ func (a *app) serveCommand() *cobra.Command {
 	// What the help shows must not depend on who asks.
 	f.Lookup("socket").DefValue, f.Lookup("state").DefValue = systemSocket, "/var/lib/masu"
 	f.Lookup("config").DefValue = "/etc/masu/config.yaml"
-	f.Lookup("listen").DefValue, f.Lookup("host-name").DefValue, f.Lookup("engine").DefValue = defaultListen, "", ""
+	f.Lookup("listen").DefValue, f.Lookup("host-name").DefValue, f.Lookup("engine").DefValue, f.Lookup("ssh-listen").DefValue = defaultListen, "", "", ""
 	return c
 }
 
@@ -120,6 +122,9 @@ func (o *serveOptions) validate() error {
 	}
 	if !o.loopback() && !o.plainHTTP && !o.tls.on() {
 		return masu.E(masu.Invalid, "listen_plain", o.listen)
+	}
+	if err := (sshConfig{o.sshListen}).check(); err != nil {
+		return masu.E(masu.Invalid, "ssh_listen_wrong", o.sshListen).Because(err)
 	}
 	first, last, ok := strings.Cut(o.appPorts, "-")
 	o.first, err = strconv.Atoi(first)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/masu-lab/masu"
@@ -25,6 +26,7 @@ import (
 	"github.com/masu-lab/masu/internal/project"
 	"github.com/masu-lab/masu/internal/recipe"
 	"github.com/masu-lab/masu/internal/sqlite"
+	"github.com/masu-lab/masu/internal/sshd"
 	"github.com/masu-lab/masu/internal/text"
 	"github.com/masu-lab/masu/internal/web"
 )
@@ -36,6 +38,7 @@ type parts struct {
 	lab   *lab.Lab
 	web   *web.Server
 	api   *api.Server
+	ssh   *sshd.Server
 	close []io.Closer // in the order in which they were opened
 }
 
@@ -68,6 +71,13 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err := o.certify(log); err != nil {
 		return err
 	}
+	gateway, err := o.listenSSH(ctx, log)
+	if err != nil {
+		return err
+	}
+	if gateway != nil {
+		defer gateway.Close()
+	}
 	p, err := a.assemble(ctx, o, pages.Addr().(*net.TCPAddr).Port, log)
 	if err != nil {
 		return err
@@ -94,6 +104,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	g.Go(func() error { return p.lab.Run(ctx) })
 	g.Go(func() error { return p.web.Run(ctx) })
 	g.Go(func() error { return p.api.Serve(ctx, socket) })
+	g.Go(func() error { return p.ssh.Run(ctx) })
+	if gateway != nil {
+		g.Go(func() error { return p.ssh.Serve(ctx, gateway) })
+	}
 	g.Go(func() error { return servePages(ctx, o.sealed(pages), p.web.Handler(), log) })
 	err = g.Wait()
 	if _, nerr := daemon.SdNotify(false, daemon.SdNotifyStopping); nerr != nil {
@@ -156,10 +170,15 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, p, runtime, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
 	c.Process = machine.Process
+	key, err := o.hostKey(&c)
+	if err != nil {
+		return nil, err
+	}
+	c.KeyFile, c.ReadKeys = machine.AuthorizedKeys, sshd.ReadKeys
 	if p.lab, err = lab.New(c); err != nil {
 		return nil, err
 	}
-	return p, a.doors(p, o, machine, origins, log)
+	return p, a.doors(p, o, machine, origins, key, log)
 }
 
 // labConfig is what the lab is told, beside the parts that it is made of.
@@ -179,9 +198,12 @@ func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
 	return c, err
 }
 
-// doors makes the ways in: the socket and tokens, and the pages.
-func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, log *slog.Logger) (err error) {
-	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, Version: version, Log: log})
+// doors makes the ways in: ssh, the socket and tokens, and the pages.
+func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, key ssh.Signer, log *slog.Logger) (err error) {
+	if p.ssh, err = sshd.New(sshd.Config{Gate: p.lab, As: p.lab.As, HostKey: key, Say: text.Strings, Log: log}); err != nil {
+		return err
+	}
+	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, SSH: p.ssh.ServeVouched, Version: version, Log: log})
 	if err != nil {
 		return err
 	}

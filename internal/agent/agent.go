@@ -37,6 +37,7 @@ const runDir = "/run/masu"
 //	(nothing)       the first process of a box; what it must know stands in MASU_SPEC
 //	exec -- ARGV…   become the member and run ARGV; how stands in MASU_EXEC
 //	kill KEY        end what was begun under that key, with its children
+//	sftp            serve the member's files to an sftp client at the standard input and output
 //	added           tell which packages were installed by hand, as JSON
 //	passwd          ask the member for a new password and pass it to the daemon
 func Main(ctx context.Context, args []string) int {
@@ -48,6 +49,8 @@ func Main(ctx context.Context, args []string) int {
 		return execute(ctx, rest[1:])
 	case verb == "kill" && len(rest) == 1:
 		return kill(ctx, rest[0])
+	case verb == "sftp" && len(rest) == 0:
+		return serveFiles()
 	case verb == "added" && len(rest) == 0:
 		return tellAdded()
 	case verb == "passwd" && len(rest) == 0:

@@ -34,6 +34,7 @@ type nothing struct{}
 func (s *Server) routes() http.Handler {
 	r := router{s, http.NewServeMux(), &s.api}
 	peopleRoutes(r)
+	keysRoutes(r)
 	administrationRoutes(r)
 	projectsRoutes(r)
 	sharingRoutes(r)

@@ -29,8 +29,10 @@ type ServerConfig struct {
 	Gate     masu.Gate
 	Accounts masu.Accounts // to find the member that root acts for
 	As       func(masu.Actor) masu.Service
-	Version  string // the program's
-	Log      *slog.Logger
+	// SSH serves a connection to the ssh gateway, of somebody who is known already; nil where there is none.
+	SSH     func(ctx context.Context, conn net.Conn, u masu.User, name string)
+	Version string // the program's
+	Log     *slog.Logger
 }
 
 // Server gives a masu.Service to each who connects.

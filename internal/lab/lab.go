@@ -39,7 +39,12 @@ type Config struct {
 	Process func(pid int) (masu.Process, error)                   // of the host; nil where nobody knows
 	Usage   func() (masu.Usage, error)                            // of the host; nil where nobody knows
 	// Vouch asks somebody else about a password that is not one of masu's own: the host's PAM. nil for nobody.
-	Vouch    func(ctx context.Context, name masu.Username, password string) (bool, error)
+	Vouch func(ctx context.Context, name masu.Username, password string) (bool, error)
+	// KeyFile reads a member's authorized_keys on the host, unless its stamp is still the one that was seen; nil for none.
+	KeyFile func(u masu.User, seen string) (text []byte, stamp string, err error)
+	// ReadKeys reads such a text, and says which lines are refused and why; nil where there is no ssh gateway.
+	ReadKeys func(text []byte) (keys []masu.SSHKey, refused []error)
+	SSH      masu.SSHDoor
 	Notifier masu.Notifier                                           // nil where nobody is told
 	Say      func(lang masu.Lang, code string, args []string) string // sentences of notices; "" for none
 	State    string                                                  // the folder of masu's own records
@@ -77,6 +82,7 @@ type Lab struct {
 	reminded map[masu.LeaseID]int           // how often each holder was reminded of the end
 	idleNow  map[masu.LeaseID]time.Duration // as of the last look
 	gate     *gate
+	keyring  *keyring
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
 	examined struct {
@@ -122,7 +128,7 @@ func New(c Config) (*Lab, error) {
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
-	l.gate = newGate(l)
+	l.gate, l.keyring = newGate(l), newKeyring()
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
 		if l.id, err = tx.Lab(); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/masutest"
+	"github.com/masu-lab/masu/internal/sshd"
 )
 
 // world is what a lab lives on; it outlives the lab, as a host outlives a daemon.
@@ -35,6 +36,7 @@ type world struct {
 	lab     *Lab                          // the newest
 	room    func(string) (free, total masu.Bytes, err error)
 	policy  func(*Policy)
+	keys    keyFiles
 }
 
 func newWorld(t *testing.T) *world {
@@ -67,6 +69,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 			}
 			return p, nil
 		},
+		ReadKeys: sshd.ReadKeys, KeyFile: w.keyFile,
 		Context: func(masu.Folder, string, string) (fs.FS, int64, error) {
 			return nil, 0, errors.New("no Dockerfile here")
 		},

@@ -29,7 +29,7 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 // Whoami tells the actor and the daemon.
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
-		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal}
+		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH}
 	u, err := s.l.admit(ctx, s.actor.User) // the language may have been chosen since the door was passed
 	if err != nil {
 		return masu.Hello{}, err

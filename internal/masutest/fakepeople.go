@@ -13,6 +13,7 @@ import (
 type people struct {
 	members map[masu.Username]*masu.Member
 	tokens  []masu.Token
+	keys    []masu.SSHKey
 	events  []masu.Event
 	house   masu.House
 	rules   masu.Rules

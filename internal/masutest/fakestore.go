@@ -34,6 +34,7 @@ type memory struct {
 	sessions     map[string][]byte
 	links        map[string][]byte
 	tokens       map[string][]byte
+	keys         map[string][]byte
 	shared       map[string][]byte
 	samples      map[sampleKey][]byte
 	tickets      map[masu.WorkspaceID][]byte
@@ -55,13 +56,13 @@ func NewStore() *FakeStore {
 func (m *memory) clone() *memory {
 	c := memory{
 		workspaces: maps.Clone(m.workspaces), leases: maps.Clone(m.leases), members: maps.Clone(m.members),
-		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), shared: maps.Clone(m.shared),
+		sessions: maps.Clone(m.sessions), links: maps.Clone(m.links), tokens: maps.Clone(m.tokens), keys: maps.Clone(m.keys), shared: maps.Clone(m.shared),
 		samples: maps.Clone(m.samples), tickets: maps.Clone(m.tickets), reservations: maps.Clone(m.reservations), uses: maps.Clone(m.uses), runs: maps.Clone(m.runs), house: m.house, rules: m.rules, events: slices.Clone(m.events),
 	}
 	if m.workspaces == nil {
 		c.workspaces, c.leases, c.members = map[masu.WorkspaceID][]byte{}, map[masu.LeaseID][]byte{}, map[masu.Username][]byte{}
 		c.sessions, c.links, c.tokens = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
-		c.runs = map[masu.WorkspaceID][]byte{}
+		c.runs, c.keys = map[masu.WorkspaceID][]byte{}, map[string][]byte{}
 		c.tickets, c.reservations, c.uses = map[masu.WorkspaceID][]byte{}, map[masu.ReservationID][]byte{}, map[useKey][]byte{}
 		c.shared, c.samples = map[string][]byte{}, map[sampleKey][]byte{}
 	}

@@ -43,6 +43,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Read", testServiceRead},
 		{"Projects", testServiceProjects},
 		{"People", testServicePeople},
+		{"Keys", testServiceKeys},
 		{"Guests", testServiceGuests},
 		{"Sharing", testServiceSharing},
 		{"Keep", testServiceKeep},

@@ -37,6 +37,7 @@ func Store(t *testing.T, open func(t *testing.T) masu.Store) {
 		"Events":             testStoreEvents,
 		"FindEvents":         testStoreFindEvents,
 		"People":             testStorePeople,
+		"Keys":               testStoreKeys,
 		"Guests":             testStoreGuests,
 		"Shared":             testStoreShared,
 		"Samples":            testStoreSamples,

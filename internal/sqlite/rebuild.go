@@ -53,7 +53,7 @@ type Rebuilt struct {
 }
 
 // Rebuild sets a broken store aside and makes a new one of the same lab, with
-// all workspaces, members, shared environments, reservations, past leases and house rules that can still be read. Sessions and the audit
+// all workspaces, members, their keys, shared environments, reservations, past leases and house rules that can still be read. Sessions and the audit
 // log begin anew. Nobody may have the store open.
 func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
 	moved, err := Salvage(ctx, c.Path)
@@ -86,6 +86,9 @@ func Rebuild(ctx context.Context, c Config) (Rebuilt, error) {
 				r.Members++
 			}
 		}
+		for _, k := range old.keys {
+			_ = tx.PutSSHKey(k)
+		}
 		for _, x := range old.shared {
 			_ = tx.PutShared(x) // one that cannot be put is lost, as one that cannot be read
 		}
@@ -108,6 +111,7 @@ type oldStore struct {
 	lab        string
 	workspaces []masu.Workspace
 	members    []masu.Member
+	keys       []masu.SSHKey
 	shared     []masu.Shared
 	past       []masu.Lease
 	reserved   []masu.Reservation
@@ -147,6 +151,12 @@ func readOld(ctx context.Context, path string) (old oldStore) {
 		var m masu.Member
 		if json.Unmarshal(doc, &m) == nil && m.Name != "" {
 			old.members = append(old.members, m)
+		}
+	})
+	each("SELECT doc FROM ssh_key", func(doc []byte) {
+		var k masu.SSHKey
+		if json.Unmarshal(doc, &k) == nil && k.Fingerprint != "" && k.User != "" {
+			old.keys = append(old.keys, k)
 		}
 	})
 	each("SELECT doc FROM shared", func(doc []byte) {

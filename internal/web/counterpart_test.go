@@ -20,6 +20,8 @@ var counterparts = map[string]struct{ command, route, reason string }{
 	"/settings/notices":      {"masu notify", "/v1/notices", ""},
 	"/settings/notices/try":  {"masu notify", "/v1/notices/try", ""},
 	"/settings/token":        {"masu token add", "/v1/tokens", ""},
+	"/settings/key":          {"masu keys add", "/v1/keys", ""},
+	"/settings/key/delete":   {"masu keys rm", "/v1/keys/delete", ""},
 	"/settings/token/delete": {"masu token rm", "/v1/tokens/delete", ""},
 	"/admin/rules":           {"masu admin rules", "/v1/rules", ""},
 	"/admin/member":          {"masu admin member", "/v1/members/change", ""},
@@ -69,7 +71,7 @@ func TestEveryActHasACounterpart(t *testing.T) {
 	if len(acts) < 30 {
 		t.Fatalf("only %d acts were found", len(acts))
 	}
-	api := read("../api/routes.go", "../api/sharing.go", "../api/lending.go", "../api/runs.go", "../api/people.go")
+	api := read("../api/routes.go", "../api/sharing.go", "../api/lending.go", "../api/runs.go", "../api/people.go", "../api/keys.go")
 	seen := map[string]bool{}
 	for _, a := range acts {
 		path := a[1]

@@ -89,6 +89,10 @@ func (g *fakeGate) ByToken(context.Context, string) (masu.User, masu.Token, erro
 	return masu.User{}, masu.Token{}, masu.E(masu.Denied, "signin_wrong")
 }
 
+func (g *fakeGate) ByKey(context.Context, masu.KeyOffer) (masu.User, masu.KeyLimits, error) {
+	return masu.User{}, masu.KeyLimits{}, masu.E(masu.Denied, "signin_wrong")
+}
+
 func (g *fakeGate) link(l masu.Link) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -180,6 +184,7 @@ type fakeActor struct {
 	masu.Projects // real folders
 	masu.Sharing
 	masu.Identity
+	masu.SSHKeys
 	masu.Administration
 	theirRuns
 	name  masu.Username
@@ -188,7 +193,7 @@ type fakeActor struct {
 
 func (l *fakeLab) As(a masu.Actor) masu.Service {
 	s := l.people.As(a)
-	return &fakeActor{l, s, s, s, s, s, a.Name, a.Admin}
+	return &fakeActor{l, s, s, s, s, s, s, a.Name, a.Admin}
 }
 
 // set puts a workspace there, or changes it.

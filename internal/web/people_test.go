@@ -23,6 +23,10 @@ func TestSettings(t *testing.T) {
 		{"/settings/token", url.Values{"name": {"cron"}, "scope": {"read"}, "days": {"30"}}, 200, "masu_"},
 		{"/settings/token", url.Values{"name": {"cron"}, "scope": {"everything"}, "days": {"30"}}, 400, "365"},
 		{"/settings/token", url.Values{"name": {"cron"}, "scope": {"all"}, "days": {"x"}}, 400, "365"},
+		{"/settings/key", url.Values{"key": {"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGCxjg/a6b77iZceAYXyDNoLLmbpXyBtUNqcF6PMN1GL laptop"}}, 200, "SHA256:3Q"},
+		{"/settings/key", url.Values{"key": {"<script>"}}, 400, "ssh"},
+		{"/settings/key/delete", url.Values{"key": {"SHA256:3Q+pJvkNReFVPpFLzKGBhLBcDy6MYx6ALNrmV8emr0o"}}, 200, "消しました|removed"},
+		{"/settings/key/delete", url.Values{"key": {"SHA256:none"}}, 404, "SHA256:none"},
 		{"/settings/token/delete", url.Values{"token": {"none"}}, 404, "token|トークン"},
 		{"/settings/session", url.Values{"session": {"none"}}, 404, "note bad"},
 	} {

@@ -169,6 +169,8 @@ func (s *Server) pageRoutes() http.Handler {
 	act("/settings/notices/try", members(s.tryNotices))
 	act("/settings/token", members(s.newToken))
 	act("/settings/token/delete", members(s.deleteToken))
+	act("/settings/key", members(s.addKey))
+	act("/settings/key/delete", members(s.removeKey))
 	route("GET /admin", admins(s.adminPage))
 	route("GET /admin/member/{name}", admins(s.memberPage))
 	route("GET /admin/doctor", admins(s.doctor))

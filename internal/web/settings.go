@@ -16,6 +16,8 @@ type settingsView struct {
 	base
 	Sessions []sessionView
 	Tokens   []masu.Token
+	Keys     []masu.SSHKey
+	SSH      masu.SSHDoor
 	Notices  masu.NotifyWish
 	On       []occasionView
 	Secret   string // of a token just made, shown this once
@@ -43,6 +45,14 @@ func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, v *visit, 
 	if view.Tokens, err = v.service.Tokens(r.Context()); err != nil {
 		return err
 	}
+	if view.Keys, err = v.service.Keys(r.Context()); err != nil {
+		return err
+	}
+	hello, err := v.service.Whoami(r.Context())
+	if err != nil {
+		return err
+	}
+	view.SSH = hello.SSH
 	if view.Notices, err = v.service.Notices(r.Context()); err != nil {
 		return err
 	}
@@ -127,6 +137,15 @@ func (s *Server) newToken(w http.ResponseWriter, r *http.Request, v *visit) erro
 
 func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.settled(w, r, v, "web.token_deleted", v.service.DeleteToken(r.Context(), r.PostForm.Get("token")))
+}
+
+func (s *Server) addKey(w http.ResponseWriter, r *http.Request, v *visit) error {
+	_, err := v.service.AddKey(r.Context(), r.PostForm.Get("key"), r.PostForm.Get("name"))
+	return s.settled(w, r, v, "web.key_added", err)
+}
+
+func (s *Server) removeKey(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.settled(w, r, v, "web.key_removed", v.service.RemoveKey(r.Context(), r.PostForm.Get("key")))
 }
 
 // browserName says in a word which browser a User-Agent is, as people know them.

@@ -26,6 +26,7 @@ type lab struct {
 	dir     string // holds state, run and log
 	socket  string
 	port    int
+	sshPort int
 	engine  string   // address; "" for the host's own
 	config  string   // file; "" for none
 	address string   // that the daemon listens on; "" for the port on loopback
@@ -53,7 +54,7 @@ func newLabOn(t *testing.T, engine string) *lab {
 	if err := os.Chmod(dir, 0o755); err != nil { // members must reach the socket in it
 		t.Fatal(err)
 	}
-	l := &lab{t: t, bin: os.Getenv("MASU_BIN"), dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), port: freePort(t), engine: engine}
+	l := &lab{t: t, bin: os.Getenv("MASU_BIN"), dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), port: freePort(t), sshPort: freePort(t), engine: engine}
 	if l.log, err = os.Create(filepath.Join(dir, "daemon.log")); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +79,7 @@ func (l *lab) start() {
 	l.daemon = exec.Command(l.bin, "serve",
 		"--state", filepath.Join(l.dir, "state"),
 		"--socket", l.socket,
+		"--ssh-listen", fmt.Sprintf("127.0.0.1:%d", l.sshPort),
 		"--listen", cmp.Or(l.address, fmt.Sprintf("127.0.0.1:%d", l.port)))
 	if l.engine != "" {
 		l.daemon.Args = append(l.daemon.Args, "--engine", l.engine)

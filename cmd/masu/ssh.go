@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/masu-lab/masu"
+)
+
+// sshSuffix makes a workspace's name one that ssh's configuration knows: thesis.masu.
+const sshSuffix = ".masu"
+
+// trusted says that the way to the gateway needs no key of a host: it is the
+// daemon's own socket, and whose that is the kernel says.
+var trusted = []string{"StrictHostKeyChecking no", "UserKnownHostsFile /dev/null", "LogLevel ERROR"}
+
+// sshCommand becomes OpenSSH's ssh, into a workspace.
+func (a *app) sshCommand() *cobra.Command {
+	var c *cobra.Command
+	c = a.command("ssh", "ssh [NAME] [-- COMMAND...]", groupWork, a.args(0, -1), func(ctx context.Context, args []string) error {
+		var names []string
+		if n := c.ArgsLenAtDash(); n != 0 && len(args) > 0 {
+			names, args = args[:1], args[1:]
+		}
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
+		var name string
+		err := a.with(ctx, func(s service) (err error) { name, err = a.which(ctx, s, names); return err })
+		if err != nil {
+			return err
+		}
+		ssh, err := exec.LookPath("ssh")
+		if err != nil {
+			return masu.E(masu.NotFound, "no_ssh").Because(err)
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		argv := []string{"ssh", "-o", "ProxyCommand=" + quoted(self) + " ssh-proxy " + quoted(name)}
+		for _, o := range trusted {
+			argv = append(argv, "-o", o)
+		}
+		argv = append(argv, "--", "workspace"+sshSuffix)
+		return syscall.Exec(ssh, append(argv, args...), os.Environ())
+	})
+	c.Annotations["passes"] = "yes"
+	c.Flags().SetInterspersed(false)
+	c.ValidArgsFunction = a.completeNames
+	return c
+}
+
+// quoted is a word for the shell that runs a ProxyCommand, where ssh itself takes % for its own.
+func quoted(s string) string {
+	return "'" + strings.NewReplacer("'", `'\''`, "%", "%%").Replace(s) + "'"
+}
+
+// sshProxyCommand carries ssh's own bytes over the daemon's socket.
+func (a *app) sshProxyCommand() *cobra.Command {
+	c := a.command("ssh-proxy", "ssh-proxy NAME", groupOther, a.args(1, 1), func(ctx context.Context, args []string) error {
+		return a.with(ctx, func(s service) error {
+			door, ok := s.(interface {
+				SSH(ctx context.Context, name string) (net.Conn, error)
+			})
+			if !ok {
+				return errors.New("the daemon has no ssh gateway")
+			}
+			conn, err := door.SSH(ctx, strings.TrimSuffix(args[0], sshSuffix))
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			defer stop()
+			go func() { // ends with the process: nothing else ends a read of the standard input
+				_, _ = io.Copy(conn, a.in)
+				if half, ok := conn.(interface{ CloseWrite() error }); ok {
+					_ = half.CloseWrite()
+				}
+			}()
+			if _, err = io.Copy(a.out, conn); ctx.Err() != nil {
+				return nil // ssh has what it wanted, and ends its proxy by a signal
+			}
+			return err
+		})
+	})
+	c.Hidden = true
+	return c
+}
+
+// viaName is what a host may be called: nothing that ssh would take for an option or the shell for its own.
+var viaName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]*$`)
+
+// sshConfigCommand prints, or puts in its place, what makes `ssh thesis.masu` work without an open port.
+func (a *app) sshConfigCommand() *cobra.Command {
+	var via string
+	var write bool
+	c := a.command("ssh-config", "ssh-config", groupWork, a.args(0, 0), func(context.Context, []string) error {
+		if via != "" && !viaName.MatchString(via) {
+			return masu.E(masu.Invalid, "via_wrong", via)
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		block := sshBlock(self, via)
+		if !write {
+			fmt.Fprint(a.out, block)
+			return nil
+		}
+		path, err := writeSSHConfig(a.home(), block)
+		if err != nil {
+			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
+		}
+		a.note("ssh_config_written", path)
+		return nil
+	})
+	c.Flags().StringVar(&via, "via", "", "")
+	c.Flags().BoolVar(&write, "write", false, "")
+	return c
+}
+
+func sshBlock(self, via string) string {
+	proxy := quoted(self) + " ssh-proxy %n"
+	if via != "" { // the laptop's own ssh, to the server's masu
+		proxy = "ssh " + via + " masu ssh-proxy %n"
+	}
+	b := "# " + "ssh WORKSPACE" + sshSuffix + "\nHost *" + sshSuffix + "\n  ProxyCommand " + proxy + "\n"
+	for _, o := range trusted {
+		b += "  " + o + "\n"
+	}
+	return b
+}
+
+// writeSSHConfig keeps the block in a file of its own, which the member's own
+// configuration includes: nothing else of theirs is touched.
+func writeSSHConfig(home, block string) (path string, err error) {
+	const include = "Include config.d/masu"
+	dir := filepath.Join(home, ".ssh")
+	path = filepath.Join(dir, "config.d", "masu")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return path, err
+	}
+	if err := replaceFile(path, []byte(block)); err != nil {
+		return path, err
+	}
+	config := filepath.Join(dir, "config")
+	if real, err := filepath.EvalSymlinks(config); err == nil {
+		config = real
+	}
+	old, err := os.ReadFile(config)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return config, err
+	}
+	for line := range bytes.Lines(old) {
+		if strings.TrimSpace(string(line)) == include {
+			return path, nil
+		}
+	}
+	// At the beginning: further down it would belong to some Host.
+	return cmp.Or(path, config), replaceFile(config, append([]byte(include+"\n\n"), old...))
+}
+
+// replaceFile writes a file at once or not at all.
+func replaceFile(path string, text []byte) error {
+	draft, err := os.CreateTemp(filepath.Dir(path), ".masu.*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(draft.Name()) // gone already when all went well
+	_, err = draft.Write(text)
+	if err := errors.Join(err, draft.Sync(), draft.Close()); err != nil {
+		return err
+	}
+	return os.Rename(draft.Name(), path)
+}

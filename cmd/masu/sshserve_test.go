@@ -1,0 +1,80 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/masu-lab/masu"
+)
+
+func TestSSHListen(t *testing.T) {
+	for text, right := range map[string]bool{
+		"": true, "off": true, "127.0.0.1:2222": true, ":2222": true, "[::1]:0": true, "localhost:22": true,
+		"on": false, "2222": false, "127.0.0.1:ssh": false, "127.0.0.1:70000": false, "gpu:2222": false,
+	} {
+		if err := (sshConfig{text}).check(); (err == nil) != right {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	log := slog.New(slog.DiscardHandler)
+	taken := serveOptions{sshListen: l.Addr().String()}
+	if _, err := taken.listenSSH(t.Context(), log); masu.CodeOf(err) != "ssh_listen_taken" {
+		t.Errorf("a port that is taken, and was asked for: %v", err)
+	}
+	off := serveOptions{sshListen: sshOff}
+	if l, err := off.listenSSH(t.Context(), log); l != nil || err != nil || off.sshDoor.Port != 0 {
+		t.Errorf("off: %v, %v", l, err)
+	}
+	on := serveOptions{sshListen: "127.0.0.1:0", hostName: "gpu"}
+	open, err := on.listenSSH(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if on.sshDoor.Host != "localhost" || on.sshDoor.Port == 0 {
+		t.Errorf("people are told %+v", on.sshDoor)
+	}
+}
+
+// TestSSHConfigFile: what is a member's own stays as it is, and nothing is said twice.
+func TestSSHConfigFile(t *testing.T) {
+	home := t.TempDir()
+	config := filepath.Join(home, ".ssh", "config")
+	if err := os.Mkdir(filepath.Dir(config), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const own = "Host gpu\n  User alice\n"
+	if err := os.WriteFile(config, []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	block := sshBlock("/opt/it's 100%/masu", "")
+	if !strings.Contains(block, `ProxyCommand '/opt/it'\''s 100%%/masu' ssh-proxy %n`) {
+		t.Error(block)
+	}
+	for range 2 {
+		path, err := writeSSHConfig(home, block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != block {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	if b, err := os.ReadFile(config); err != nil || string(b) != "Include config.d/masu\n\n"+own {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, bad := range []string{"-oProxyCommand=id", "a b", "a;id", "$(id)", "a\nb"} {
+		if viaName.MatchString(bad) {
+			t.Errorf("%q is taken for a host", bad)
+		}
+	}
+}

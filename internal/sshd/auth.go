@@ -1,0 +1,116 @@
+package sshd
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/masu-lab/masu"
+)
+
+// visitor is who came in, and how.
+type visitor struct {
+	masu.User
+	pass
+	limits    masu.KeyLimits
+	workspace string // where it has been said otherwise than by ssh
+}
+
+// pass is what lets somebody in: it is asked about again and again.
+type pass struct {
+	fingerprint string // of the key; "" where the kernel has vouched
+	uid         int
+	user        masu.Username
+	from        netip.Addr
+}
+
+type visitorKey struct{}
+
+// signatures are the ways to prove a key that we take: none of them hashes by SHA-1.
+var signatures = []string{
+	ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
+	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
+}
+
+// byKey lets in whoever proves that they hold a member's key, and nobody else.
+func (s *Server) byKey(ctx context.Context, from netip.Addr) *ssh.ServerConfig {
+	c := s.common()
+	ask := func(meta ssh.ConnMetadata, k ssh.PublicKey, proven bool) (masu.User, masu.KeyLimits, string, error) {
+		if err := strong(k); err != nil {
+			return masu.User{}, masu.KeyLimits{}, "", err
+		}
+		f := ssh.FingerprintSHA256(k)
+		u, limits, err := s.Gate.ByKey(ctx, masu.KeyOffer{Fingerprint: f, Owner: owner(meta.User()), From: from, Proven: proven})
+		return u, limits, f, err
+	}
+	c.PublicKeyCallback = func(meta ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
+		_, _, _, err := ask(meta, k, false)
+		if masu.KindOf(err) == masu.Conflict && err != nil {
+			err = nil // whose it is of several is told to who holds it
+		}
+		return nil, err
+	}
+	// Only here is it certain that the other half of the key is theirs.
+	c.VerifiedPublicKeyCallback = func(meta ssh.ConnMetadata, k ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
+		u, limits, f, err := ask(meta, k, true)
+		if err == nil {
+			s.mu.Lock()
+			if s.crowded(u.Name) {
+				err = masu.E(masu.Full, "ssh_crowded", clientsMost)
+			}
+			s.mu.Unlock()
+		}
+		if k := masu.KindOf(err); err != nil && (k == masu.Conflict || k == masu.Full) {
+			err = &ssh.BannerError{Err: err, Message: s.sentence(u.Lang, err) + "\n"}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return admitted(visitor{User: u, pass: pass{fingerprint: f, user: u.Name, from: from}, limits: limits}), nil
+	}
+	return c
+}
+
+// byKernel lets in one member, without a key.
+func (s *Server) byKernel(u masu.User, name string) *ssh.ServerConfig {
+	c := s.common()
+	c.NoClientAuth = true
+	c.NoClientAuthCallback = func(ssh.ConnMetadata) (*ssh.Permissions, error) {
+		return admitted(visitor{User: u, pass: pass{uid: u.UID, user: u.Name}, workspace: name}), nil
+	}
+	return c
+}
+
+func (s *Server) common() *ssh.ServerConfig {
+	c := &ssh.ServerConfig{MaxAuthTries: authTries, PublicKeyAuthAlgorithms: signatures, ServerVersion: "SSH-2.0-masu"}
+	c.AddHostKey(s.HostKey)
+	return c
+}
+
+func admitted(v visitor) *ssh.Permissions {
+	return &ssh.Permissions{ExtraData: map[any]any{visitorKey{}: v}}
+}
+
+// holds tells who a pass lets in now.
+func (s *Server) holds(ctx context.Context, p pass) (masu.User, error) {
+	if p.fingerprint == "" {
+		return s.Gate.ByUID(ctx, p.uid)
+	}
+	u, _, err := s.Gate.ByKey(ctx, masu.KeyOffer{Fingerprint: p.fingerprint, Owner: p.user, From: p.from})
+	return u, err
+}
+
+// owner is whose workspace a name means, where it says so.
+func owner(name string) masu.Username {
+	o, _, ok := strings.Cut(name, "/")
+	if !ok {
+		return ""
+	}
+	return masu.Username(o)
+}
+
+// addressOf is where a connection comes from; the zero one is let in by no rule about addresses.
+func addressOf(conn net.Conn) netip.Addr { return addressPortOf(conn.RemoteAddr()).Addr() }
