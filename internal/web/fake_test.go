@@ -268,6 +268,18 @@ func (a *fakeActor) Stop(ctx context.Context, name string) (masu.Workspace, erro
 	return a.Workspace(ctx, name)
 }
 
+func (a *fakeActor) Extend(_ context.Context, name string, by time.Duration) (masu.Lease, error) {
+	a.note("extend", fmt.Sprint(name, " ", by))
+	return masu.Lease{}, nil
+}
+
+// named gives the workspace with an ID.
+func (l *fakeLab) named(id masu.WorkspaceID) masu.Workspace {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.list[slices.IndexFunc(l.list, func(w masu.Workspace) bool { return w.ID == id })]
+}
+
 func (a *fakeActor) Remove(ctx context.Context, name string) error {
 	a.note("remove", name)
 	_, err := a.Workspace(ctx, name)

@@ -154,6 +154,8 @@ func TestLAN(t *testing.T) {
 
 	ctx := browser(t, "en", chromedp.Flag("host-resolver-rules", "MAP *.masu.test "+lanServer), chromedp.Flag("ignore-certificate-errors", true))
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
+	runsUnderTheBar(t, ctx, pages, "thesis", app)
+	do(t, ctx, chromedp.Navigate(pages+"/"))
 	openApp(t, ctx, "jupyter")
 	holds(t, ctx, "Jupyter is at its own name", `location.origin === "`+app+`"`)
 	if got := runCell(t, ctx, "print(6*7)"); got != "42" {

@@ -50,6 +50,11 @@ const lasted = (ms) => {
   if (m < 60) return say('minutes', m);
   return h < 48 ? say('hours', h, m % 60) : say('days', Math.floor(h / 24));
 };
+// What is left, to the second in the last hour.
+const left = (ms) => {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  return s < 3600 ? Math.floor(s / 60) + ':' + String(s % 60).padStart(2, '0') : lasted(ms);
+};
 setInterval(() => {
   for (const t of document.querySelectorAll('time[data-since]')) t.textContent = lasted(Date.now() - t.dataset.since);
 }, 5000);
@@ -124,6 +129,42 @@ const measureAll = () => {
 measureAll();
 setInterval(measureAll, 1000);
 document.addEventListener('visibilitychange', measureAll);
+
+// The bar over an app: what moves comes as it changes, and nothing that is
+// pressed there takes the app away. Its warnings stand in the tab's title too.
+const bar = document.getElementById('bar');
+if (bar) {
+  const now = bar.querySelector('[data-part]'), said = bar.querySelector('.bar-said'), frame = document.getElementById('app'), title = document.title;
+  const count = () => {
+    for (const t of now.querySelectorAll('[data-until]')) t.textContent = lasted(t.dataset.until - Date.now());
+    const ends = now.querySelector('[data-ends]');
+    if (ends) ends.textContent = left(ends.dataset.ends - Date.now());
+    document.title = (ends ? '(' + ends.textContent + ') ' : '') + title;
+  };
+  count();
+  setInterval(count, 1000);
+  follow(bar.dataset.events, { state: () => measure(now).then(count) });
+  bar.addEventListener('submit', async (e) => {
+    e.preventDefault();
+    e.stopPropagation();
+    const form = e.target, button = e.submitter;
+    if (form.dataset.sent) return;
+    form.dataset.sent = '1';
+    button.setAttribute('aria-busy', 'true');
+    const answer = await fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    const why = answer?.ok ? '' : answer && new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('h1')?.textContent;
+    said.textContent = answer?.ok ? '' : why || bar.dataset.failed;
+    said.hidden = said.textContent === '';
+    delete form.dataset.sent;
+    button.removeAttribute('aria-busy');
+    document.getElementById('bar-menu').hidePopover?.();
+    await measure(now);
+    count();
+    frame.focus();
+  });
+  frame.addEventListener('load', () => { if (document.activeElement === document.body) frame.focus(); });
+  document.querySelector('.skip').addEventListener('click', (e) => { e.preventDefault(); frame.focus(); });
+}
 
 // New workspace: what would be started, as it is filled in.
 const draft = document.getElementById('new');
