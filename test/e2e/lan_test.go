@@ -152,7 +152,8 @@ func TestLAN(t *testing.T) {
 	signsInSealed(t, laptop(roots, l.port), link)
 	laptopReachesNoBox(t, l)
 
-	ctx := browser(t, "en", chromedp.Flag("host-resolver-rules", "MAP *.masu.test "+lanServer), chromedp.Flag("ignore-certificate-errors", true))
+	ctx := browser(t, "en", chromedp.Flag("host-resolver-rules", "MAP *.masu.test "+lanServer), chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("isolate-origins", "https://thesis--e2ealice."+lanApps)) // else a frame of the same site is no target of its own
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
 	runsUnderTheBar(t, ctx, pages, "thesis", app)
 	do(t, ctx, chromedp.Navigate(pages+"/"))
