@@ -76,14 +76,14 @@ func everyPage(lang masu.Lang) map[string]page {
 	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
 	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
 	shared, others, own := newEnvironment(lang, use, "alice", false), newEnvironment(lang, use, "bob", false), newEnvironment(lang, masu.EnvironmentUse{Workspaces: []string{"thesis", "bert"}}, "alice", false)
-	days, rows := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice")
+	week := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice", time.Now())
 	return map[string]page{
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
 		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i"}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
-		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Days: days, Rows: rows, Before: "2026-11-16", After: "2026-11-30"},
+		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30"},
 		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
 		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"},
 			Members: newUsageLines(usageRows(), "member"), Groups: newUsageLines(usageRows(), "group"), Names: newUsageLines(usageRows(), "name")},
@@ -120,8 +120,14 @@ func everyPage(lang masu.Lang) map[string]page {
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
 		"sso":       &ssoView{To: "https://id.example/auth?x=" + evil, Name: evil},
 		"sign sso":  &signinView{SSO: evil},
-		"wait":      &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
-		"error":     &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
+		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1", Mine: true,
+			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
+		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
+		"bar over":    &barView{Now: barPart{Running: true, Over: true}},
+		"bar stopped": &barView{Now: barPart{Phase: masu.Stopped, Start: true, Mine: true, Problem: failed}},
+		"framed":      &framedView{Problem: newProblem(lang, masu.E(masu.Denied, "frame_unkept")), Path: "http://localhost:8888/open/x/jupyter"},
+		"wait":        &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
+		"error":       &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
 	}
 }
 
