@@ -154,6 +154,7 @@ type fakeLab struct {
 	hello    masu.Hello
 	images   []masu.ImageUse
 	measured masu.Board
+	usage    []masu.UsageRow
 	samples  []masu.Sample
 	byHand   masu.Layer
 	shared   map[string]masu.Shared
@@ -213,8 +214,6 @@ func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 	return h, err
 }
 
-func (a *fakeActor) Board(context.Context) (masu.Board, error) { return a.measured, nil }
-
 func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
 
 func (a *fakeActor) PruneImages(context.Context, bool) ([]masu.ImageUse, error) {
@@ -266,18 +265,6 @@ func (a *fakeActor) Up(ctx context.Context, r masu.UpRequest) (masu.Workspace, e
 func (a *fakeActor) Stop(ctx context.Context, name string) (masu.Workspace, error) {
 	a.note("stop", name)
 	return a.Workspace(ctx, name)
-}
-
-func (a *fakeActor) Extend(_ context.Context, name string, by time.Duration) (masu.Lease, error) {
-	a.note("extend", fmt.Sprint(name, " ", by))
-	return masu.Lease{}, nil
-}
-
-// named gives the workspace with an ID.
-func (l *fakeLab) named(id masu.WorkspaceID) masu.Workspace {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.list[slices.IndexFunc(l.list, func(w masu.Workspace) bool { return w.ID == id })]
 }
 
 func (a *fakeActor) Remove(ctx context.Context, name string) error {
@@ -514,8 +501,4 @@ func (g *rig) secret(name masu.Username) string {
 		g.t.Fatal(err)
 	}
 	return s
-}
-
-func (a *fakeActor) Reservations(context.Context, time.Time, time.Time) ([]masu.Reservation, error) {
-	return a.measured.Reserved, nil
 }

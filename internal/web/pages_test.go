@@ -48,10 +48,6 @@ func fullBoard() masu.Board {
 	return b
 }
 
-func usageRows() []masu.UsageRow {
-	return []masu.UsageRow{{Month: "2026-11", Member: "alice", Name: evil, Groups: []string{"b4", evil}, Leases: 2, Lent: 30 * time.Hour, Busy: 12 * time.Hour, Energy: 9e6, Waited: time.Hour}, {Month: "2026-11", Member: evil, Name: "x"}}
-}
-
 // everyPage has each page with everything in it that it can show.
 func everyPage(lang masu.Lang) map[string]page {
 	failed := newProblem(lang, masu.E(masu.Invalid, "build_failed", 3, evil, 1))
@@ -85,8 +81,8 @@ func everyPage(lang masu.Lang) map[string]page {
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
 		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30"},
 		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
-		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"},
-			Members: newUsageLines(usageRows(), "member"), Groups: newUsageLines(usageRows(), "group"), Names: newUsageLines(usageRows(), "name")},
+		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"}, At: time.Now(), Chart: newChart(lang, weekOf("", time.Now()), []masu.DayUse{{Day: 3, Lent: time.Hour, Busy: 2 * time.Hour}, {Day: 9, Lent: time.Minute}}),
+			Members: newUsageLines(lang, usageRows(), "member"), Groups: newUsageLines(lang, usageRows(), "group"), Names: newUsageLines(lang, usageRows(), "name")},
 		"wall": &wallView{Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
 		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s"}),
 			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
