@@ -83,7 +83,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
 		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"}, At: time.Now(), Chart: newChart(lang, weekOf("", time.Now()), []masu.DayUse{{Day: 3, Lent: time.Hour, Busy: 2 * time.Hour}, {Day: 9, Lent: time.Minute}}),
 			Members: newUsageLines(lang, usageRows(), "member"), Groups: newUsageLines(lang, usageRows(), "group"), Names: newUsageLines(lang, usageRows(), "name")},
-		"wall": &wallView{Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
+		"wall": &wallView{Head: evil, Of: evil, Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
 		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s"}),
 			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
 			newRun(lang, masu.Run{ID: "q", Phase: masu.RunQueued}), newRun(lang, masu.Run{ID: "c", Phase: masu.RunCancelled})}},
