@@ -2,13 +2,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -108,55 +109,31 @@ func openApp(t *testing.T, ctx context.Context, app string) {
 	}
 }
 
-// inFrame is the frame of an app under the bar: another site to the browser, and a target of its own.
-func inFrame(t *testing.T, ctx context.Context, origin string) context.Context {
-	t.Helper()
-	var id target.ID
-	for deadline := time.Now().Add(60 * time.Second); id == ""; time.Sleep(100 * time.Millisecond) {
-		list, err := chromedp.Targets(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range list {
-			if x.Type == "iframe" && strings.HasPrefix(x.URL, origin+"/lab") {
-				id = x.TargetID
-			}
-		}
-		if id == "" && time.Now().After(deadline) {
-			shoot(t, ctx, "failure")
-			t.Fatalf("no frame of %s (at %s)", origin, where(ctx))
-		}
-	}
-	frame, cancel := chromedp.NewContext(ctx, chromedp.WithTargetID(id))
-	t.Cleanup(cancel)
-	return frame
+// aNotebook has one cell, and the kernel of the box.
+const aNotebook = `{"cells": [{"cell_type": "code", "execution_count": null, "id": "a", "metadata": {}, "outputs": [], "source": "6*7"}], "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}, "nbformat": 4, "nbformat_minor": 5}`
+
+// asksJupyter prints the sessions that Jupyter has, as it tells them in the box.
+const asksJupyter = `import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8888/api/sessions").read().decode())`
+
+// jupyterSession is what the test needs of one.
+type jupyterSession struct {
+	Path   string
+	Kernel struct{ Connections int }
 }
 
-// kernelJS starts a kernel as JupyterLab does, with Jupyter's own cookie against
-// forgery and a WebSocket, and gives what 6*7 is.
-const kernelJS = `(async () => {
-  const xsrf = document.cookie.split("; ").find(c => c.startsWith("_xsrf="))?.slice(6);
-  const made = await fetch("/api/kernels", {method: "POST", headers: {"X-XSRFToken": xsrf, "Content-Type": "application/json"}, body: "{}"});
-  if (!made.ok) return "kernel: " + made.status + " with " + document.cookie;
-  const socket = new WebSocket(location.origin.replace("http", "ws") + "/api/kernels/" + (await made.json()).id + "/channels");
-  const header = {msg_id: "m1", msg_type: "execute_request", session: "s1", username: "", version: "5.3", date: ""};
-  socket.onopen = () => socket.send(JSON.stringify({channel: "shell", header, parent_header: {}, metadata: {}, buffers: [], content: {code: "print(6*7)", silent: false, store_history: false, user_expressions: {}, allow_stdin: false, stop_on_error: true}}));
-  return new Promise((done) => {
-    socket.onmessage = (e) => { const m = JSON.parse(e.data); if (m.msg_type === "stream") done(m.content.text.trim()); };
-    socket.onclose = (e) => done("closed: " + e.code);
-  });
-})()`
-
-// runsUnderTheBar opens Jupyter as the button does, in its frame, and runs something there.
-func runsUnderTheBar(t *testing.T, ctx context.Context, pages, name, origin string) {
-	t.Helper()
-	do(t, ctx, chromedp.Navigate(pages+"/w/"+name+"/app/jupyter"))
-	holds(t, ctx, "the bar is there, and the frame has the keyboard", `document.querySelector("#bar .bar-facts li") && document.activeElement.id === "app"`)
-	frame := inFrame(t, ctx, origin)
-	holds(t, frame, "JupyterLab is in the frame", `document.querySelector('.jp-LauncherCard[data-category="Notebook"]')`)
-	got, err := chromedp.Run(frame, chromedp.Evaluate[string](kernelJS, chromedp.EvalAwaitPromise))
-	if err != nil || got != "42" {
-		t.Errorf("under the bar the kernel says %q (%v)", got, err)
-	}
-	shoot(t, ctx, "bar-jupyter")
+// worksUnderTheBar opens a notebook as the button does, in a frame of its own
+// origin. JupyterLab starts a kernel for it and talks to it by a WebSocket: for
+// that it needs the browser to keep its sign-in, and its own cookie against forgery.
+func (l *lab) worksUnderTheBar(ctx context.Context, pages, who, name string) {
+	l.t.Helper()
+	l.must(who, "exec", name, "--", "sh", "-c", "cat > ~/work/under.ipynb <<'END'\n"+aNotebook+"\nEND")
+	do(l.t, ctx, chromedp.Navigate(pages+"/w/"+name+"/app/jupyter?next=/lab/tree/under.ipynb"))
+	holds(l.t, ctx, "the bar is there, and the frame has the keyboard", `document.querySelector("#bar .bar-facts li") && document.activeElement.id === "app"`)
+	l.until(60*time.Second, "the notebook in the frame is connected to its kernel", func() bool {
+		said := l.as(who, "exec", name, "--", "python3", "-c", asksJupyter).out
+		var sessions []jupyterSession
+		err := json.Unmarshal([]byte(said), &sessions)
+		return err == nil && slices.ContainsFunc(sessions, func(s jupyterSession) bool { return s.Path == "under.ipynb" && s.Kernel.Connections > 0 })
+	})
+	shoot(l.t, ctx, "bar-jupyter")
 }

@@ -47,7 +47,7 @@ func TestMainJob(t *testing.T) {
 	do(t, under, chromedp.Navigate(l.link("e2ealice")))
 	holds(t, under, "she is in", `document.querySelector('a[href="/w/thesis"]')`)
 	pages := strings.Split(l.link("e2ealice"), "/enter")[0]
-	runsUnderTheBar(t, under, pages, "thesis", strings.Replace(pages, "//", "//thesis--e2ealice.", 1))
+	l.worksUnderTheBar(under, pages, "e2ealice", "thesis")
 
 	l.must("e2ealice", "stop", "thesis")
 	if p := l.phase("e2ealice", "thesis"); p != "stopped" {
