@@ -31,6 +31,32 @@ type UsageRow struct {
 	Busy   time.Duration `json:"busy"`             // of it, in which a GPU computed, as far as it was read
 	Energy float64       `json:"energy"`           // joules, as far as it was read
 	Waited time.Duration `json:"waited"`           // for those that began in it
+	Days   []DayUse      `json:"days,omitempty"`   // Lent and Busy by day, as far as there was any; the first first
+}
+
+// DayUse is what was lent and used on one day of a month.
+type DayUse struct {
+	Day  int           `json:"day"` // 1 to 31, by the host's clock
+	Lent time.Duration `json:"lent"`
+	Busy time.Duration `json:"busy"`
+}
+
+// Book adds what was lent and used at a time of the row's month.
+func (r *UsageRow) Book(at time.Time, lent, busy time.Duration) {
+	r.Lent, r.Busy = r.Lent+lent, r.Busy+busy
+	r.Days = addDays(r.Days, []DayUse{{at.Local().Day(), lent, busy}})
+}
+
+// addDays adds more to days.
+func addDays(days, more []DayUse) []DayUse {
+	for _, d := range more {
+		i, ok := slices.BinarySearchFunc(days, d, func(a, b DayUse) int { return cmp.Compare(a.Day, b.Day) })
+		if !ok {
+			days = slices.Insert(days, i, DayUse{Day: d.Day})
+		}
+		days[i].Lent, days[i].Busy = days[i].Lent+d.Lent, days[i].Busy+d.Busy
+	}
+	return days
 }
 
 // Accounting is the part of Service about what was used.
@@ -41,7 +67,7 @@ type Accounting interface {
 }
 
 // SumUsage adds rows up by "name" (MEMBER/NAME), "member", "group" or "month",
-// which stands in Name; those with most GPU time lent come first, months in
+// which stands in Name, or all of them by "all"; those with most GPU time lent come first, months in
 // their order. Who is in several groups counts in each.
 func SumUsage(rows []UsageRow, by string) []UsageRow {
 	sums := map[string]*UsageRow{}
@@ -52,6 +78,8 @@ func SumUsage(rows []UsageRow, by string) []UsageRow {
 			keys = []string{string(r.Member)}
 		case "month":
 			keys = []string{r.Month}
+		case "all":
+			keys = []string{""}
 		case "group":
 			if keys = r.Groups; len(keys) == 0 {
 				keys = []string{"-"}
@@ -64,6 +92,7 @@ func SumUsage(rows []UsageRow, by string) []UsageRow {
 				sums[k] = s
 			}
 			s.Leases, s.Lent, s.Busy, s.Energy, s.Waited = s.Leases+r.Leases, s.Lent+r.Lent, s.Busy+r.Busy, s.Energy+r.Energy, s.Waited+r.Waited
+			s.Days = addDays(s.Days, r.Days)
 		}
 	}
 	list := make([]UsageRow, 0, len(sums))

@@ -130,6 +130,12 @@ func browser() (*http.Client, error) {
 	}}, nil
 }
 
+// alone is the address of an app without the bar, for an address of the page that shows the app under it.
+func alone(at *url.URL) (address string, bar bool) {
+	name, app, bar := strings.Cut(strings.TrimPrefix(at.Path, "/w/"), "/app/")
+	return at.ResolveReference(&url.URL{Path: "/open/" + name + "/" + app}).String(), bar && strings.HasPrefix(at.Path, "/w/")
+}
+
 // enter follows a one-time link and gives the origin where it ends.
 func enter(ctx context.Context, client *http.Client, link string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
@@ -146,6 +152,9 @@ func enter(ctx context.Context, client *http.Client, link string) (string, error
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection is used again
 	at := resp.Request.URL
+	if app, bar := alone(at); bar && resp.StatusCode == http.StatusOK {
+		return enter(ctx, client, app)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return "", masu.E(masu.Unreachable, "door_closed", at.Host+at.Path+" → "+resp.Status)
 	}

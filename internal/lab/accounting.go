@@ -104,7 +104,7 @@ func (s *service) GPUUsage(ctx context.Context, from, until time.Time, all bool)
 	for _, use := range uses {
 		if lease, ok := byID[use.Lease]; ok {
 			r := row(lease, use.At)
-			r.Busy += use.Busy
+			r.Book(use.At, 0, use.Busy)
 			r.Energy += use.Energy
 		}
 	}
@@ -117,7 +117,7 @@ func (s *service) GPUUsage(ctx context.Context, from, until time.Time, all bool)
 	return list, nil
 }
 
-// bookLease puts a lease's time into the months in which it was.
+// bookLease puts a lease's time into the months, and the days, in which it was.
 func bookLease(lease masu.Lease, from, until, now time.Time, row func(masu.Lease, time.Time) *masu.UsageRow) {
 	begin, end := lease.From, lease.EndedAt
 	if end.IsZero() {
@@ -131,10 +131,9 @@ func bookLease(lease masu.Lease, from, until, now time.Time, row func(masu.Lease
 		}
 	}
 	for at := latest(begin, from); at.Before(end) && at.Before(until); {
-		y, m, _ := at.Local().Date()
-		next := earliest(time.Date(y, m+1, 1, 0, 0, 0, 0, time.Local), end, until)
-		share := time.Duration(len(lease.GPUs)) * next.Sub(at)
-		row(lease, at).Lent += share
+		y, m, d := at.Local().Date()
+		next := earliest(time.Date(y, m, d+1, 0, 0, 0, 0, time.Local), end, until)
+		row(lease, at).Book(at, time.Duration(len(lease.GPUs))*next.Sub(at), 0)
 		at = next
 	}
 }

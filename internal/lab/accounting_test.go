@@ -57,6 +57,18 @@ func TestUsageToTheSecond(t *testing.T) {
 	if err != nil || !slices.EqualFunc(got, want, same) {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 	}
+	for _, r := range got { // day by day it is the same
+		var lent, busy time.Duration
+		for _, d := range r.Days {
+			lent, busy = lent+d.Lent, busy+d.Busy
+		}
+		if lent != r.Lent || busy != r.Busy {
+			t.Errorf("the days of %s in %s: %+v", r.Name, r.Month, r.Days)
+		}
+	}
+	if days := got[2].Days; len(days) != 1 || days[0].Day != 1 {
+		t.Errorf("December began on %+v", days)
+	}
 	half, err := boss.GPUUsage(t.Context(), november.Add(time.Hour+20*time.Second), november.Add(2*time.Hour+time.Minute), true)
 	if err != nil || len(half) != 2 || half[0].Lent != 2*17*time.Second || half[1].Lent != time.Minute || half[0].Leases != 0 {
 		t.Errorf("a part of it: %+v, %v", half, err)

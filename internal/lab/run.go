@@ -250,10 +250,11 @@ func (s *service) Link(ctx context.Context, name string) (masu.OpenLink, error) 
 		if err != nil {
 			return masu.OpenLink{}, err
 		}
-		next = "/open/" + url.PathEscape(w.Name)
+		key := w.Name
 		if w.Owner != s.actor.Name { // an admin who helps, or a guest
-			next = "/open/" + url.PathEscape(w.Label)
+			key = w.Label
 		}
+		next = "/w/" + url.PathEscape(key) + "/app/jupyter"
 	}
 	expires := time.Now().Add(linkFor)
 	code, err := s.l.link(ctx, masu.Link{User: s.actor.Name, Next: next}, linkFor)

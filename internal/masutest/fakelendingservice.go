@@ -261,7 +261,8 @@ func (s *fakeActor) GPUUsage(_ context.Context, from, until time.Time, all bool)
 	}
 	for _, l := range s.leases {
 		if all || l.Holder == s.actor.Name {
-			r := masu.UsageRow{Month: l.From.Local().Format("2006-01"), Member: l.Holder, Leases: 1, Lent: time.Duration(len(l.GPUs)) * time.Since(l.From)}
+			r := masu.UsageRow{Month: l.From.Local().Format("2006-01"), Member: l.Holder, Leases: 1}
+			r.Book(l.From, time.Duration(len(l.GPUs))*time.Since(l.From), 0)
 			if room := s.rooms[l.Workspace]; room != nil {
 				r.Name = room.Name
 			}

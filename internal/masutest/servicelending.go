@@ -256,6 +256,14 @@ func testUsage(g *guest, name string) {
 		i := slices.IndexFunc(rows, func(r masu.UsageRow) bool { return r.Name == name && r.Member == "suite-a" })
 		if err != nil || i < 0 || rows[i].Lent <= 0 || rows[i].Leases != 1 {
 			g.Errorf("the %s account: %+v, %v", who, rows, err)
+			continue
+		}
+		var days time.Duration
+		for _, d := range rows[i].Days {
+			days += d.Lent
+		}
+		if days != rows[i].Lent {
+			g.Errorf("the %s account by days: %+v", who, rows[i])
 		}
 	}
 	if rows, err := g.other().GPUUsage(g.ctx, from, until, false); err != nil || slices.ContainsFunc(rows, func(r masu.UsageRow) bool { return r.Member != "suite-b" }) {

@@ -66,7 +66,7 @@ func (p *Proxy) through(w http.ResponseWriter, r *http.Request, t Target, u *ups
 		_ = u.conn.Close()
 		return unanswered(u, release(), err)
 	}
-	err = p.relay(w, r, u, resp)
+	err = p.relay(w, r, t, u, resp)
 	whole := release() && err == nil
 	if whole && body.ended.Load() && !resp.Close && u.br.Buffered() == 0 {
 		p.pool.put(u)

@@ -133,17 +133,17 @@ func (p *Proxy) ours(name string) bool {
 }
 
 // copyHead gives the browser an app's answer without what would reach beyond the app's own origin.
-func (p *Proxy) copyHead(to, from http.Header) {
+func (p *Proxy) copyHead(to, from http.Header, t Target) {
 	perHop := from["Connection"]
 	for name, values := range from {
-		if hop[name] || name == "Service-Worker-Allowed" || len(perHop) > 0 && hasToken(perHop, name) {
+		if hop[name] || name == "Service-Worker-Allowed" || name == "X-Frame-Options" || len(perHop) > 0 && hasToken(perHop, name) {
 			continue
 		}
-		if name == "Set-Cookie" {
-			values = slices.DeleteFunc(values, func(l string) bool {
-				n, _, _ := strings.Cut(l, "=")
-				return p.ours(n) || reaches(l)
-			})
+		switch name {
+		case "Content-Security-Policy":
+			values = withoutAncestors(values)
+		case "Set-Cookie":
+			values = p.cookies(values, t.Framed)
 		}
 		if len(values) > 0 {
 			to[name] = values
@@ -152,6 +152,20 @@ func (p *Proxy) copyHead(to, from http.Header) {
 	if _, ok := from["Content-Type"]; !ok {
 		to["Content-Type"] = nil // so that the server does not guess one
 	}
+}
+
+// cookies are those of an app's that stay at its own origin.
+func (p *Proxy) cookies(lines []string, framed bool) []string {
+	lines = slices.DeleteFunc(lines, func(l string) bool {
+		n, _, _ := strings.Cut(l, "=")
+		return p.ours(n) || reaches(l)
+	})
+	for i := range lines {
+		if framed {
+			lines[i] = apart(lines[i])
+		}
+	}
+	return lines
 }
 
 // reaches tells whether a cookie would be sent to other hosts too.

@@ -26,6 +26,11 @@ type Target struct {
 	Key    string // of the app: requests with an equal key may share connections
 	Origin string // the app's exact origin: "http://thesis--alice.localhost:8888"
 	User   masu.Username
+	// Framers are the origins whose pages may hold the app in a frame.
+	Framers []string
+	// Framed says that the request is authorised by what a browser keeps for such a frame only, where the
+	// pages around it are another site to it.
+	Framed bool
 	// OnEnd has f called when the session ends, until stop is called: what it
 	// still has going ends with it. nil means that it never ends.
 	OnEnd func(f func()) (stop func() bool)
@@ -70,6 +75,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = sameOrigin(r, t.Origin)
+	}
+	if err == nil && t.Framed {
+		err = inside(r)
 	}
 	switch {
 	case err != nil:

@@ -28,6 +28,8 @@ type rig struct {
 	end     context.CancelFunc // of the session
 	app     string             // address
 	deny    error              // what Authorize says
+	framers []string
+	framed  bool
 }
 
 func newRig(t testing.TB, app http.Handler) *rig {
@@ -44,7 +46,7 @@ func rigTo(t testing.TB, app string) *rig {
 	p, err := New(Config{
 		Authorize: func(*http.Request) (Target, error) {
 			r.asked.Add(1)
-			return Target{Key: "app", Origin: r.origin, User: "alice", OnEnd: func(f func()) func() bool { return context.AfterFunc(r.session, f) }, Dial: r.dial}, r.deny
+			return Target{Key: "app", Origin: r.origin, User: "alice", Framers: r.framers, Framed: r.framed, OnEnd: func(f func()) func() bool { return context.AfterFunc(r.session, f) }, Dial: r.dial}, r.deny
 		},
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
 			status := map[masu.Kind]int{masu.Invalid: 400, masu.Denied: 403, masu.NotFound: 404, masu.Unreachable: 502}[masu.KindOf(err)]
@@ -244,7 +246,7 @@ func TestCookiesFromTheApp(t *testing.T) {
 	if want := []string{set[0], set[7], set[8]}; !slices.Equal(resp.Header["Set-Cookie"], want) {
 		t.Errorf("cookies %q, want %q", resp.Header["Set-Cookie"], want)
 	}
-	for name, want := range map[string]string{"Service-Worker-Allowed": "", "X-Hop": "", "X-Frame-Options": "SAMEORIGIN", "Content-Type": ""} {
+	for name, want := range map[string]string{"Service-Worker-Allowed": "", "X-Hop": "", "X-Frame-Options": "", "Content-Security-Policy": "frame-ancestors 'self'", "Content-Type": ""} {
 		if got := resp.Header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

@@ -7,8 +7,9 @@ import (
 )
 
 // relay sends the app's answer to the browser as it comes.
-func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, u *upstream, resp *http.Response) error {
-	p.copyHead(w.Header(), resp.Header)
+func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, t Target, u *upstream, resp *http.Response) error {
+	p.copyHead(w.Header(), resp.Header, t)
+	w.Header().Add("Content-Security-Policy", t.ancestors())
 	if len(resp.Trailer) > 0 {
 		w.Header().Set("Trailer", trailerNames(resp.Trailer))
 	}
@@ -22,7 +23,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, u *upstream, resp 
 	if err := p.relayStream(w, u, resp.Body); err != nil {
 		return err
 	}
-	p.copyHead(w.Header(), resp.Trailer)
+	p.copyHead(w.Header(), resp.Trailer, t)
 	return nil
 }
 

@@ -31,7 +31,7 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, t Target) error 
 		resp, err = u.answer(r)
 	}
 	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		err = p.relay(w, r, u, resp)
+		err = p.relay(w, r, t, u, resp)
 		if !release() || err != nil {
 			return errCut
 		}
@@ -53,7 +53,7 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, t Target) error 
 	defer client.Close()
 	release = watch(r.Context(), t, func() { _ = conn.Close(); _ = client.Close() })
 	defer release()
-	if err := p.switching(client, resp, u.br); err != nil {
+	if err := p.switching(client, resp, u.br, t); err != nil {
 		return nil // the browser has gone
 	}
 	if err := drain(conn, buffered.Reader); err != nil {
@@ -64,9 +64,9 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, t Target) error 
 }
 
 // switching tells the browser that the app has agreed, and what it said with it.
-func (p *Proxy) switching(client net.Conn, resp *http.Response, br *bufio.Reader) error {
+func (p *Proxy) switching(client net.Conn, resp *http.Response, br *bufio.Reader, t Target) error {
 	h := http.Header{}
-	p.copyHead(h, resp.Header)
+	p.copyHead(h, resp.Header, t)
 	if h["Content-Type"] == nil {
 		delete(h, "Content-Type")
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -18,39 +19,49 @@ const reserved = "/_masu/"
 // open sends a signed-in browser into a workspace's own origin, by a one-time
 // code. Where nothing runs, it goes to the workspace's page, and from there on.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ws, err := s.named(r.Context(), v, r.PathValue("name"))
+	ws, app, err := s.wanted(r, v)
 	if err != nil {
 		return err
-	}
-	app := r.PathValue("app")
-	if app == "" {
-		app = jupyter
-	}
-	if !masu.ValidAppName(app) {
-		return masu.E(masu.NotFound, "no_app", app)
 	}
 	next := r.FormValue("next")
 	if ws.Phase != masu.Running {
-		http.Redirect(w, r, pageThen(key(ws, v.actor.Name), app, next), http.StatusSeeOther)
+		http.Redirect(w, r, pageThen(key(ws, v.actor.Name), "go", app, next), http.StatusSeeOther)
 		return nil
 	}
-	if _, ok := ws.App(app); !ok {
-		return masu.E(masu.NotFound, "no_app", app)
-	}
-	origin, err := s.cfg.Origins.near(r.Host, ws, app)
+	_, enter, err := s.entrance(r, v, ws, app, next)
 	if err != nil {
 		return err
+	}
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	http.Redirect(w, r, enter, http.StatusSeeOther)
+	return nil
+}
+
+// wanted reads which app of which workspace an address names.
+func (s *Server) wanted(r *http.Request, v *visit) (ws masu.Workspace, app string, err error) {
+	if ws, err = s.named(r.Context(), v, r.PathValue("name")); err != nil {
+		return ws, "", err
+	}
+	app = cmp.Or(r.PathValue("app"), jupyter)
+	if _, has := ws.App(app); !masu.ValidAppName(app) || ws.Phase == masu.Running && !has {
+		return ws, "", masu.E(masu.NotFound, "no_app", app)
+	}
+	return ws, app, nil
+}
+
+// entrance gives an app's origin, and the address by which a signed-in browser gets in there.
+func (s *Server) entrance(r *http.Request, v *visit, ws masu.Workspace, app, next string) (origin, address string, err error) {
+	if origin, err = s.cfg.Origins.near(r.Host, ws, app); err != nil {
+		return "", "", err
 	}
 	if next == "" && app == jupyter {
 		next = "/lab"
 	}
 	code, err := s.cfg.Gate.EnterLink(r.Context(), v.session, ws.ID, safeNext(next))
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, origin+reserved+"enter?code="+url.QueryEscape(code), http.StatusSeeOther)
-	return nil
+	return origin, origin + reserved + "enter?code=" + url.QueryEscape(code), nil
 }
 
 // named finds a workspace of the member by its name, or by the label that its
@@ -72,9 +83,9 @@ func (s *Server) named(ctx context.Context, v *visit, name string) (masu.Workspa
 	return masu.Workspace{}, err
 }
 
-// pageThen is the page of a workspace that does not run, for a browser that wants to open an app of it.
-func pageThen(key, app, next string) string {
-	q := url.Values{"go": {app}}
+// pageThen is the page of a workspace that does not run, for a browser that wants to open an app of it: how is "go", or "bar".
+func pageThen(key, how, app, next string) string {
+	q := url.Values{how: {app}}
 	if next != "" {
 		q.Set("next", safeNext(next))
 	}
@@ -92,7 +103,18 @@ func (s *Server) appCookieName(r *http.Request) string {
 	return appCookie
 }
 
-// enterApp follows the one-time code that open made.
+// cookieOf makes the cookie of an app's origin. To the browser the pages around
+// a frame are another site, except where both are ports of one host: it keeps
+// there only what says that it is for frames, for that site alone.
+func (s *Server) cookieOf(r *http.Request, secret string, framed bool) *http.Cookie {
+	c := s.cookie(s.appCookieName(r), secret, week)
+	if _, byPort := r.Context().Value(placeKey{}).(place); framed && !byPort {
+		c.Name, c.SameSite, c.Secure, c.Partitioned = s.cookieName(framedCookie), http.SameSiteNoneMode, true, true
+	}
+	return c
+}
+
+// enterApp follows the one-time code that entrance made.
 func (s *Server) enterApp(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -102,7 +124,7 @@ func (s *Server) enterApp(w http.ResponseWriter, r *http.Request) {
 	}
 	_, link, err := s.cfg.Gate.ByLink(r.Context(), r.URL.Query().Get("code"))
 	if err != nil || link.For == "" {
-		s.toPages(w, r, "")
+		s.toPages(w, r, "", masu.E(masu.Denied, "signin_needed"))
 		return
 	}
 	secret, err := s.cfg.Gate.SignIn(r.Context(), masu.Session{User: link.User, For: link.For, Parent: link.Parent})
@@ -110,19 +132,29 @@ func (s *Server) enterApp(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	http.SetCookie(w, s.cookie(s.appCookieName(r), secret, week))
-	http.Redirect(w, r, safeNext(link.Next), http.StatusSeeOther)
+	framed := r.URL.Query().Has("frame")
+	http.SetCookie(w, s.cookieOf(r, secret, framed))
+	to := safeNext(link.Next)
+	if framed {
+		to = withNext(reserved+"framed", to)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// toPages sends a browser that may not enter to where it can sign in, and then come back.
-func (s *Server) toPages(w http.ResponseWriter, r *http.Request, next string) {
+// toPages sends a browser that may not enter to where it can sign in, and then
+// come back. The pages cannot be in a frame; there it is told why, and a button does it.
+func (s *Server) toPages(w http.ResponseWriter, r *http.Request, next string, why error) {
 	at, _, _ := s.cfg.Origins.placeOf(r)
-	to := s.cfg.Origins.pagesFor(r) + "/open/" + url.PathEscape(at.label) + "/" + at.app
-	if next = safeNext(next); next != "/" {
-		to += "?next=" + url.QueryEscape(next)
+	if next = safeNext(next); next == "/" {
+		next = ""
+	}
+	if inFrame(r) {
+		secure(w.Header())
+		s.sayFramed(w, r, why, s.cfg.Origins.pagesFor(r)+barPath(url.PathEscape(at.label), at.app, next))
+		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, s.cfg.Origins.pagesFor(r)+alonePath(url.PathEscape(at.label), at.app, next), http.StatusSeeOther)
 }
 
 // authorize says, for every request to an app, who may go where. It is the
@@ -132,7 +164,19 @@ func (s *Server) authorize(r *http.Request) (proxy.Target, error) {
 	if !ok {
 		return proxy.Target{}, masu.E(masu.NotFound, "host_unknown")
 	}
-	c, err := r.Cookie(s.cookieName(s.appCookieName(r)))
+	t, err := s.byCookie(r, at, s.appCookieName(r))
+	if masu.CodeOf(err) == "signin_needed" {
+		if t, err = s.byCookie(r, at, framedCookie); err == nil {
+			t.Framed = true
+		}
+	}
+	t.Origin, t.Framers = origin, s.cfg.Origins.framers(r)
+	return t, err
+}
+
+// byCookie is what a cookie of a request opens.
+func (s *Server) byCookie(r *http.Request, at place, name string) (proxy.Target, error) {
+	c, err := r.Cookie(s.cookieName(name))
 	if err != nil {
 		return proxy.Target{}, masu.E(masu.Denied, "signin_needed")
 	}
@@ -145,7 +189,6 @@ func (s *Server) authorize(r *http.Request) (proxy.Target, error) {
 		}
 		s.seen.put(key, t, ended)
 	}
-	t.Origin = origin
 	return t, nil
 }
 
@@ -201,7 +244,7 @@ func (s *Server) refuseApp(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch code := masu.CodeOf(err); {
 	case code == "signin_needed", code == "no_workspace", code == "not_running":
-		s.toPages(w, r, r.URL.RequestURI())
+		s.toPages(w, r, r.URL.RequestURI(), err)
 	case masu.KindOf(err) == masu.Unreachable, masu.KindOf(err) == masu.Conflict, code == "no_box":
 		secure(w.Header())
 		w.Header().Set("Refresh", "3")

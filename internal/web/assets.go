@@ -33,6 +33,7 @@ type looks struct {
 const (
 	boxFloor  = 90
 	boxHeight = 86 // a full one stays a little below the rim
+	barWide   = 54 // the same, lying in the bar
 )
 
 type asset struct {
@@ -60,6 +61,8 @@ func newLooks() (*looks, error) {
 			"clock":     func(at time.Time) string { return at.Local().Format("01-02 15:04") },
 			"height":    func(percent int) float64 { return boxHeight * float64(percent) / 100 },
 			"level":     func(percent int) float64 { return boxFloor - boxHeight*float64(percent)/100 },
+			"left":      func(at time.Time) string { return since(lang, time.Until(at)) },
+			"barwide":   func(percent int) float64 { return barWide * float64(percent) / 100 },
 			"since":     func(at time.Time) string { return since(lang, time.Since(at)) },
 		})
 		if l.pages[lang], err = t.ParseFS(files, "templates/*.html"); err != nil {

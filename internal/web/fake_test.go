@@ -163,6 +163,7 @@ type fakeLab struct {
 	images   []masu.ImageUse
 	measured masu.Board
 	forecast masu.Forecast
+	usage    []masu.UsageRow
 	samples  []masu.Sample
 	byHand   masu.Layer
 	shared   map[string]masu.Shared
@@ -226,8 +227,6 @@ func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 	h.House = known.House
 	return h, err
 }
-
-func (a *fakeActor) Board(context.Context) (masu.Board, error) { return a.measured, nil }
 
 func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
 
@@ -529,8 +528,4 @@ func (g *rig) secret(name masu.Username) string {
 		g.t.Fatal(err)
 	}
 	return s
-}
-
-func (a *fakeActor) Reservations(context.Context, time.Time, time.Time) ([]masu.Reservation, error) {
-	return a.measured.Reserved, nil
 }

@@ -120,11 +120,10 @@ type gpusView struct {
 	Board         gpuBoardView
 	Problem       *problem
 	Filled        reserveForm
-	Days          []weekDay
+	Week          weekView
 	Before, After string // Mondays
 	Today         string
 	Asked         masu.LeaseID
-	Rows          []weekRow
 	Teacher       bool
 }
 
@@ -221,7 +220,7 @@ func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code
 		Teacher: v.actor.Admin || v.actor.Role == masu.RoleTeacher}
 	view.Before, view.After, view.Today = monday.AddDate(0, 0, -7).Format(time.DateOnly), monday.AddDate(0, 0, 7).Format(time.DateOnly), time.Now().Format(time.DateOnly)
 	view.Filled.Day = cmp.Or(view.Filled.Day, view.Today)
-	view.Days, view.Rows = newWeek(lang, monday, b, reserved, v.actor.Name, view.Teacher)
+	view.Week = newWeek(lang, monday, b, reserved, v.actor.Name, view.Teacher, time.Now())
 	return s.show(w, r, v, code, view)
 }
 

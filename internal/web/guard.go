@@ -49,16 +49,25 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// policy is what a page may do, but for frames.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'"
+
 // secure sets the headers of a page: it runs only what masu sent, is framed by
 // nobody, is kept by nobody, and tells no other site where it was.
 func secure(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", policy+"; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // no-referrer would take the Origin from our own forms
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
+}
+
+// framable lets a page at an app's origin stand where the app would: in a frame of the pages'.
+func framable(h http.Header, framers []string) {
+	h.Set("Content-Security-Policy", policy+"; frame-ancestors "+strings.Join(framers, " "))
+	h.Del("X-Frame-Options")
 }
 
 // ahead tells whether nobody has asked for this yet: a one-time link is not

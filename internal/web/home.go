@@ -108,7 +108,7 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 func appLinks(lang masu.Lang, w masu.Workspace, key string) []appLink {
 	var links []appLink
 	for _, a := range w.Apps {
-		l := appLink{Name: a.Name, Title: appTitle(a.Name), Path: "/open/" + key + "/" + a.Name, Main: a.Name == jupyter}
+		l := appLink{Name: a.Name, Title: appTitle(a.Name), Path: barPath(key, a.Name, ""), Main: a.Name == jupyter}
 		switch {
 		case l.Main:
 			l.Title = text.Say(lang, "web.open_jupyter")

@@ -106,6 +106,9 @@ func (s *Server) base(r *http.Request, v *visit) base {
 func (s *Server) show(w http.ResponseWriter, r *http.Request, v *visit, code int, p page) error {
 	b := s.base(r, v)
 	b.Title = p.title(b.Lang)
+	if b.App {
+		framable(w.Header(), s.cfg.Origins.framers(r))
+	}
 	p.set(b)
 	body, err := s.looks.render(b.Lang, p.template(), p)
 	if err != nil {

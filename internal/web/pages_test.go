@@ -48,10 +48,6 @@ func fullBoard() masu.Board {
 	return b
 }
 
-func usageRows() []masu.UsageRow {
-	return []masu.UsageRow{{Month: "2026-11", Member: "alice", Name: evil, Groups: []string{"b4", evil}, Leases: 2, Lent: 30 * time.Hour, Busy: 12 * time.Hour, Energy: 9e6, Waited: time.Hour}, {Month: "2026-11", Member: evil, Name: "x"}}
-}
-
 // everyPage has each page with everything in it that it can show.
 func everyPage(lang masu.Lang) map[string]page {
 	failed := newProblem(lang, masu.E(masu.Invalid, "build_failed", 3, evil, 1))
@@ -76,18 +72,18 @@ func everyPage(lang masu.Lang) map[string]page {
 	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
 	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
 	shared, others, own := newEnvironment(lang, use, "alice", false), newEnvironment(lang, use, "bob", false), newEnvironment(lang, masu.EnvironmentUse{Workspaces: []string{"thesis", "bert"}}, "alice", false)
-	days, rows := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice", true)
+	week := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice", true, time.Now())
 	return map[string]page{
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
 		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Workspace: evil, Notebooks: []string{evil}, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i", Fault: "xid 79"}, Reading: &masu.Reading{Faults: 2}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
-		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Days: days, Rows: rows, Before: "2026-11-16", After: "2026-11-30"},
+		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30"},
 		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
-		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"},
-			Members: newUsageLines(usageRows(), "member"), Groups: newUsageLines(usageRows(), "group"), Names: newUsageLines(usageRows(), "name")},
-		"wall": &wallView{Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
+		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"}, At: time.Now(), Chart: newChart(lang, weekOf("", time.Now()), []masu.DayUse{{Day: 3, Lent: time.Hour, Busy: 2 * time.Hour}, {Day: 9, Lent: time.Minute}}),
+			Members: newUsageLines(lang, usageRows(), "member"), Groups: newUsageLines(lang, usageRows(), "group"), Names: newUsageLines(lang, usageRows(), "name")},
+		"wall": &wallView{Head: evil, Of: evil, Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
 		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s"}),
 			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, Used: masu.Use{CPU: time.Hour, Memory: masu.GiB}, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
 			newRun(lang, masu.Run{ID: "q", Phase: masu.RunQueued}), newRun(lang, masu.Run{ID: "c", Phase: masu.RunCancelled})}},
@@ -127,8 +123,14 @@ func everyPage(lang masu.Lang) map[string]page {
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
 		"sso":       &ssoView{To: "https://id.example/auth?x=" + evil, Name: evil},
 		"sign sso":  &signinView{SSO: evil},
-		"wait":      &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
-		"error":     &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
+		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1", Mine: true,
+			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
+		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
+		"bar over":    &barView{Now: barPart{Running: true, Over: true}},
+		"bar stopped": &barView{Now: barPart{Phase: masu.Stopped, Start: true, Mine: true, Problem: failed}},
+		"framed":      &framedView{Problem: newProblem(lang, masu.E(masu.Denied, "frame_unkept")), Path: "http://localhost:8888/open/x/jupyter"},
+		"wait":        &waitView{Name: evil, App: "Jupyter", Path: "http://localhost:8888/w/x"},
+		"error":       &errorView{Status: 404, Problem: newProblem(lang, masu.E(masu.NotFound, "no_app", evil))},
 	}
 }
 

@@ -226,6 +226,8 @@ func (s *Server) pageRoutes() http.Handler {
 	act("/w/{name}/meanwhile", members(s.meanwhile))
 	act("/w/{name}/stop", members(s.stop))
 	act("/w/{name}/remove", members(s.remove))
+	route("GET /w/{name}/app/{app}", members(s.bar))
+	route("GET /w/{name}/bar", members(s.barNow))
 	route("GET /open/{name}", members(s.open))
 	route("GET /open/{name}/{app}", members(s.open))
 	route("/", func(http.ResponseWriter, *http.Request, *visit) error { return masu.E(masu.NotFound, "no_page") })
@@ -236,6 +238,7 @@ func (s *Server) pageRoutes() http.Handler {
 func (s *Server) appRoutes(through http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+reserved+"enter", s.enterApp)
+	mux.HandleFunc("GET "+reserved+"framed", s.framedHere)
 	mux.Handle("GET "+reserved+"static/", http.StripPrefix(strings.TrimSuffix(reserved, "/"), s.looks))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, masu.E(masu.NotFound, "no_page")) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

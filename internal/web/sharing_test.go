@@ -22,7 +22,7 @@ func TestGuest(t *testing.T) {
 	bob := g.browser()
 	bob.signIn("bob")
 	home := bob.get("/")
-	for _, want := range []string{`href="/w/thesis--alice"`, `href="/open/thesis--alice/jupyter"`, `href="/w/thesis"`, `action="/w/thesis/stop"`} {
+	for _, want := range []string{`href="/w/thesis--alice"`, `href="/w/thesis--alice/app/jupyter"`, `href="/w/thesis"`, `action="/w/thesis/stop"`} {
 		if !strings.Contains(home.text, want) {
 			t.Errorf("home has no %s", want)
 		}

@@ -12,7 +12,8 @@ import (
 
 const (
 	sessionCookie = "masu_session"
-	appCookie     = "masu_app" // of a workspace's own origin
+	appCookie     = "masu_app"        // of a workspace's own origin
+	framedCookie  = "masu_app_framed" // of the same, in a frame of the pages'
 	langCookie    = "masu_lang"
 )
 

@@ -8,10 +8,15 @@ import (
 	"github.com/masu-lab/masu/internal/text"
 )
 
+// wallWaiting is how much of the queue has room on a wall.
+const wallWaiting = 5
+
 // wallView is the board for a display on the wall: nobody has signed in there.
 type wallView struct {
 	base
 	Board gpuBoardView
+	Head  string // how many are free
+	Of    string // the machine
 	At    time.Time
 }
 
@@ -51,5 +56,16 @@ func (s *Server) newWall(r *http.Request) (*wallView, error) {
 			board.GPUs[i].Outside = []string{text.Say(lang, "web.outside")}
 		}
 	}
-	return &wallView{Board: board, At: b.At}, nil
+	free := 0
+	for _, g := range b.GPUs {
+		if g.Free() {
+			free++
+		}
+	}
+	board.Waiting = board.Waiting[:min(len(board.Waiting), wallWaiting)]
+	view := &wallView{Board: board, Of: s.cfg.HostName, At: b.At, Head: text.Say(lang, "web.wall_free", free, len(b.GPUs))}
+	if free == 0 {
+		view.Head = text.Say(lang, "web.wall_none")
+	}
+	return view, nil
 }

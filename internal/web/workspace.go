@@ -52,17 +52,15 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 	return s.show(w, r, v, http.StatusOK, view)
 }
 
-// waitsFor is where a browser that was sent here from an app's own origin wants to go on to.
+// waitsFor is where a browser that was sent here on its way to an app wants to go on to: under the bar, or without it.
 func waitsFor(key string, r *http.Request) string {
-	app := r.FormValue("go")
-	if !masu.ValidAppName(app) {
-		return ""
+	if app := r.FormValue("bar"); masu.ValidAppName(app) {
+		return barPath(key, app, r.FormValue("next"))
 	}
-	to := "/open/" + key + "/" + app
-	if next := r.FormValue("next"); next != "" {
-		to += "?next=" + url.QueryEscape(safeNext(next))
+	if app := r.FormValue("go"); masu.ValidAppName(app) {
+		return alonePath(key, app, r.FormValue("next"))
 	}
-	return to
+	return ""
 }
 
 // newWorkspace builds the page from what is known.
@@ -124,13 +122,14 @@ func (s *Server) upAgain(w http.ResponseWriter, r *http.Request, v *visit, resta
 		return err
 	}
 	to := "/w/" + url.PathEscape(ws.Name)
-	if next := r.PostForm.Get("next"); next != "" { // goes on to the app by itself
-		if u, err := url.Parse(safeNext(next)); err == nil && strings.HasPrefix(u.Path, "/open/") {
-			q := url.Values{"go": {u.Path[strings.LastIndexByte(u.Path, '/')+1:]}}
-			if at := u.Query().Get("next"); at != "" {
-				q.Set("next", at)
-			}
-			to += "?" + q.Encode()
+	if u, err := url.Parse(safeNext(r.PostForm.Get("next"))); err == nil { // goes on to the app by itself
+		parts := strings.Split(u.Path, "/")
+		app, next := parts[len(parts)-1], u.Query().Get("next")
+		switch {
+		case strings.HasPrefix(u.Path, "/open/"):
+			to = pageThen(url.PathEscape(ws.Name), "go", app, next)
+		case strings.HasPrefix(u.Path, "/w/") && len(parts) == 5:
+			to = pageThen(url.PathEscape(ws.Name), "bar", app, next)
 		}
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)

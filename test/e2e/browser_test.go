@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +98,42 @@ func runCell(t *testing.T, ctx context.Context, code string) string {
 	return strings.TrimSpace(out)
 }
 
-// openApp presses the button that opens an app. It opens in a new tab, which
-// the test does without.
+// openApp presses the button that opens an app, as by "without the bar": then
+// the app is the page. It opens in a new tab, which the test does without.
 func openApp(t *testing.T, ctx context.Context, app string) {
 	t.Helper()
 	button := `document.querySelector('[data-open="` + app + `"]')`
 	holds(t, ctx, "the app can be opened", button)
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(b => { b.removeAttribute("target"); setTimeout(() => b.click()); return true })(`+button+`)`)); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(b => { b.removeAttribute("target"); b.pathname = b.pathname.replace(/^\/w\/(.+)\/app\//, "/open/$1/"); setTimeout(() => b.click()); return true })(`+button+`)`)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// aNotebook has one cell, and the kernel of the box.
+const aNotebook = `{"cells": [{"cell_type": "code", "execution_count": null, "id": "a", "metadata": {}, "outputs": [], "source": "6*7"}], "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}, "nbformat": 4, "nbformat_minor": 5}`
+
+// asksJupyter prints the sessions that Jupyter has, as it tells them in the box.
+const asksJupyter = `import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8888/api/sessions").read().decode())`
+
+// jupyterSession is what the test needs of one.
+type jupyterSession struct {
+	Path   string
+	Kernel struct{ Connections int }
+}
+
+// worksUnderTheBar opens a notebook as the button does, in a frame of its own
+// origin. JupyterLab starts a kernel for it and talks to it by a WebSocket: for
+// that it needs the browser to keep its sign-in, and its own cookie against forgery.
+func (l *lab) worksUnderTheBar(ctx context.Context, pages, who, name string) {
+	l.t.Helper()
+	l.must(who, "exec", name, "--", "sh", "-c", "cat > ~/work/under.ipynb <<'END'\n"+aNotebook+"\nEND")
+	do(l.t, ctx, chromedp.Navigate(pages+"/w/"+name+"/app/jupyter?next=/lab/tree/under.ipynb"))
+	holds(l.t, ctx, "the bar is there, and the frame has the keyboard", `document.querySelector("#bar .bar-facts li") && document.activeElement.id === "app"`)
+	l.until(60*time.Second, "the notebook in the frame is connected to its kernel", func() bool {
+		said := l.as(who, "exec", name, "--", "python3", "-c", asksJupyter).out
+		var sessions []jupyterSession
+		err := json.Unmarshal([]byte(said), &sessions)
+		return err == nil && slices.ContainsFunc(sessions, func(s jupyterSession) bool { return s.Path == "under.ipynb" && s.Kernel.Connections > 0 })
+	})
+	shoot(l.t, ctx, "bar-jupyter")
 }

@@ -152,13 +152,18 @@ func TestLAN(t *testing.T) {
 	signsInSealed(t, laptop(roots, l.port), link)
 	laptopReachesNoBox(t, l)
 
-	ctx := browser(t, "en", chromedp.Flag("host-resolver-rules", "MAP *.masu.test "+lanServer), chromedp.Flag("ignore-certificate-errors", true))
+	onLAN := []chromedp.ExecAllocatorOption{chromedp.Flag("host-resolver-rules", "MAP *.masu.test "+lanServer), chromedp.Flag("ignore-certificate-errors", true)}
+	ctx := browser(t, "en", onLAN...)
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
 	openApp(t, ctx, "jupyter")
 	holds(t, ctx, "Jupyter is at its own name", `location.origin === "`+app+`"`)
 	if got := runCell(t, ctx, "print(6*7)"); got != "42" {
 		t.Errorf("the cell printed %q", got)
 	}
+	under := browser(t, "en", onLAN...) // the first one has an unsaved notebook, and would be asked about it
+	do(t, under, chromedp.Navigate(l.link("e2ealice")))
+	holds(t, under, "she is in", `document.querySelector('a[href="/w/thesis"]')`)
+	l.worksUnderTheBar(under, pages, "e2ealice", "thesis")
 }
 
 // seesThePages: by their name and encrypted, and by no other.

@@ -43,6 +43,12 @@ func TestMainJob(t *testing.T) {
 		t.Errorf("%s belongs to uid %s, not to alice (%s)", made, uid, alice.Uid)
 	}
 
+	under := browser(t, "ja") // the first one has an unsaved notebook, and would be asked about it
+	do(t, under, chromedp.Navigate(l.link("e2ealice")))
+	holds(t, under, "she is in", `document.querySelector('a[href="/w/thesis"]')`)
+	pages := strings.Split(l.link("e2ealice"), "/enter")[0]
+	l.worksUnderTheBar(under, pages, "e2ealice", "thesis")
+
 	l.must("e2ealice", "stop", "thesis")
 	if p := l.phase("e2ealice", "thesis"); p != "stopped" {
 		t.Errorf("after stop the workspace is %q", p)

@@ -50,6 +50,11 @@ const lasted = (ms) => {
   if (m < 60) return say('minutes', m);
   return h < 48 ? say('hours', h, m % 60) : say('days', Math.floor(h / 24));
 };
+// What is left, to the second in the last hour.
+const left = (ms) => {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  return s < 3600 ? Math.floor(s / 60) + ':' + String(s % 60).padStart(2, '0') : lasted(ms);
+};
 setInterval(() => {
   for (const t of document.querySelectorAll('time[data-since]')) t.textContent = lasted(Date.now() - t.dataset.since);
 }, 5000);
@@ -127,6 +132,44 @@ const measureAll = () => {
 measureAll();
 setInterval(measureAll, 1000);
 document.addEventListener('visibilitychange', measureAll);
+
+// The bar over an app: what moves comes as it changes, and nothing that is
+// pressed there takes the app away. Its warnings stand in the tab's title too.
+const bar = document.getElementById('bar');
+if (bar) {
+  const now = bar.querySelector('[data-part]'), said = bar.querySelector('.bar-said'), frame = document.getElementById('app'), title = document.title;
+  const count = () => {
+    for (const t of now.querySelectorAll('[data-until]')) t.textContent = lasted(t.dataset.until - Date.now());
+    const ends = now.querySelector('[data-ends]');
+    if (ends) ends.textContent = left(ends.dataset.ends - Date.now());
+    document.title = (ends ? '(' + ends.textContent + ') ' : '') + title;
+  };
+  count();
+  setInterval(count, 1000);
+  follow(bar.dataset.events, { state: () => measure(now).then(count) });
+  bar.addEventListener('submit', async (e) => {
+    e.preventDefault();
+    e.stopPropagation();
+    const form = e.target, button = e.submitter;
+    if (form.dataset.sent) return;
+    form.dataset.sent = '1';
+    button.setAttribute('aria-busy', 'true');
+    const answer = await fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    const why = answer?.ok ? '' : answer && new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('h1')?.textContent;
+    said.textContent = answer?.ok ? '' : why || bar.dataset.failed;
+    said.hidden = said.textContent === '';
+    delete form.dataset.sent;
+    button.removeAttribute('aria-busy');
+    document.getElementById('bar-menu').hidePopover?.();
+    await measure(now);
+    count();
+    frame.focus();
+  });
+  const toApp = () => { if (document.activeElement === document.body) frame.focus(); };
+  frame.addEventListener('load', toApp);
+  toApp();
+  document.querySelector('.skip').addEventListener('click', (e) => { e.preventDefault(); frame.focus(); });
+}
 
 // New workspace: what would be started, as it is filled in.
 const draft = document.getElementById('new');
@@ -208,5 +251,87 @@ if (workspace) {
       else if (p.step) step(p);
     },
     end: () => { document.getElementById('log-none').hidden = log.childNodes.length > 0; },
+  });
+}
+
+// Timetable: hours are taken by dragging over the lanes, or by arrow keys; what
+// is taken stands in the form, which does the same without this.
+const lanes = document.getElementById('lanes'), wish = document.querySelector('form[action="/gpus/reserve"]');
+if (lanes && wish) {
+  const DAY = 1440, all = [...lanes.querySelectorAll('.lane')];
+  const days = [...new Set(all.map((l) => l.dataset.day))], rows = [...new Set(all.map((l) => l.dataset.gpu))];
+  const said = document.getElementById('week-said'), how = document.getElementById('week-how');
+  const clock = (m) => String(Math.floor(m % DAY / 60)).padStart(2, '0') + ':' + String(m % 60).padStart(2, '0');
+  let from = null, to = null; // a corner each: minutes since the first midnight, and the row
+  how.hidden = false;
+  lanes.classList.add('picking');
+  lanes.tabIndex = 0;
+  lanes.setAttribute('role', 'application');
+  lanes.setAttribute('aria-labelledby', 'week-h');
+  lanes.setAttribute('aria-describedby', 'week-how');
+
+  // show marks what is taken, says it, and fills the form in. It is a day at most.
+  const show = () => {
+    for (const old of lanes.querySelectorAll('.take')) old.remove();
+    let begin = Math.min(from.at, to.at), end = Math.max(from.at + from.step, to.at + to.step);
+    if (end - begin > DAY) [begin, end] = from.at <= to.at ? [begin, begin + DAY] : [end - DAY, end];
+    const top = Math.min(from.row, to.row), count = Math.abs(from.row - to.row) + 1, day = Math.floor(begin / DAY);
+    for (const l of all) {
+      const row = rows.indexOf(l.dataset.gpu), midnight = days.indexOf(l.dataset.day) * DAY;
+      const x = Math.max(begin, midnight) - midnight, most = Math.min(end, midnight + DAY) - midnight;
+      if (row < top || row >= top + count || most <= x) continue;
+      const mark = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
+      for (const [name, value] of Object.entries({ class: 'take', x: x / DAY * 100 + '%', width: (most - x) / DAY * 100 + '%', y: '5%', height: '90%' })) mark.setAttribute(name, value);
+      l.append(mark);
+    }
+    const field = wish.elements;
+    field.count.value = count;
+    field.day.value = days[day];
+    field.from.value = clock(begin);
+    field.until.value = clock(end);
+    const name = all.find((l) => l.dataset.day === days[day]).dataset.name;
+    said.textContent = said.dataset.say.replace('{day}', name).replace('{from}', clock(begin)).replace('{until}', end % DAY ? clock(end) : '24:00').replace('{count}', count);
+  };
+
+  // at is where a pointer is; the nearest time of the lane it began in, where it has left all.
+  const at = (e, near) => {
+    const lane = document.elementFromPoint(e.clientX, e.clientY)?.closest?.('#lanes .lane') || near;
+    if (!lane) return null;
+    const box = lane.getBoundingClientRect(), step = box.width < 240 ? 60 : 30;
+    const part = Math.min(Math.max((e.clientX - box.left) / box.width, 0), 0.9999);
+    return { lane, step, row: rows.indexOf(lane.dataset.gpu), at: days.indexOf(lane.dataset.day) * DAY + Math.floor(part * DAY / step) * step };
+  };
+  let held = null;
+  lanes.addEventListener('pointerdown', (e) => {
+    held = e.button === 0 && e.isPrimary ? at(e) : null;
+    if (!held) return;
+    from = to = held;
+    if (e.pointerType === 'mouse') e.preventDefault(); // no text is to be marked
+    lanes.focus({ preventScroll: true });
+    show();
+  });
+  addEventListener('pointermove', (e) => {
+    if (!held || !e.isPrimary) return;
+    to = at(e, to.lane) || to;
+    show();
+  });
+  const drop = () => {
+    if (held) wish.scrollIntoView({ block: 'nearest' });
+    held = null;
+  };
+  addEventListener('pointerup', drop);
+  addEventListener('pointercancel', () => { held = null; });
+
+  lanes.addEventListener('keydown', (e) => {
+    const by = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], PageUp: [-DAY, 0], PageDown: [DAY, 0] }[e.key];
+    if (e.key === 'Enter' && from) wish.querySelector('button').focus();
+    if (!by) return;
+    e.preventDefault();
+    const now = new Date(), first = Math.max(0, days.indexOf(new Date(now - now.getTimezoneOffset() * 60000).toISOString().slice(0, 10)));
+    const last = to || { at: first * DAY + now.getHours() * 60, row: 0 };
+    const most = days.length * DAY - 60;
+    to = { step: 60, at: Math.min(Math.max(last.at + by[0], 0), most), row: Math.min(Math.max(last.row + by[1], 0), rows.length - 1) };
+    if (!e.shiftKey || !from) from = to;
+    show();
   });
 }
