@@ -51,6 +51,7 @@ type barPart struct {
 	Until   time.Time // its owner may count on the GPUs until then
 	Over    bool      // that time is over
 	Ending  string    // why, and when, they will be taken back
+	Turn    bool      // they are kept for it until EndsAt: it runs on the CPU
 	EndsAt  time.Time
 	Asked   []masu.Username
 }
@@ -114,7 +115,7 @@ func (s *Server) newBar(r *http.Request, v *visit, ws masu.Workspace) (barPart, 
 		return p, nil
 	}
 	p.Until, p.Over = ws.Until, !ws.Until.IsZero() && !ws.Until.After(now)
-	p.Ending, p.EndsAt = c.Ending, ws.EndsAt
+	p.Ending, p.EndsAt, p.Turn = c.Ending, ws.EndsAt, c.Turn
 	list, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphGap))
 	if err != nil {
 		return p, err

@@ -148,6 +148,7 @@ if (bar) {
   setInterval(count, 1000);
   follow(bar.dataset.events, { state: () => measure(now).then(count) });
   bar.addEventListener('submit', async (e) => {
+    if ('leave' in e.target.dataset) return; // the app begins anew: its page tells how that goes
     e.preventDefault();
     e.stopPropagation();
     const form = e.target, button = e.submitter;
