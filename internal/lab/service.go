@@ -209,6 +209,9 @@ func (s *service) Remove(ctx context.Context, name string) (err error) {
 	}
 	s.l.mu.Lock()
 	delete(s.l.journals, w.ID)
+	delete(s.l.heardAt, w.ID)
+	delete(s.l.diskAt, w.ID)
+	delete(s.l.open, w.ID)
 	s.l.mu.Unlock()
 	s.l.hub.send(masu.Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label})
 	return nil
