@@ -52,8 +52,8 @@ unit:
 # What every page looks like, for docs/*/pages.md.
 screens:
 	mkdir -p docs/img/pages
-	MASU_SHOTS=$(CURDIR)/docs/img/pages MASU_SHOTS_WEBP=1 go test -count=1 -run TestPagesInABrowser ./internal/web
-	cd docs/img/pages && rm -f *-360-dark.webp link-used-* next-* new-folder-*
+	MASU_SHOTS=$(CURDIR)/docs/img/pages MASU_SHOTS_WEBP=1 go test -count=1 -run 'TestPagesInABrowser|TestBarInABrowser|TestUsageInABrowser|TestWallInABrowser' ./internal/web
+	cd docs/img/pages && rm -f *-360-dark.webp *.pdf link-used-* next-* new-folder-* bar-menu* bar-*-1280-dark*
 
 bench: setup
 	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v jupyterhub >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends wrk nginx-light jupyterhub

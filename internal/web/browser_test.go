@@ -338,6 +338,7 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	origin := "http://train--alice.localhost:" + g.port
+	run := aRun(t, g)
 	g.lab.dial = masu.E(masu.Unreachable, "port_silent", 8888)
 	type look struct {
 		width  int
@@ -365,6 +366,8 @@ func TestPagesInABrowser(t *testing.T) {
 				{"new-folder", alice, base + "/new?dir=" + home + "/研究", ""},
 				{"guest", alice, base + "/w/demo--suzuki", ""},
 				{"gpus", alice, base + "/gpus", "document.querySelectorAll('.board.four > li').length === 4"},
+				{"runs", alice, base + "/runs", "document.querySelector('.card')"},
+				{"run", alice, base + run, "document.querySelector('img') && [...document.images].every(i => i.complete)"},
 				{"environments", alice, base + "/environments", "document.querySelectorAll('.tiles > li').length === 3"},
 				{"environment", alice, base + "/e/shared000003", ""},
 				{"new-shared", alice, base + "/new?shared=shared000001", "document.querySelector('#plan .kv')"},

@@ -1,8 +1,14 @@
 package web
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -120,4 +126,54 @@ func TestRunNotebookInABrowser(t *testing.T) {
 			t.Errorf("bob sees %s: %s", path, a.Status)
 		}
 	}
+}
+
+// aRun is the page of a notebook that runs by itself: two cells are over, one works, one is to come.
+func aRun(t *testing.T, g *rig) string {
+	t.Helper()
+	dir := t.TempDir()
+	curve := image.NewPaletted(image.Rect(0, 0, 480, 200), color.Palette{color.White, color.RGBA{0x1f, 0x6f, 0xb2, 255}, color.RGBA{0x99, 0x99, 0x99, 255}})
+	for x := 30; x < 470; x++ {
+		y := 165 - int(140*math.Exp(-float64(x-30)/110)) - (x/7*37)%11
+		for i := range 3 {
+			curve.SetColorIndex(x, y+i, 1)
+		}
+		curve.SetColorIndex(x, 185, 2)
+	}
+	var png64 bytes.Buffer
+	if err := png.Encode(&png64, curve); err != nil {
+		t.Fatal(err)
+	}
+	type m = map[string]any
+	cell := func(source string, times m, outputs ...any) m {
+		return m{"cell_type": "code", "source": source, "execution_count": 1, "metadata": m{"execution": times}, "outputs": append([]any{}, outputs...)}
+	}
+	stream := func(text string) m { return m{"output_type": "stream", "name": "stdout", "text": text} }
+	began := time.Now().Add(-20 * time.Minute).UTC().Format(time.RFC3339)
+	ended := time.Now().Add(-19 * time.Minute).UTC().Format(time.RFC3339)
+	text, err := json.Marshal(m{"nbformat": 4, "nbformat_minor": 5, "metadata": m{}, "cells": []m{
+		{"cell_type": "markdown", "source": "# BERT の追加学習\n\n日本語の評判分析。学習率は 3e-5。", "metadata": m{}},
+		cell("import torch\nprint(torch.cuda.get_device_name())", m{notebook.Began: began, notebook.Ended: ended}, stream("NVIDIA A100 80GB PCIe\n")),
+		cell("history = train(model, epochs=3)\nplot(history)", m{notebook.Began: began, notebook.Ended: ended}, stream("epoch 1  loss 0.412\nepoch 2  loss 0.237\nepoch 3  loss 0.181\n"),
+			m{"output_type": "display_data", "data": m{"image/png": base64.StdEncoding.EncodeToString(png64.Bytes()), "text/plain": "<Figure size 480x200>"}, "metadata": m{}}),
+		cell("evaluate(model, test)", m{notebook.Began: ended}, stream(" 62% ████████████▍       | 310/500\n")),
+		cell("model.save_pretrained('out')", nil),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "train.ipynb"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := g.lab.As(masu.Actor{User: masu.User{Name: "alice"}}).Submit(t.Context(), masu.RunWish{Dir: dir, Name: "bert-finetune", Notebook: &masu.Notebook{Path: "train.ipynb"}})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, list[0].Notebook.Out), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = g.lab.As(masu.Actor{User: masu.User{Name: "alice"}}).CancelRun(context.Background(), list[0].ID)
+	})
+	return "/runs/" + string(list[0].ID)
 }
