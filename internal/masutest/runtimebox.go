@@ -308,7 +308,9 @@ func testVolume(r *rig) {
 		r.Fatalf("the member cannot write in the home: %d", code)
 	}
 	if m, ok := r.rt.(masu.Measurer); ok {
-		if d, err := m.Disk(r.ctx, b.ID); err != nil || d < masu.Bytes(len("mine\n")) || d > 200*masu.MiB {
+		if d, err := m.Disk(r.ctx, b.ID); masu.CodeOf(err) == "disk_unseen" && err != nil {
+			r.Log(err) // a runtime that is not root does not see into volumes
+		} else if err != nil || d < masu.Bytes(len("mine\n")) || d > 200*masu.MiB {
 			r.Errorf("Disk = %v, %v", d, err)
 		}
 	}

@@ -163,6 +163,7 @@ type fakeLab struct {
 	images   []masu.ImageUse
 	measured masu.Board
 	forecast masu.Forecast
+	goesOn   masu.WorkspaceID // a run that is not over
 	usage    []masu.UsageRow
 	samples  []masu.Sample
 	byHand   masu.Layer
