@@ -27,6 +27,7 @@ var floors = map[string][]string{
 	"internal/lab":      {".", "internal/recipe", "internal/sched"},
 	"internal/api":      {"."},
 	"internal/kernel":   {"."},
+	"internal/remote":   {"."},
 	"internal/oidc":     {"."},
 	"internal/notify":   {"."},
 	"internal/web":      {".", "internal/text", "internal/proxy", "internal/oidc"},

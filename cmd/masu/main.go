@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/masu-lab/masu/internal/agent"
 )
 
 // Set by the linker (Makefile).
@@ -20,9 +18,8 @@ var (
 )
 
 func main() {
-	// A box's first process: nothing else may cost it time or memory.
-	if len(os.Args) > 1 && os.Args[1] == "agent" {
-		os.Exit(agent.Main(context.Background(), os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == "agent" { // a box's first process: nothing else may cost it time or memory
+		os.Exit(agentMain(os.Args[2:]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
