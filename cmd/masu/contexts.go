@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -28,7 +27,11 @@ type contexts struct {
 
 const maxContexts = 64 << 10 // bytes of their file
 
-var contextName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`)
+// goodContext tells whether a name may be given to a server.
+func goodContext(name string) bool {
+	s, err := remote.Parse("ssh://" + name) // as a host may be called
+	return err == nil && s == (remote.Server{Host: name}) && len(name) < 64 && name != here
+}
 
 func (a *app) contextsPath() string {
 	dir := cmp.Or(a.getenv("XDG_CONFIG_HOME"), filepath.Join(a.home(), ".config"))
@@ -66,7 +69,7 @@ func parseContexts(b []byte) (all contexts, err error) {
 		return contexts{}, errors.New("something follows the object")
 	}
 	for name, address := range all.Servers {
-		if _, err := remote.Parse(address); err != nil || !contextName.MatchString(name) || name == here {
+		if _, err := remote.Parse(address); err != nil || !goodContext(name) {
 			return contexts{}, errors.Join(errors.New(name), err)
 		}
 	}
@@ -145,7 +148,7 @@ func (a *app) contextLsCommand() *cobra.Command {
 func (a *app) contextAddCommand() *cobra.Command {
 	return a.command("context.add", "add NAME URL", "", a.args(2, 2), func(_ context.Context, args []string) error {
 		name := args[0]
-		if !contextName.MatchString(name) || name == here {
+		if !goodContext(name) {
 			return masu.E(masu.Invalid, "context_name", name)
 		}
 		server, err := remote.Parse(args[1])

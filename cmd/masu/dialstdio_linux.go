@@ -17,16 +17,18 @@ import (
 // dialStdioCommand is the far end of a masu that comes by ssh: it joins its own
 // input and output to the daemon's socket, where the kernel says who it is.
 func (a *app) dialStdioCommand() *cobra.Command {
-	c := a.command("dial-stdio", "dial-stdio", groupOther, a.args(0, 0), func(ctx context.Context, _ []string) error {
-		conn, err := a.knock(ctx)
-		if gone := remote.Greet(a.out, err); err != nil || gone != nil {
-			return passed(exitFailed) // the near end tells the reason
-		}
-		defer conn.Close()
-		return a.joinStdio(conn)
-	})
+	c := a.command("dial-stdio", "dial-stdio", groupOther, a.args(0, 0), func(ctx context.Context, _ []string) error { return a.dialStdio(ctx) })
 	c.Hidden = true
 	return c
+}
+
+func (a *app) dialStdio(ctx context.Context) error {
+	conn, err := a.knock(ctx)
+	if gone := remote.Greet(a.out, err); err != nil || gone != nil {
+		return passed(exitFailed) // the near end tells the reason
+	}
+	defer conn.Close()
+	return a.joinStdio(conn)
 }
 
 // knock connects to the first daemon that answers.

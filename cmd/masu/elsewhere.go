@@ -27,6 +27,8 @@ func (a *app) serverCommand(name, group string) *cobra.Command {
 	return c
 }
 
+func (a *app) dialStdio(context.Context) error { return a.onServer("masu dial-stdio") }
+
 // agentMain has nothing to do: there are no boxes here.
 func agentMain([]string) int { return exitUsage }
 

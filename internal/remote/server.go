@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -22,12 +21,19 @@ type Server struct {
 	Port int    // 0 means the one that ssh takes
 }
 
-// What may stand in an address. Neither can be taken for an option, and neither
-// holds what a shell reads: ssh puts both into a member's own ProxyCommand.
-var (
-	goodHost = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$`)
-	goodUser = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,63}$`)
-)
+// goodName tells whether a host or a user may stand in an address: neither can
+// be taken for an option, and neither holds what a shell reads, for ssh puts both
+// into a member's own ProxyCommand. No regular expression: masu starts for each
+// connection at the far end too.
+func goodName(s, also string, most int) bool {
+	for i, r := range s {
+		plain := r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
+		if !plain && (i == 0 || !strings.ContainsRune(also, r)) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
+}
 
 // Parse reads ssh://[USER@]HOST[:PORT]; anything else is Invalid "server_wrong".
 func Parse(address string) (Server, error) {
@@ -39,7 +45,7 @@ func Parse(address string) (Server, error) {
 	var s Server
 	rest = strings.TrimSuffix(rest, "/")
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		if s.User, rest = rest[:i], rest[i+1:]; !goodUser.MatchString(s.User) {
+		if s.User, rest = rest[:i], rest[i+1:]; !goodName(s.User, ".-+@", 64) {
 			return Server{}, wrong
 		}
 	}
@@ -52,7 +58,7 @@ func Parse(address string) (Server, error) {
 		if port, numbered = strings.CutPrefix(port, ":"); !numbered && port != "" {
 			return Server{}, wrong
 		}
-	} else if host, port, numbered = strings.Cut(rest, ":"); !goodHost.MatchString(host) {
+	} else if host, port, numbered = strings.Cut(rest, ":"); !goodName(host, ".-", 253) {
 		return Server{}, wrong
 	}
 	s.Host = host
