@@ -266,7 +266,7 @@ func compare(t *testing.T, p *pc) {
 func roams(t *testing.T, p *pc, ctx context.Context, up *held) {
 	t.Helper()
 	kernels := func() string {
-		return p.l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", `for d in /proc/[0-9]*; do grep -qs ipykernel $d/cmdline && echo $d; done; true`)
+		return p.l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", `for d in /proc/[0-9]*; do grep -qs ipykerne[l] $d/cmdline && echo $d; done; true`)
 	}
 	before := kernels()
 	do(t, ctx, chromedp.KeyEvent(`import time; print("off"); time.sleep(50); print("back", 6*7)`), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(8)))
