@@ -7,11 +7,13 @@ BIN    := bin/masu
 GOFLAGS_STATIC := -trimpath -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 ARCHS   ?= amd64 arm64
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+DIST    ?= dist
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test check unit bench simulate setup packages pam screens clean
+.PHONY: up build test check unit bench simulate setup packages dist pam screens clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
@@ -75,6 +77,15 @@ packages: build
 		CGO_ENABLED=0 GOARCH=$$a go build $(GOFLAGS_STATIC) -ldflags '$(LDFLAGS)' -o dist/masu-linux-$$a ./cmd/masu && \
 		(cd packaging && go run . -version '$(VERSION)' -arch $$a -dist ../dist -at $$(git log -1 --format=%ct)) || exit 1; \
 	done
+
+# The program by itself, for servers and for laptops: dist/masu-OS-ARCH and SHA256SUMS; two builds of one commit are equal.
+dist:
+	@mkdir -p $(DIST) && rm -f $(DIST)/masu-*-*
+	@for p in $(PLATFORMS); do \
+		os=$${p%/*}; arch=$${p#*/}; [ $$os = windows ] && ext=.exe || ext=; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build $(GOFLAGS_STATIC) -ldflags '$(LDFLAGS)' -o $(DIST)/masu-$$os-$$arch$$ext ./cmd/masu || exit 1; \
+	done
+	@cd $(DIST) && sha256sum masu-*-* > SHA256SUMS && cat SHA256SUMS
 
 clean:
 	rm -rf bin dist

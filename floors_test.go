@@ -30,6 +30,7 @@ var floors = map[string][]string{
 	"internal/notebook": {"."},
 	"internal/execute":  {".", "internal/kernel", "internal/notebook"},
 	"internal/sshd":     {"."},
+	"internal/remote":   {"."},
 	"internal/oidc":     {"."},
 	"internal/notify":   {"."},
 	"internal/web":      {".", "internal/text", "internal/proxy", "internal/oidc", "internal/notebook"},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/remote"
 	"github.com/masu-lab/masu/internal/text"
 )
 
@@ -26,9 +27,14 @@ type app struct {
 
 	json  bool
 	debug bool
-	host  string
+	host  string // as -H says
 
-	passing bool // the running command passes a program's exit code on: masu's own failures are 125
+	server *remote.Server  // where the daemon is; nil is this machine
+	link   *remote.Link    // the way there, once it is needed
+	pages  *remote.Forward // the way to its pages, likewise
+
+	completing bool // a shell asks what could follow: nobody can be asked anything
+	passing    bool // the running command passes a program's exit code on: masu's own failures are 125
 }
 
 func newApp(in io.Reader, out, err io.Writer, getenv func(string) string, args []string) *app {

@@ -25,6 +25,11 @@ func (a *app) buildCommand() *cobra.Command {
 			return err
 		}
 		defer s.Close()
+		if a.server != nil {
+			if wish.Dir, err = a.farDir(ctx, s, dir, false); err != nil {
+				return err
+			}
+		}
 		p := a.progress(quiet)
 		image, err := s.Build(ctx, wish, p.tell)
 		p.end(err != nil && ctx.Err() == nil)

@@ -86,7 +86,10 @@ func (a *app) tryCell(ctx context.Context, s masu.Service, name, cell string) (c
 	if err != nil {
 		return checked{}, err
 	}
-	client, err := browser()
+	if err := a.reach(ctx, link.URL); err != nil {
+		return checked{}, err
+	}
+	client, err := a.browser()
 	if err != nil {
 		return checked{}, err
 	}
@@ -110,8 +113,8 @@ func timeout(ctx context.Context, err error) error {
 }
 
 // browser is an HTTP client with a browser's habits: cookies, redirects, and
-// every name below localhost is this machine.
-func browser() (*http.Client, error) {
+// every name below localhost is this machine, or what is forwarded to it.
+func (a *app) browser() (*http.Client, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
@@ -123,6 +126,9 @@ func browser() (*http.Client, error) {
 				return nil, err
 			}
 			if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+				if a.pages != nil {
+					return a.pages.Dial(ctx)
+				}
 				address = net.JoinHostPort("127.0.0.1", port)
 			}
 			return (&net.Dialer{}).DialContext(ctx, network, address)

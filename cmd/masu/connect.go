@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -74,11 +75,25 @@ func (a *app) home() string {
 	if u, ok := a.sudoUser(); ok {
 		return u.HomeDir
 	}
-	return a.getenv("HOME")
+	if home := a.getenv("HOME"); home != "" || runtime.GOOS != "windows" {
+		return home
+	}
+	return a.getenv("USERPROFILE")
 }
 
-// connect finds the daemon. Where none answers it is Unreachable "no_daemon".
+// connect finds the daemon, here or on the server that was named. Where none
+// answers it is Unreachable "no_daemon".
 func (a *app) connect(ctx context.Context) (service, error) {
+	if a.server != nil {
+		link, err := a.far()
+		if err != nil {
+			return nil, err
+		}
+		return api.DialBy(ctx, link.Dial, api.ClientOptions{})
+	}
+	if runtime.GOOS != "linux" {
+		return nil, masu.E(masu.Invalid, "no_server")
+	}
 	var o api.ClientOptions
 	if u, ok := a.sudoUser(); ok {
 		o.As = masu.Username(u.Username)
@@ -119,7 +134,7 @@ func (a *app) which(ctx context.Context, s masu.Service, args []string) (string,
 	if err != nil {
 		return "", err
 	}
-	if wd, err := os.Getwd(); err == nil {
+	if wd, err := os.Getwd(); err == nil && a.server == nil { // a folder of a laptop is no folder of the server
 		if name := workspaceAt(all, wd); name != "" {
 			return name, nil
 		}
@@ -139,6 +154,9 @@ func (a *app) which(ctx context.Context, s masu.Service, args []string) (string,
 
 // here names the workspace whose project folder we are in; "" if there is none.
 func (a *app) here(ctx context.Context, s masu.Service) (string, error) {
+	if a.server != nil {
+		return "", nil
+	}
 	all, _, err := a.ownAndOpen(ctx, s)
 	if err != nil {
 		return "", err

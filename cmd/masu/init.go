@@ -34,6 +34,9 @@ func (a *app) initCommand() *cobra.Command {
 		if len(args) > 0 {
 			dir = args[0]
 		}
+		if a.server != nil {
+			return a.initFar(ctx, dir, from, force, c.Flags().NFlag() == 0, &answers)
+		}
 		dir, err := a.projectDir(dir, true)
 		if err != nil {
 			return err
@@ -68,6 +71,33 @@ func (a *app) initCommand() *cobra.Command {
 	f.StringVar(&from, "from", "", "")
 	f.BoolVar(&force, "force", false, "")
 	return c
+}
+
+// initFar is init in a folder of the server's.
+func (a *app) initFar(ctx context.Context, said, from string, force, ask bool, answers *masu.Draft) error {
+	return a.with(ctx, func(s service) error {
+		dir, err := a.farDir(ctx, s, said, true)
+		if err != nil {
+			return err
+		}
+		old, err := s.ProjectFile(ctx, dir)
+		if err != nil {
+			return err
+		}
+		path := dir + "/" + projectFile
+		if old != "" && !force {
+			return masu.E(masu.Invalid, "init_exists", path)
+		}
+		text, err := a.projectText(ctx, from, ask, answers)
+		if err != nil {
+			return err
+		}
+		if err := s.WriteProjectFile(ctx, dir, old, text); err != nil {
+			return err
+		}
+		a.note("init_wrote", path)
+		return nil
+	})
 }
 
 // projectText is the masu.yaml to write: one that somebody shares, or one after

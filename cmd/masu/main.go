@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/masu-lab/masu/internal/agent"
 )
 
 // Set by the linker (Makefile).
@@ -20,9 +18,8 @@ var (
 )
 
 func main() {
-	// A box's first process: nothing else may cost it time or memory.
-	if len(os.Args) > 1 && os.Args[1] == "agent" {
-		os.Exit(agent.Main(context.Background(), os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == "agent" { // a box's first process: nothing else may cost it time or memory
+		os.Exit(agentMain(os.Args[2:]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
@@ -32,5 +29,8 @@ func main() {
 // run is the program: its arguments in, its exit code out.
 func run(ctx context.Context, args ...string) int {
 	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Getenv, args)
+	if len(args) == 1 && args[0] == "dial-stdio" { // each call from a laptop waits for it: no time for the other commands
+		return a.exit(ctx, a.dialStdio(ctx))
+	}
 	return a.run(ctx, args)
 }

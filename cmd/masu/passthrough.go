@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -78,7 +77,7 @@ func (a *app) raw(ctx context.Context, f *os.File, e *masu.Exec, keys bool) (res
 	sizes := make(chan masu.WinSize, 1)
 	e.Resize = sizes
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGWINCH)
+	notifySize(signals)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

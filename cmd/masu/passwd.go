@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/masu-lab/masu"
@@ -100,13 +99,13 @@ func (a *app) secret(ctx context.Context, prompt string) (string, error) {
 	}
 	// The read outlives a cancelled wait, because a terminal's cannot be
 	// interrupted; so it has a descriptor of its own, whose number nobody else gets.
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	own, closeOwn, err := ownDescriptor(fd)
 	if err != nil {
 		return "", err
 	}
 	got := make(chan answer, 1)
 	go func() {
-		defer unix.Close(own)
+		defer closeOwn()
 		line, err := term.ReadPassword(own)
 		got <- answer{line, err}
 	}()

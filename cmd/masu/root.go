@@ -41,12 +41,12 @@ func (a *app) root() *cobra.Command {
 		root.AddGroup(&cobra.Group{ID: g, Title: a.say("group." + g)})
 	}
 	ordered := []*cobra.Command{
-		a.upCommand(), a.openCommand(), a.lsCommand(), a.stopCommand(), a.rmCommand(), a.shellCommand(), a.sshCommand(), a.sshConfigCommand(),
+		a.upCommand(), a.openCommand(), a.forwardCommand(), a.lsCommand(), a.stopCommand(), a.rmCommand(), a.shellCommand(), a.sshCommand(), a.sshConfigCommand(),
 		a.execCommand(), a.runCommand(), a.runsCommand(), a.logsCommand(), a.gpusCommand(), a.extendCommand(), a.releaseCommand(), a.reserveCommand(), a.usageCommand(),
 		a.initCommand(), a.buildCommand(), a.keepCommand(), a.imagesCommand(), a.environmentsCommand(), a.shareCommand(), a.guestCommand(), a.ejectCommand(),
 		a.doctorCommand(), a.checkCommand(), a.passwdCommand(), a.notifyCommand(), a.tokenCommand(), a.sessionsCommand(), a.keysCommand(), a.serveCommand(), a.configCommand(),
 		a.adminCommand(), a.adoptCommand(), a.unadoptCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.dbCommand(),
-		a.versionCommand(), a.completionCommand(), a.manCommand(), a.notebookCommand(),
+		a.contextCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(), a.notebookCommand(), a.dialStdioCommand(),
 	}
 	for i, c := range ordered {
 		c.Annotations["order"] = fmt.Sprintf("%02d", i)
@@ -99,14 +99,11 @@ func (a *app) optional(code string) string {
 }
 
 func (a *app) checkGlobals(c *cobra.Command) error {
-	if a.host != "" {
-		return masu.E(masu.Invalid, "host_later", a.host)
-	}
 	if l := c.Flag("lang").Value.String(); l != "" && l != string(masu.Japanese) && l != string(masu.English) {
 		return masu.E(masu.Invalid, "lang_not_spoken", l)
 	}
 	a.passing = c.Annotations["passes"] != ""
-	return nil
+	return a.checkServer(c)
 }
 
 // knownCommand refuses what is no command and names the nearest one.

@@ -51,7 +51,10 @@ func (a *app) runCommand() *cobra.Command {
 		if nb != nil {
 			e.Argv = attached(*nb, time.Now())
 		}
-		return a.with(ctx, func(s service) error {
+		return a.with(ctx, func(s service) (err error) {
+			if r.Dir, err = a.farRunDir(ctx, s, r.Dir); err != nil {
+				return err
+			}
 			if err := a.buildFirst(ctx, s, r, o, quiet); err != nil {
 				return err
 			}
@@ -84,7 +87,7 @@ func (a *app) runCommand() *cobra.Command {
 // runDir gives the project folder of a run. A home directory is none: ~/work
 // is taken if it is there, and otherwise no folder at all.
 func (a *app) runDir(dir string) (string, error) {
-	if dir == "" {
+	if dir == "" && a.server == nil {
 		if wd, err := os.Getwd(); err == nil && (wd == "/" || wd == filepath.Clean(a.home())) {
 			work := filepath.Join(a.home(), "work")
 			if _, err := os.Stat(work); errors.Is(err, os.ErrNotExist) {
@@ -94,6 +97,21 @@ func (a *app) runDir(dir string) (string, error) {
 		}
 	}
 	return a.projectDir(dir, false)
+}
+
+// farRunDir is the folder of a run on a server elsewhere. Where none is named it
+// is ~/work if that is there, and otherwise no folder at all.
+func (a *app) farRunDir(ctx context.Context, s masu.Service, said string) (string, error) {
+	if a.server == nil {
+		return said, nil
+	}
+	dir, err := a.farDir(ctx, s, said, false)
+	if err == nil && said == "" {
+		if _, err := s.Browse(ctx, dir); masu.KindOf(err) == masu.NotFound {
+			return "", nil
+		}
+	}
+	return dir, err
 }
 
 // buildFirst makes the environment of a run that gets a terminal: once the

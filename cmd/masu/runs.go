@@ -64,7 +64,10 @@ func (a *app) submit(ctx context.Context, r masu.RunRequest, w masu.RunWish, o d
 	for _, id := range o.after {
 		w.After = append(w.After, masu.WorkspaceID(id))
 	}
-	return a.with(ctx, func(s service) error {
+	return a.with(ctx, func(s service) (err error) {
+		if w.Dir, err = a.farRunDir(ctx, s, w.Dir); err != nil {
+			return err
+		}
 		list, err := s.Submit(ctx, w)
 		if err != nil {
 			return err

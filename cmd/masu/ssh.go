@@ -175,17 +175,3 @@ func writeSSHConfig(home, block string) (path string, err error) {
 	// At the beginning: further down it would belong to some Host.
 	return cmp.Or(path, config), replaceFile(config, append([]byte(include+"\n\n"), old...))
 }
-
-// replaceFile writes a file at once or not at all.
-func replaceFile(path string, text []byte) error {
-	draft, err := os.CreateTemp(filepath.Dir(path), ".masu.*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(draft.Name()) // gone already when all went well
-	_, err = draft.Write(text)
-	if err := errors.Join(err, draft.Sync(), draft.Close()); err != nil {
-		return err
-	}
-	return os.Rename(draft.Name(), path)
-}

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +62,7 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		return masu.E(masu.Invalid, "name_wrong", o.name)
 	}
 	dir := ""
-	if byName(o.dir) && o.name == "" {
+	if byName(o.dir) && o.name == "" && a.server == nil {
 		o.name = o.dir // a workspace that is there already
 	} else if dir, err = a.projectDir(o.dir, true); err != nil {
 		return err
@@ -74,6 +72,11 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	defer s.Close()
+	if a.server != nil {
+		if dir, o.name, err = a.farProject(ctx, s, o.dir, o.name); err != nil {
+			return err
+		}
+	}
 	r := masu.UpRequest{Dir: dir, Name: o.name, Preset: o.preset, Want: want, Class: o.class, Restart: o.restart, NoCache: o.noCache}
 	if o.orCPU || want != nil && !want.None() { // GPUs that are asked for anew are waited for, unless it is said
 		r.OrCPU = &o.orCPU
@@ -136,7 +139,17 @@ func (a *app) welcome(ctx context.Context, s service, w masu.Workspace, o upOpti
 		}
 		cell = &c
 	}
-	link, err := s.Link(ctx, w.Name)
+	hello, err := s.Whoami(ctx)
+	if err != nil {
+		return err
+	}
+	var win *window
+	if !o.detach && !o.noOpen && !o.quiet && !a.json {
+		if win, err = a.pagesHere(ctx, hello); err != nil {
+			return err
+		}
+	}
+	link, err := a.oneTimeLink(ctx, s, w.Name, win)
 	if err != nil {
 		return err
 	}
@@ -162,19 +175,11 @@ func (a *app) welcome(ctx context.Context, s service, w masu.Workspace, o upOpti
 	if w.Waits {
 		a.note("up_on_cpu", w.Name)
 	}
-	hello, err := s.Whoami(ctx)
-	if err != nil {
-		return err
-	}
 	a.notes(hello.Notes)
-	if hello.Version != version && (hello.Personal || os.Geteuid() == 0) { // others cannot do anything about it
+	if hello.Version != version && a.server == nil && (hello.Personal || os.Geteuid() == 0) { // others cannot do anything about it
 		a.note("version_differs", hello.Version, version, filepath.Join(a.stateDir(), "lock"))
 	}
-	a.address(link, hello)
-	if !o.noOpen {
-		a.browse(ctx, link.URL)
-	}
-	return nil
+	return a.show(ctx, link, hello, win, w.Name, !o.noOpen)
 }
 
 // address prints where the notebook is, and how to come there from a laptop.
@@ -187,94 +192,13 @@ func (a *app) address(link masu.OpenLink, hello masu.Hello) {
 	if !local && strings.HasPrefix(hello.Pages, "http://") {
 		a.note("note_plain_http")
 	}
-	if local {
+	if local && a.server == nil {
 		a.note("link_laptop", fmt.Sprintf("ssh -L %[1]s:localhost:%[1]s %[2]s@%[3]s", port, hello.Actor.Name, hello.HostName))
 	}
 }
 
 // phase names a phase for people.
 func (a *app) phase(p masu.Phase) string { return a.say("phase." + string(p)) }
-
-// projectDir gives the project folder as an absolute path. A home directory or
-// the root of the file system is nobody's project: ~/work is taken instead,
-// and made if that is wished.
-func (a *app) projectDir(dir string, create bool) (string, error) {
-	if dir == "" {
-		dir = "."
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", masu.E(masu.NotFound, "cwd_gone").Because(err)
-	}
-	// The daemon follows no links, for it must not be led astray; here the
-	// member's own shell has been led already, and knows where to.
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	}
-	home := filepath.Clean(a.home())
-	if real, err := filepath.EvalSymlinks(home); err == nil {
-		home = real
-	}
-	if abs != "/" && abs != home {
-		return abs, nil
-	}
-	work := filepath.Join(home, "work")
-	if _, err := os.Stat(work); errors.Is(err, os.ErrNotExist) && create {
-		if err := a.makeWork(work); err != nil {
-			return "", masu.E(masu.Denied, "work_not_made", work).Because(err)
-		}
-		a.note("work_made", work)
-		return work, nil
-	}
-	a.note("work_taken", work)
-	return work, nil
-}
-
-// makeWork makes the member's ~/work. Root, acting for a member, gives it to
-// them by descriptor: by name it could be exchanged for something else meanwhile.
-func (a *app) makeWork(path string) error {
-	if err := os.Mkdir(path, 0o755); err != nil {
-		return err
-	}
-	uid, gid, other := a.owner()
-	if !other {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Chown(uid, gid)
-}
-
-// connectOrStart finds the daemon, or makes this machine ready and starts one.
-func (a *app) connectOrStart(ctx context.Context, yes bool) (service, error) {
-	s, err := a.connect(ctx)
-	if err == nil {
-		return s, a.awaken(ctx, s, yes)
-	}
-	if masu.CodeOf(err) != "no_daemon" {
-		return nil, err
-	}
-	if err := a.prepare(ctx, yes); err != nil {
-		return nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, masu.E(masu.Internal, "daemon_not_started", a.daemonLog()).Because(err)
-	}
-	return a.startDaemon(ctx, self)
-}
-
-// awaken mends the machine where the daemon runs but its engine does not answer.
-func (a *app) awaken(ctx context.Context, s service, yes bool) error {
-	hello, err := s.Whoami(ctx)
-	if err != nil || !slices.ContainsFunc(hello.Notes, func(n masu.Note) bool { return n.Code == "engine_away" }) {
-		return err
-	}
-	return a.prepare(ctx, yes)
-}
 
 // parseWant reads --gpus: "1", "all", "none", or "count=1,memory=24GiB,model=A100,share=8GiB".
 func parseWant(s string) (*masu.Want, error) {

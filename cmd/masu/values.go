@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/masu-lab/masu"
 )
@@ -40,4 +41,15 @@ func loopbackPort(address string) (port string, local bool) {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Port(), u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || ip.IsLoopback()
+}
+
+// duration is "30m", "2h" or "7d"; nil means not said.
+type duration string
+
+func (d duration) value() (time.Duration, error) {
+	if days, ok := strings.CutSuffix(string(d), "d"); ok {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(string(d))
 }

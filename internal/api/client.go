@@ -13,10 +13,9 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/masu-lab/masu"
 )
@@ -48,24 +47,32 @@ type Client struct {
 
 var _ masu.Service = (*Client)(nil)
 
-// Dial connects to the daemon at a unix socket. Unreachable "no_daemon" means
+// Connect connects to a daemon's unix socket. Unreachable "no_daemon" means
 // that none answers there, Denied "socket_denied" that the file may not be used.
-func Dial(ctx context.Context, socket string, o ClientOptions) (*Client, error) {
-	dial := func(ctx context.Context) (net.Conn, error) {
-		c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		switch {
-		case err == nil:
-			return c, nil
-		case ctx.Err() != nil:
-			return nil, lost(ctx, err)
-		case errors.Is(err, fs.ErrPermission):
-			return nil, masu.E(masu.Denied, "socket_denied", socket).Because(err)
-		case errors.Is(err, unix.EAGAIN):
-			return nil, masu.E(masu.Unreachable, "daemon_busy", socket).Because(err)
-		}
-		return nil, masu.E(masu.Unreachable, "no_daemon", socket).Because(err)
+func Connect(ctx context.Context, socket string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	switch {
+	case err == nil:
+		return c, nil
+	case ctx.Err() != nil:
+		return nil, lost(ctx, err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, masu.E(masu.Denied, "socket_denied", socket).Because(err)
+	case errors.Is(err, syscall.EAGAIN):
+		return nil, masu.E(masu.Unreachable, "daemon_busy", socket).Because(err)
 	}
-	spare, err := dial(ctx) // to see whether somebody answers
+	return nil, masu.E(masu.Unreachable, "no_daemon", socket).Because(err)
+}
+
+// Dial speaks to the daemon at a unix socket, if one answers there as Connect says.
+func Dial(ctx context.Context, socket string, o ClientOptions) (*Client, error) {
+	return DialBy(ctx, func(ctx context.Context) (net.Conn, error) { return Connect(ctx, socket) }, o)
+}
+
+// DialBy speaks to a daemon over connections that dial makes. The first is made
+// now, to see whether somebody answers.
+func DialBy(ctx context.Context, dial func(context.Context) (net.Conn, error), o ClientOptions) (*Client, error) {
+	spare, err := dial(ctx)
 	if err != nil {
 		return nil, err
 	}

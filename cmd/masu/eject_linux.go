@@ -93,33 +93,3 @@ func (a *app) writeFiles(dir string, files []masu.File, force, dry bool) error {
 	a.note("eject_next", dir)
 	return nil
 }
-
-// writeBelow writes one file. What root writes for a member is the member's.
-func (a *app) writeBelow(root *os.Root, f masu.File) error {
-	uid, gid, other := a.owner()
-	if parent := filepath.Dir(f.Path); parent != "." {
-		_, err := root.Lstat(parent)
-		if err := root.MkdirAll(parent, 0o755); err != nil {
-			return err
-		}
-		if errors.Is(err, fs.ErrNotExist) && other {
-			if err := root.Lchown(parent, uid, gid); err != nil {
-				return err
-			}
-		}
-	}
-	mode := os.FileMode(f.Mode)
-	if mode == 0 {
-		mode = 0o644
-	}
-	if err := root.WriteFile(f.Path, []byte(f.Text), mode); err != nil {
-		return err
-	}
-	if err := root.Chmod(f.Path, mode); err != nil { // also for one that was there
-		return err
-	}
-	if other {
-		return root.Lchown(f.Path, uid, gid)
-	}
-	return nil
-}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,17 +33,6 @@ type policyConfig struct {
 	SpareState          bytesOf           `yaml:"spare_state"`
 	SpareEngine         bytesOf           `yaml:"spare_engine"`
 	Datasets            map[string]string `yaml:"datasets"` // name in ~/data → folder on the host
-}
-
-// duration is "30m", "2h" or "7d"; nil means not said.
-type duration string
-
-func (d duration) value() (time.Duration, error) {
-	if days, ok := strings.CutSuffix(string(d), "d"); ok {
-		n, err := strconv.Atoi(days)
-		return time.Duration(n) * 24 * time.Hour, err
-	}
-	return time.ParseDuration(string(d))
 }
 
 // bytesOf is "24GiB"; "" means not said.
