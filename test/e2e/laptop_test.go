@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
@@ -215,34 +213,9 @@ func TestLaptop(t *testing.T) {
 	if out := p.must("ls"); !strings.Contains(out, "thesis") {
 		t.Errorf("masu ls: %s", out)
 	}
-	forwards(t, p)
 	many(t, p)
 	compare(t, p)
 	roams(t, p, ctx, up)
-}
-
-// forwards: a port of the box, at the laptop's own loopback and nowhere else.
-func forwards(t *testing.T, p *pc) {
-	t.Helper()
-	p.l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "echo from the box > /tmp/x; cd /tmp; python3 -m http.server 7777 --bind 127.0.0.1 >/dev/null 2>&1 &")
-	p.l.until(20*time.Second, "the box's server listens", func() bool {
-		return p.l.as("e2ealice", "exec", "thesis", "--", "python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7777/x')").err == nil
-	})
-	h := p.hold("forward", "thesis", "7777:9191")
-	p.l.until(20*time.Second, "the port is here", func() bool { return h.has(`until you press Ctrl-C`) != "" })
-	client := &http.Client{Transport: &http.Transport{DialContext: fromLaptop}}
-	res, err := client.Get("http://127.0.0.1:9191/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "from the box\n" {
-		t.Errorf("%q, %v", b, err)
-	}
-	if c, err := net.DialTimeout("tcp", net.JoinHostPort(lanLaptop, "9191"), time.Second); err == nil {
-		_ = c.Close()
-		t.Error("others reach the port of the laptop")
-	}
 }
 
 // many (U7): fifty commands at once over one connection.
