@@ -230,7 +230,7 @@ func written(v any) string {
 }
 
 // credentials are what an address may carry before its host.
-var credentials = regexp.MustCompile(`://[^/@\s]+@`)
+var credentials = regexp.MustCompile(`://\S+@`)
 
 // withoutSecrets hides passwords in addresses; the file holds no others, only the paths of files with them.
 func withoutSecrets(v any) any {

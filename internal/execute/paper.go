@@ -111,10 +111,13 @@ func (p *paper) save() error {
 }
 
 // writeFile puts a file in the place of another in one step. What a killed
-// writer has left beside it is used again.
+// writer has left beside it goes.
 func writeFile(path string, text []byte) error {
 	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".part")
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o666)
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666) // never through a link that a colleague has put there
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,6 +30,11 @@ func TestDiskUsed(t *testing.T) {
 	}
 	if err := os.Link(filepath.Join(dir, "a", "b", "mine"), filepath.Join(dir, "again")); err != nil {
 		t.Fatal(err)
+	}
+	for i := range 3 * diskBatch { // more than are read at once
+		if err := os.WriteFile(filepath.Join(dir, "a", fmt.Sprint("empty", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	hole, err := os.Create(filepath.Join(dir, "hole"))
 	if err != nil {

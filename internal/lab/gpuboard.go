@@ -123,7 +123,7 @@ func (s *service) seen(ctx context.Context, b masu.Board) (masu.Board, error) {
 	}
 	for i, w := range b.Waiting {
 		if !own[w.Workspace] && w.Holder != s.actor.Name {
-			b.Waiting[i].Workspace = ""
+			b.Waiting[i].Workspace, b.Waiting[i].Name = "", ""
 		}
 	}
 	return b, nil

@@ -71,6 +71,7 @@ type Lab struct {
 	starts   *semaphore.Weighted
 	hub      *hub
 	lendKick chan struct{}            // asks for a decision about GPUs
+	foretell *semaphore.Weighted      // who asks what would be never crowds out who decides
 	lendMu   sync.Mutex               // one decision at a time; it guards what follows
 	missing  map[masu.GPUID]time.Time // lent cards that the driver does not show, since when
 	past     map[masu.Username]float64
@@ -123,7 +124,7 @@ func New(c Config) (*Lab, error) {
 		cfg: c, log: c.Log, hub: newHub(),
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
-		ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
+		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]bool{}, making: map[masu.ImageRef]*making{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
@@ -185,6 +186,7 @@ func (l *Lab) Run(ctx context.Context) error {
 			look()
 		case <-minute.C:
 			wg.Go(func() { l.sample(ctx) })
+			wg.Go(func() { l.lookAtDisk(ctx) })
 		}
 	}
 }

@@ -128,8 +128,12 @@ func (l *Lab) lendState(ctx context.Context) (s sched.State, err error) {
 	return s, l.lendable(ctx, all, readings, &s)
 }
 
-// foretell tells what a want could expect. It looks, and changes nothing.
-func (l *Lab) foretell(ctx context.Context, t masu.Ticket) (f masu.Forecast, err error) {
+// expect tells what a want could expect; nothing is lent by it.
+func (l *Lab) expect(ctx context.Context, t masu.Ticket) (f masu.Forecast, err error) {
+	if err := l.foretell.Acquire(ctx, 1); err != nil {
+		return f, err
+	}
+	defer l.foretell.Release(1)
 	l.lendMu.Lock()
 	defer l.lendMu.Unlock()
 	all, err := l.cfg.Inventory.GPUs(ctx)

@@ -62,7 +62,7 @@ func (s *service) Forecast(ctx context.Context, want masu.Want) (f masu.Forecast
 	if err := s.l.possible(ctx, s.actor.Name, want); err != nil || want.None() {
 		return f, err
 	}
-	return s.l.foretell(ctx, masu.Ticket{Holder: s.actor.Name, Want: want})
+	return s.l.expect(ctx, masu.Ticket{Holder: s.actor.Name, Want: want})
 }
 
 // anybodyWaits tells whether somebody waits for GPUs that others hold.

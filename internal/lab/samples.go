@@ -26,7 +26,6 @@ func (l *Lab) sample(ctx context.Context) {
 		}
 		list = append(list, masu.Sample{Workspace: id, At: at, CPU: load.CPU, Memory: load.Memory})
 	}
-	l.lookAtDisk(ctx, all)
 	if len(list) == 0 || ctx.Err() != nil {
 		return // a lab that sleeps writes nothing; what is old goes with the next one
 	}
@@ -45,14 +44,24 @@ func (s *service) Samples(ctx context.Context, name string, since time.Time) (li
 	return list, err
 }
 
-const diskEvery = 30 * time.Minute // a home of a hundred thousand files takes seconds to add up
+const (
+	diskEvery  = 30 * time.Minute // a home of a hundred thousand files takes seconds to add up
+	diskWithin = 30 * time.Second
+)
 
-// lookAtDisk adds up what one workspace takes, the one at which nobody has looked for longest: one a minute.
-func (l *Lab) lookAtDisk(ctx context.Context, all []masu.Workspace) {
+// lookAtDisk adds up what one workspace takes, the one at which nobody has looked
+// for longest: one a minute, beside everything else.
+func (l *Lab) lookAtDisk(ctx context.Context) {
 	m, ok := l.cfg.Runtime.(masu.Measurer)
 	if !ok {
 		return
 	}
+	all, err := l.everything(ctx)
+	if err != nil {
+		return // the sampler says it
+	}
+	ctx, cancel := context.WithTimeout(ctx, diskWithin)
+	defer cancel()
 	var next *masu.Workspace
 	l.mu.Lock()
 	for i, w := range all {

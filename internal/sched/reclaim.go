@@ -16,6 +16,12 @@ func (d *decision) reclaim(waiting []masu.Wait) {
 		if d.over[l.ID] {
 			continue
 		}
+		if l.Why == masu.EndUnclaimed && !l.EndsAt.IsZero() { // nobody uses them: no other reason keeps them for longer, or ends what runs beside them
+			if from, ok := d.promisedAway(l); !d.Now.Before(l.EndsAt) || ok && !d.Now.Before(from) {
+				d.end(l.ID, masu.EndUnclaimed)
+			}
+			continue
+		}
 		at, why := d.due(l, needed[l.ID])
 		switch {
 		case why == "" && !l.EndsAt.IsZero() && !settled[l.Why]:
@@ -35,7 +41,7 @@ func (d *decision) reclaim(waiting []masu.Wait) {
 }
 
 // settled are reasons that no decision of this package has found, and none takes back.
-var settled = map[masu.EndReason]bool{masu.EndAdmin: true, masu.EndHolder: true, masu.EndUnclaimed: true}
+var settled = map[masu.EndReason]bool{masu.EndAdmin: true, masu.EndHolder: true}
 
 // overrun is how long somebody may take more of a shared card than their part, once told.
 const overrun = 2 * time.Minute

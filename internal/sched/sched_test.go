@@ -250,3 +250,36 @@ func TestPossible(t *testing.T) {
 		t.Error("all of nothing")
 	}
 }
+
+// TestUnclaimed: what is kept for somebody who runs on the CPU goes on when its
+// time is over, or when it was promised to somebody else, whatever comes between.
+func TestUnclaimed(t *testing.T) {
+	kept := holds("alice", "a", 24)
+	kept.EndsAt, kept.Why = noon.Add(15*time.Minute), masu.EndUnclaimed
+	for _, c := range []struct {
+		name     string
+		after    time.Duration
+		reserved []masu.Reservation
+		ends     bool
+	}{
+		{"its time runs", 10 * time.Minute, nil, false},
+		{"its time is over", 15 * time.Minute, nil, true},
+		{"somebody has reserved it for later: no reason to keep it for longer", time.Minute, []masu.Reservation{reserves("bob", "a", 0.5, 2)}, false},
+		{"… and its time is over before", 15 * time.Minute, []masu.Reservation{reserves("bob", "a", 0.5, 2)}, true},
+		{"… and the reservation comes before", 7 * time.Minute, []masu.Reservation{reserves("bob", "a", 0.1, 2)}, true},
+	} {
+		s := State{Now: noon.Add(c.after), GPUs: cards(24), Leases: []masu.Lease{kept}, Tickets: []masu.Ticket{asks("carol", "c", 1, 1)}, Reservations: c.reserved, Policy: rules()}
+		var ends bool
+		for _, d := range Decide(s).Do {
+			switch {
+			case d.End != nil:
+				ends = d.End.Why == masu.EndUnclaimed
+			case d.Announce != nil, d.Withdraw != nil:
+				t.Errorf("%s: %+v", c.name, d)
+			}
+		}
+		if ends != c.ends {
+			t.Errorf("%s: ends %v", c.name, ends)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func (s *Server) bar(w http.ResponseWriter, r *http.Request, v *visit) error {
 		http.Redirect(w, r, pageThen(at, "bar", app, next), http.StatusSeeOther)
 		return nil
 	}
-	if !s.cfg.Origins.frames(r.Host) {
+	if !s.cfg.Origins.frames(r.Host) || ws.Owner != v.actor.Name { // what is a colleague's is not shown under the pages' address
 		http.Redirect(w, r, alonePath(at, app, next), http.StatusSeeOther)
 		return nil
 	}
