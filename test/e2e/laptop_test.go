@@ -205,8 +205,12 @@ func TestLaptop(t *testing.T) {
 		t.Error("it does not say which folder it took")
 	}
 	ctx := p.browser()
-	do(t, ctx, chromedp.Navigate(up.has(`http://localhost:\d+/enter\S+`)))
-	holds(t, ctx, "the link leads into Jupyter, at the workspace's own origin", `location.host.startsWith("thesis--e2ealice.localhost:") && location.pathname.startsWith("/lab")`)
+	link := up.has(`http://localhost:\d+/enter\S+`)
+	do(t, ctx, chromedp.Navigate(link))
+	holds(t, ctx, "the link leads to Jupyter under the bar", `location.pathname === "/w/thesis/app/jupyter" && document.querySelector("#app")`)
+	pages, _, _ := strings.Cut(link, "/enter")
+	do(t, ctx, chromedp.Navigate(pages+"/open/thesis/jupyter"))
+	holds(t, ctx, "without the bar it is at the workspace's own origin", `location.host.startsWith("thesis--e2ealice.localhost:") && location.pathname.startsWith("/lab")`)
 	if got := runCell(t, ctx, `print(6*7)`); got != "42" {
 		t.Errorf("the cell printed %q", got)
 	}
