@@ -8,13 +8,17 @@ const textMost = 8 << 20
 // screen is printed text as a terminal would show it: what a progress bar has
 // overwritten is gone, so that a night of them does not fill the notebook.
 type screen struct {
-	done strings.Builder // lines that nothing can change any more
-	line []rune
-	at   int // where the next rune goes in line
-	full bool
+	done  strings.Builder // lines that nothing can change any more
+	line  []rune
+	rests string // the line while nothing is printed: a quarter of what it takes as runes
+	at    int    // where the next rune goes in line
+	full  bool
 }
 
 func (s *screen) print(text string) {
+	if s.rests != "" {
+		s.line, s.rests = []rune(s.rests), ""
+	}
 	for _, r := range text {
 		if s.full {
 			return
@@ -42,4 +46,7 @@ func (s *screen) print(text string) {
 	}
 }
 
-func (s *screen) String() string { return s.done.String() + string(s.line) }
+// rest is for after a print that may have been the last.
+func (s *screen) rest() { s.line, s.rests = nil, s.rests+string(s.line) }
+
+func (s *screen) String() string { return s.done.String() + s.rests + string(s.line) }
