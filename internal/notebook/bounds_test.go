@@ -1,6 +1,7 @@
 package notebook
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -78,5 +79,17 @@ func TestOutputsOnce(t *testing.T) {
 	first[0].screen.print("\rT")
 	if got := first[0].Text(); got != "one\nTwo" {
 		t.Errorf("when it goes on it is %q", got)
+	}
+}
+
+// TestLines: text in lines is as it would be in one; what is not text is none.
+func TestLines(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`: "", `"a\nb"`: "a\nb", `["a\n","b"]`: "a\nb", "[ \"a\\\"\" ,\n\"]\\\\\", \"\\u65e5本\"\t]": `a"]\日本`, `[null,"a",null]`: "a", `["",""]`: "", `[1]`: "-", `["a",["b"]]`: "-", `[{}]`: "-", `[true]`: "-", `1`: "-",
+	} {
+		var l lines
+		if err := json.Unmarshal([]byte(text), &l); (err != nil) != (want == "-") || err == nil && string(l) != want {
+			t.Errorf("%s: %q, %v", text, l, err)
+		}
 	}
 }

@@ -19,6 +19,10 @@ func (s *screen) print(text string) {
 	if s.rests != "" {
 		s.line, s.rests = []rune(s.rests), ""
 	}
+	if s.at == len(s.line) && !s.full && s.done.Len()+len(s.line)+len(text) <= textMost && !strings.ContainsAny(text, "\r\b") {
+		s.add(text)
+		return
+	}
 	for _, r := range text {
 		if s.full {
 			return
@@ -44,6 +48,17 @@ func (s *screen) print(text string) {
 			s.line = append(s.line, []rune("\n…\n")...)
 		}
 	}
+}
+
+// add is print of text that overwrites nothing, as most is.
+func (s *screen) add(text string) {
+	if i := strings.LastIndexByte(text, '\n') + 1; i > 0 {
+		s.done.WriteString(string(s.line))
+		s.done.WriteString(text[:i])
+		s.line, text = s.line[:0], text[i:]
+	}
+	s.line = append(s.line, []rune(text)...)
+	s.at = len(s.line)
 }
 
 // rest is for after a print that may have been the last.
