@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// NotebookMost bounds a notebook that is run or looked at.
+// NotebookMost bounds the file of a notebook that is run or looked at.
 const NotebookMost = 20 * MiB
 
 // Notebook is a notebook that a run executes, cell by cell. Its paths begin at the project folder.

@@ -86,7 +86,8 @@ type RunWish struct {
 
 // Runs is the part of Service about runs that go on by themselves. Others' are NotFound "no_run".
 type Runs interface {
-	// Submit writes runs down and returns at once. A notebook that is not there is Invalid "notebook_missing".
+	// Submit writes runs down and returns at once. A notebook that is not there is Invalid "notebook_missing",
+	// one of too many parts "notebook_many".
 	Submit(ctx context.Context, w RunWish) ([]Run, error)
 	// Runs lists the actor's, the newest first; with all an admin's view of everybody's.
 	Runs(ctx context.Context, all bool) ([]Run, error)

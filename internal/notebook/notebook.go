@@ -6,9 +6,11 @@ package notebook
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -33,11 +35,19 @@ type Cell struct {
 	fresh   bool // outputs and count are in the place of those in fields
 	outputs []*Output
 	count   int
+
+	once sync.Once // for read: those in fields
+	read []*Output
 }
 
 // Parse reads a notebook. One of another format than 4 is Invalid
-// "notebook_format" (its format), anything else Invalid "notebook_wrong" (what is wrong).
+// "notebook_format" (its format), one of too many parts Invalid "notebook_many"
+// (the most cells, the most outputs), anything else Invalid "notebook_wrong" (what is wrong).
+// The parts are counted before they are made.
 func Parse(text []byte) (*Notebook, error) {
+	if fields(text) > fieldsMost {
+		return nil, many()
+	}
 	n := &Notebook{}
 	if err := json.Unmarshal(text, &n.fields); err != nil {
 		return nil, wrong(err)
@@ -49,12 +59,19 @@ func Parse(text []byte) (*Notebook, error) {
 	if format != 4 {
 		return nil, masu.E(masu.Invalid, "notebook_format", format)
 	}
+	if elements(n.fields["cells"]) > CellsMost {
+		return nil, many()
+	}
 	var cells []map[string]json.RawMessage
 	if err := json.Unmarshal(n.fields["cells"], &cells); err != nil {
 		return nil, wrong(fmt.Errorf("cells: %w", err))
 	}
 	delete(n.fields, "cells")
+	outputs := 0
 	for i, fields := range cells {
+		if outputs += elements(fields["outputs"]); outputs > OutputsMost {
+			return nil, many()
+		}
 		c, err := newCell(fields)
 		if err != nil {
 			return nil, wrong(fmt.Errorf("cell %d: %w", i+1, err))
@@ -76,7 +93,7 @@ func newCell(fields map[string]json.RawMessage) (*Cell, error) {
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	c.Source = string(source)
-	var meta struct{ Tags []string }
+	var meta struct{ Tags few }
 	_ = json.Unmarshal(fields["metadata"], &meta) // what is not understood is no tag
 	c.Tags = meta.Tags
 	return c, nil
@@ -170,21 +187,22 @@ func (c *Cell) Count() int {
 	return n
 }
 
-// Outputs gives the cell's; what is no output is left out.
+// Outputs gives the cell's; what is no output is left out. They are only looked at.
 func (c *Cell) Outputs() []*Output {
 	if c.fresh {
 		return c.outputs
 	}
-	var all []json.RawMessage
-	_ = json.Unmarshal(c.fields["outputs"], &all) // none, then
-	var list []*Output
-	for _, raw := range all {
-		o := &Output{}
-		if json.Unmarshal(raw, o) == nil && o.Kind != "" {
-			list = append(list, o)
+	c.once.Do(func() {
+		var all []json.RawMessage
+		_ = json.Unmarshal(c.fields["outputs"], &all) // none, then
+		for _, raw := range all {
+			o := &Output{}
+			if json.Unmarshal(raw, o) == nil && o.Kind != "" {
+				c.read = append(c.read, o)
+			}
 		}
-	}
-	return list
+	})
+	return c.read
 }
 
 // The moments of an execution, by the names that Jupyter gives them.
@@ -236,15 +254,27 @@ type lines string
 
 // UnmarshalJSON takes both.
 func (l *lines) UnmarshalJSON(text []byte) error {
-	var list []string
-	if bytes.HasPrefix(text, []byte("[")) {
-		if err := json.Unmarshal(text, &list); err != nil {
-			return err
-		}
-		*l = lines(strings.Join(list, ""))
-		return nil
+	if !bytes.HasPrefix(text, []byte("[")) {
+		return json.Unmarshal(text, (*string)(l))
 	}
-	return json.Unmarshal(text, (*string)(l))
+	all := append(make([]byte, 0, len(text)), '"') // the lines as one: a list of millions is larger than its text
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			from := i + 1
+			for i = from; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			all = append(all, text[from:min(i, len(text))]...)
+		case c == 'n': // null is an empty line
+			i += len("ull")
+		case !strings.ContainsRune(", \t\r\n]", rune(c)):
+			return errors.New("a line is no text")
+		}
+	}
+	return json.Unmarshal(append(all, '"'), (*string)(l))
 }
 
 // MarshalJSON gives the list, which is kinder to version control.

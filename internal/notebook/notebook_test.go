@@ -229,6 +229,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Add([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":"","metadata":[],"outputs":{}}]}`))
+	f.Add([]byte(cellsOf(100)))
+	f.Add([]byte(outputsOf(100, `{"output_type":"stream","text":["a\r",null,"\\\",["]}`)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		n, err := Parse(text)
 		if err != nil {

@@ -39,7 +39,7 @@ type wire struct {
 	Count    int                        `json:"execution_count"`
 	Error    string                     `json:"ename"`
 	Value    string                     `json:"evalue"`
-	Trace    []string                   `json:"traceback"`
+	Trace    few                        `json:"traceback"`
 }
 
 // UnmarshalJSON reads an output of a notebook's, or the content of a kernel's message.
@@ -50,6 +50,7 @@ func (o *Output) UnmarshalJSON(text []byte) error {
 	}
 	*o = Output{Kind: w.Kind, Name: w.Name, Data: w.Data, Metadata: w.Metadata, Count: w.Count, Error: w.Error, Value: w.Value, Trace: w.Trace}
 	o.screen.print(string(w.Text))
+	o.screen.rest()
 	return nil
 }
 

@@ -1,16 +1,13 @@
 package web
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
@@ -21,6 +18,8 @@ import (
 const (
 	shownText    = 16 << 10 // bytes of a text
 	shownOutputs = 50
+	shownCells   = 200     // around the one that runs
+	shownPage    = 4 << 20 // bytes of the texts of all of them
 )
 
 // pictureFor is how long a browser keeps a picture, so that it is not fetched
@@ -33,6 +32,8 @@ type runPage struct {
 	Run     runView
 	Out     string // the notebook, from the project folder
 	Cells   []cellView
+	Before  int // cells that are not shown, above them
+	After   int // and below
 	Begun   int // cells that have begun
 	Runs    int // cells that there are to run
 	Problem *problem
@@ -70,17 +71,57 @@ func newRunPage(lang masu.Lang, r masu.Run, nb *notebook.Notebook) *runPage {
 	if nb == nil {
 		return v
 	}
+	last := 0
 	for i, c := range nb.Cells {
-		cell := newCell(r, i, c)
+		_, begun := c.When(notebook.Began)
 		if c.Runs() {
 			v.Runs++
-			if !cell.Ahead {
+			if begun {
 				v.Begun++
 			}
 		}
-		v.Cells = append(v.Cells, cell)
+		if begun {
+			last = i
+		}
 	}
+	v.Before = max(0, min(last-shownCells/2, len(nb.Cells)-shownCells))
+	shown := nb.Cells[v.Before:min(len(nb.Cells), v.Before+shownCells)]
+	for i, c := range shown {
+		v.Cells = append(v.Cells, newCell(r, v.Before+i, c))
+	}
+	from, to := around(v.Cells, last-v.Before)
+	v.Before, v.Cells = v.Before+from, v.Cells[from:to]
+	v.After = len(nb.Cells) - v.Before - len(v.Cells)
 	return v
+}
+
+// around tells which cells beside one are shown: as many as a page's bytes allow.
+func around(cells []cellView, at int) (from, to int) {
+	left := shownPage
+	fits := func(i int) bool {
+		if i < 0 || i >= len(cells) {
+			return false
+		}
+		n := len(cells[i].Source)
+		for _, o := range cells[i].Outputs {
+			n += len(o.Text)
+		}
+		if n > left {
+			return false
+		}
+		left -= n
+		return true
+	}
+	from, to = at, at
+	for above, below := true, true; above || below; {
+		if below = fits(to); below {
+			to++
+		}
+		if above = fits(from - 1); above {
+			from--
+		}
+	}
+	return from, to
 }
 
 func newCell(r masu.Run, i int, c *notebook.Cell) cellView {
@@ -99,7 +140,10 @@ func newCell(r masu.Run, i int, c *notebook.Cell) cellView {
 		out := outputView{Bad: o.Kind == notebook.Failure}
 		if _, picture := o.Image(); picture != nil {
 			out.Picture = fmt.Sprintf("/runs/%s/picture/%d/%d?v=%s", r.ID, i, k, fingerprint(picture))
-		} else if out.Text, out.Cut = lastOf(plain(o.Text())); out.Text == "" {
+		} else if out.Text, out.Cut = lastOf(o.Text()); out.Text != "" {
+			out.Text = plain(out.Text)
+		}
+		if out.Text == "" && out.Picture == "" {
 			continue
 		}
 		v.Outputs = append(v.Outputs, out)
@@ -137,48 +181,6 @@ func plain(s string) string {
 	}, terminalCodes.ReplaceAllString(s, ""))
 }
 
-// papers keeps the notebooks that were read last: a page comes back for each
-// picture, and reading a large one takes a while.
-type papers struct {
-	mu   sync.Mutex
-	last []paper // at most papersMost
-}
-
-// paper is a notebook, known by the file that it was read from. It is only looked at.
-type paper struct {
-	sum [sha256.Size]byte
-	nb  *notebook.Notebook
-}
-
-const papersMost = 4
-
-func (p *papers) read(file []byte) (*notebook.Notebook, error) {
-	sum := sha256.Sum256(file)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := slices.IndexFunc(p.last, func(k paper) bool { return k.sum == sum }); i >= 0 {
-		return p.last[i].nb, nil
-	}
-	nb, err := notebook.Parse(file)
-	if err == nil {
-		p.last = append([]paper{{sum, nb}}, p.last[:min(len(p.last), papersMost-1)]...)
-	}
-	return nb, err
-}
-
-// notebook reads what a run has put into its notebook; nil if there is none, or not yet.
-func (s *Server) notebook(r *http.Request, v *visit, id masu.WorkspaceID) (*notebook.Notebook, error) {
-	var file bytes.Buffer
-	err := v.service.RunNotebook(r.Context(), id, &file)
-	if err != nil && masu.CodeOf(err) == "no_notebook" {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.papers.read(file.Bytes())
-}
-
 func (s *Server) newRunPage(r *http.Request, v *visit) (*runPage, error) {
 	run, err := v.service.RunByID(r.Context(), masu.WorkspaceID(r.PathValue("id")))
 	if err != nil {
@@ -188,7 +190,7 @@ func (s *Server) newRunPage(r *http.Request, v *visit) (*runPage, error) {
 	if run.Notebook == nil {
 		return newRunPage(lang, run, nil), nil
 	}
-	nb, err := s.notebook(r, v, run.ID)
+	nb, err := s.notebook(r, v, run)
 	view := newRunPage(lang, run, nb)
 	if err != nil { // the run goes on, whatever became of its file
 		s.log(r, err)
@@ -216,7 +218,11 @@ func (s *Server) runNow(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 // runPicture gives a picture of a notebook's. It is nothing else, whatever the notebook says.
 func (s *Server) runPicture(w http.ResponseWriter, r *http.Request, v *visit) error {
-	nb, err := s.notebook(r, v, masu.WorkspaceID(r.PathValue("id")))
+	run, err := v.service.RunByID(r.Context(), masu.WorkspaceID(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	nb, err := s.notebook(r, v, run)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,54 @@ func TestRunPage(t *testing.T) {
 	}
 }
 
+// TestRunPageOfMany: of many cells those around the one that runs are shown, and all are counted.
+func TestRunPageOfMany(t *testing.T) {
+	for _, c := range []struct{ cells, begun, before, shown, after int }{
+		{0, 0, 0, 0, 0}, {3, 3, 0, 3, 0}, {shownCells, 150, 0, shownCells, 0}, {shownCells + 1, 0, 0, shownCells, 1},
+		{1000, 501, 400, shownCells, 400}, {1000, 1000, 800, shownCells, 0},
+	} {
+		cells := make([]map[string]any, c.cells)
+		for i := range cells {
+			times := map[string]string{}
+			if i < c.begun {
+				times[notebook.Began] = "2026-11-28T03:00:00Z"
+			}
+			cells[i] = map[string]any{"cell_type": "code", "source": "x", "metadata": map[string]any{"execution": times}}
+		}
+		text, err := json.Marshal(map[string]any{"nbformat": 4, "cells": cells})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nb, err := notebook.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newRunPage(masu.English, notebookRun, nb)
+		if p.Before != c.before || len(p.Cells) != c.shown || p.After != c.after || p.Runs != c.cells || p.Begun != c.begun {
+			t.Errorf("%+v: %d, %d shown, %d; %d of %d", c, p.Before, len(p.Cells), p.After, p.Begun, p.Runs)
+		}
+		if c.shown > 0 && p.Cells[0].Number != c.before+1 {
+			t.Errorf("%+v: the first is number %d", c, p.Cells[0].Number)
+		}
+	}
+}
+
+// TestAround: few of large cells are shown, the one that runs among them.
+func TestAround(t *testing.T) {
+	cells := make([]cellView, 20)
+	for i := range cells {
+		cells[i].Outputs = []outputView{{Text: strings.Repeat("x", shownPage/5)}}
+	}
+	for at, want := range map[int][2]int{0: {0, 5}, 1: {0, 5}, 10: {8, 13}, 19: {15, 20}} {
+		if from, to := around(cells, at); [2]int{from, to} != want {
+			t.Errorf("around %d: %d to %d, want %v", at, from, to, want)
+		}
+	}
+	if from, to := around(nil, 0); from != 0 || to != 0 {
+		t.Errorf("around nothing: %d to %d", from, to)
+	}
+}
+
 // TestRunNotebookInABrowser: a member sees a run's notebook and its pictures; nobody else does.
 func TestRunNotebookInABrowser(t *testing.T) {
 	g := newRig(t)

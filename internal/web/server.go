@@ -43,7 +43,7 @@ type Server struct {
 	looks  *looks
 	live   live
 	seen   seen
-	papers papers
+	papers *papers
 	opened chan opened // app ports on their way to Run
 	ended  chan struct{}
 }
@@ -60,7 +60,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("web: a part of Config is missing")
 	}
 	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}),
-		live: live{lives: map[string]life{}}, seen: seen{sights: map[string]sight{}}}
+		live: live{lives: map[string]life{}}, seen: seen{sights: map[string]sight{}}, papers: newPapers()}
 	var err error
 	if s.looks, err = newLooks(); err != nil {
 		return nil, err
