@@ -47,13 +47,15 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 	// laptop (ssh -R) are refused, as is all else.
 	work.Go(func() { ssh.DiscardRequests(requests) })
 	for asked := range channels {
-		if c.channels.Add(1) > channelsMost {
+		many := c.channels.Add(1) > channelsMost
+		if many || !c.server.take(c.who.Name) {
 			c.channels.Add(-1)
 			_ = asked.Reject(ssh.ResourceShortage, "too many channels")
 			continue
 		}
 		work.Go(func() {
 			defer c.channels.Add(-1)
+			defer c.server.give(c.who.Name)
 			c.channel(asked)
 		})
 	}

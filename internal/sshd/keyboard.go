@@ -66,7 +66,9 @@ func (k *keyboard) press(key byte) {
 	if !k.begun && key == ctrlC {
 		k.giveUp()
 	}
-	k.waiting = append(k.waiting, key)
+	if len(k.waiting) <= mostTyped {
+		k.waiting = append(k.waiting, key)
+	}
 	k.change.Broadcast()
 }
 

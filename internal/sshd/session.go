@@ -1,11 +1,13 @@
 package sshd
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -55,6 +57,8 @@ func (s signalled) Error() string { return "signal " + string(s) }
 func (s *session) serve(requests <-chan *ssh.Request) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	s.cancel = cancel
+	idle := time.AfterFunc(cmp.Or(s.server.begins, beginWithin), func() { _ = s.ch.Close() }) // fails only where it has ended
+	defer idle.Stop()
 	var program sync.WaitGroup
 	for r := range requests {
 		argv, ok := s.request(r)
@@ -62,6 +66,7 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 			_ = r.Reply(ok, nil) // fails only where the connection has gone
 		}
 		if argv != nil {
+			idle.Stop()
 			if s.tty {
 				s.keys = newKeyboard(func() { cancel(context.Canceled) })
 				program.Go(func() { s.keys.read(s.ch) })
