@@ -2,6 +2,7 @@ package masu
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,12 @@ const (
 	RoleTeacher Role = "teacher" // sees the whole lab's use: teachers, principal investigators
 	RoleAdmin   Role = "admin"   // may do everything
 )
+
+// Below tells whether the role may do less than another.
+func (r Role) Below(other Role) bool {
+	ranks := []Role{RoleMember, RoleTeacher, RoleAdmin}
+	return slices.Index(ranks, r) < slices.Index(ranks, other)
+}
 
 // Valid tells whether the role is one of those that there are.
 func (r Role) Valid() bool { return r == RoleMember || r == RoleTeacher || r == RoleAdmin }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"iter"
 	"net/netip"
 	"sync"
 	"time"
@@ -16,6 +15,9 @@ import (
 const (
 	linkFor  = 10 * time.Minute // a link that a person copies from a terminal
 	enterFor = 30 * time.Second // a link that a browser follows at once
+
+	sessionsMost = 100 // browsers that one member is signed in with
+	entriesMost  = 500 // of theirs into workspaces; each opening of an app makes one
 )
 
 // gate remembers what signing in needs to remember outside the store.
@@ -24,11 +26,11 @@ type gate struct {
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
-	ended   map[chan masu.Ending]bool
+	ended   map[*endings]bool
 }
 
 func newGate(*Lab) *gate {
-	return &gate{hash: newHasher(), buckets: map[string]*bucket{}, ended: map[chan masu.Ending]bool{}}
+	return &gate{hash: newHasher(), buckets: map[string]*bucket{}, ended: map[*endings]bool{}}
 }
 
 func secret() string { return rand.Text() + rand.Text() }
@@ -154,12 +156,28 @@ func (l *Lab) ByLink(ctx context.Context, code string) (u masu.User, link masu.L
 	return u, link, nil
 }
 
-// SignIn opens a session.
+// SignIn opens a session. Where a member has too many, the oldest ends for it.
 func (l *Lab) SignIn(ctx context.Context, s masu.Session) (string, error) {
 	code := secret()
 	s.Hash, s.At = hashOf(code), time.Now()
 	s.Expires = s.At.Add(l.policy().SessionFor)
-	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutSession(s) })
+	var over []masu.Session
+	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		all, err := tx.Sessions(s.User)
+		over = crowdedOut(all, s.For != "")
+		for _, x := range over {
+			if err == nil {
+				err = tx.DeleteSession(x.Hash)
+			}
+		}
+		if err == nil {
+			err = tx.PutSession(s)
+		}
+		return err
+	})
+	if err == nil {
+		l.gate.tellSessions(over)
+	}
 	if err == nil && s.For == "" {
 		l.record(ctx, masu.Actor{User: masu.User{Name: s.User}, Door: masu.DoorWeb}, "signin", "", nil)
 	}
@@ -201,42 +219,6 @@ func (l *Lab) SignOut(ctx context.Context, code string) error {
 	}
 	l.record(ctx, masu.Actor{User: masu.User{Name: known.User}, Door: masu.DoorWeb}, "signout", "", err)
 	return err
-}
-
-func (g *gate) tellEnded(e masu.Ending) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for c := range g.ended {
-		select {
-		case c <- e:
-		default: // its reader has 256 to catch up with, and asks the store anyway
-		}
-	}
-}
-
-// Ended yields sessions, tokens and members as they end.
-func (l *Lab) Ended(ctx context.Context) iter.Seq[masu.Ending] {
-	return func(yield func(masu.Ending) bool) {
-		c := make(chan masu.Ending, 256)
-		l.gate.mu.Lock()
-		l.gate.ended[c] = true
-		l.gate.mu.Unlock()
-		defer func() {
-			l.gate.mu.Lock()
-			delete(l.gate.ended, c)
-			l.gate.mu.Unlock()
-		}()
-		for {
-			select {
-			case e := <-c:
-				if !yield(e) {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
 }
 
 // EnterLink makes the code by which a signed-in browser enters a workspace's own origin.

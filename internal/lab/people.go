@@ -43,13 +43,13 @@ func (s *service) EndSession(ctx context.Context, hash string) error {
 
 // endSessions ends those sessions of a member that match, and tells how many there were.
 func (l *Lab) endSessions(ctx context.Context, user masu.Username, match func(masu.Session) bool) (int, error) {
-	var ended []string
+	var ended []masu.Session
 	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		ended = nil
 		all, err := tx.Sessions(user)
 		for _, x := range all {
 			if err == nil && match(x) {
-				ended = append(ended, x.Hash)
+				ended = append(ended, x)
 				err = tx.DeleteSession(x.Hash)
 			}
 		}
@@ -58,9 +58,7 @@ func (l *Lab) endSessions(ctx context.Context, user masu.Username, match func(ma
 	if err != nil {
 		return 0, err
 	}
-	for _, h := range ended {
-		l.gate.tellEnded(masu.Ending{Session: h})
-	}
+	l.gate.tellSessions(ended)
 	return len(ended), nil
 }
 
@@ -234,7 +232,7 @@ func (s *service) ChangeMember(ctx context.Context, name masu.Username, c masu.M
 	less := c.Disabled != nil && *c.Disabled
 	if err := s.l.member(ctx, name, func(m *masu.Member) {
 		if c.Role != nil {
-			less = less || m.Role == masu.RoleAdmin && *c.Role != masu.RoleAdmin
+			less = less || c.Role.Below(m.Role)
 			m.Role = *c.Role
 		}
 		if c.Disabled != nil {

@@ -202,7 +202,7 @@ func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.T
 	if root == "" {
 		root = session.Hash
 	}
-	life, own := s.live.of(root), s.live.of(session.Hash)
+	life, own := s.live.of(root, u.Name), s.live.of(session.Hash, u.Name)
 	service := s.cfg.As(masu.Actor{User: u, Door: masu.DoorWeb})
 	ws, err := service.Workspace(ctx, string(session.For))
 	if err != nil || ws.Label != at.label {
@@ -219,9 +219,13 @@ func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.T
 		Dial: func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
 		Key:  string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
 		User: u.Name,
-		OnEnd: func(f func()) func() bool { // with the sign-out, and when a guest is dismissed
-			a, b := life.onEnd(f), own.onEnd(f)
-			return func() bool { return a() && b() }
+		OnEnd: func(f func()) func() bool { // with the sign-out, when a guest is dismissed, and when the member may do less
+			a, b, release := life.onEnd(f), own.onEnd(f), s.live.hold(u, secret, f)
+			return func() bool {
+				release()
+				x, y := a(), b()
+				return x && y
+			}
 		},
 	}, life.done, nil
 }

@@ -32,17 +32,18 @@ type fakeGate struct {
 	n        int
 	asked    int // times that BySession was
 	refuse   error
-	ended    chan string
+	ended    chan masu.Ending
+	shorn    bool // boss is no admin any more
 	langs    map[masu.Username]masu.Lang
 	home     string // everybody's; "" for the usual
 }
 
 func newFakeGate() *fakeGate {
-	return &fakeGate{sessions: map[string]masu.Session{}, links: map[string]masu.Link{}, ended: make(chan string, 100), langs: map[masu.Username]masu.Lang{}}
+	return &fakeGate{sessions: map[string]masu.Session{}, links: map[string]masu.Link{}, ended: make(chan masu.Ending, 100), langs: map[masu.Username]masu.Lang{}}
 }
 
 func (g *fakeGate) user(name masu.Username) masu.User {
-	return masu.User{Name: name, UID: 30001, Admin: name == "boss", Home: cmp.Or(g.home, "/home/"+string(name)), Lang: g.langs[name]}
+	return masu.User{Name: name, UID: 30001, Admin: name == "boss" && !g.shorn, Home: cmp.Or(g.home, "/home/"+string(name)), Lang: g.langs[name]}
 }
 
 func (g *fakeGate) next(kind string) string {
@@ -128,7 +129,7 @@ func (g *fakeGate) SignOut(_ context.Context, secret string) error {
 	for k, s := range g.sessions {
 		if hash != "" && (s.Hash == hash || s.Parent == hash) {
 			delete(g.sessions, k)
-			g.ended <- s.Hash
+			g.ended <- masu.Ending{Session: s.Hash}
 		}
 	}
 	return nil
@@ -138,8 +139,8 @@ func (g *fakeGate) Ended(ctx context.Context) iter.Seq[masu.Ending] {
 	return func(yield func(masu.Ending) bool) {
 		for {
 			select {
-			case h := <-g.ended:
-				if !yield(masu.Ending{Session: h}) {
+			case e := <-g.ended:
+				if !yield(e) {
 					return
 				}
 			case <-ctx.Done():

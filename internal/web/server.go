@@ -60,7 +60,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("web: a part of Config is missing")
 	}
 	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}),
-		live: live{lives: map[string]life{}}, seen: seen{sights: map[string]sight{}}, papers: newPapers()}
+		live: newLive(), seen: seen{sights: map[string]sight{}}, papers: newPapers()}
 	var err error
 	if s.looks, err = newLooks(); err != nil {
 		return nil, err
@@ -108,16 +108,17 @@ func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s\n%s\n%s\n", m, fix, s.cfg.Origins.Pages()) // it may have gone already
 }
 
-// Run ends live connections with their sessions and serves the ports of apps, until ctx ends.
+// Run ends live connections with what they came by and serves the ports of apps, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer close(s.ended)
 	wg.Go(func() {
 		for e := range s.cfg.Gate.Ended(ctx) {
-			s.live.end(e.Session)
+			s.live.ended(e)
 		}
 	})
+	wg.Go(func() { s.watchOpen(ctx) })
 	for {
 		select {
 		case <-ctx.Done():

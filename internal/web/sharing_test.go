@@ -45,7 +45,7 @@ func TestGuest(t *testing.T) {
 	for secret, s := range g.gate.sessions {
 		if s.User == "bob" && s.For != "" {
 			delete(g.gate.sessions, secret)
-			g.gate.ended <- s.Hash
+			g.gate.ended <- masu.Ending{Session: s.Hash}
 		}
 	}
 	g.gate.mu.Unlock()

@@ -26,6 +26,7 @@ const (
 type visit struct {
 	actor   masu.Actor
 	session masu.Session
+	secret  string // of the session
 	service masu.Service
 
 	asked bool // hello was asked for
@@ -53,7 +54,7 @@ func (s *Server) visit(r *http.Request) *visit {
 		return nil
 	}
 	a := masu.Actor{User: u, Door: masu.DoorWeb}
-	return &visit{actor: a, session: session, service: s.cfg.As(a)}
+	return &visit{actor: a, session: session, secret: c.Value, service: s.cfg.As(a)}
 }
 
 func (s *Server) withVisit(h handler) http.HandlerFunc {
