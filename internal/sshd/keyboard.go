@@ -59,14 +59,16 @@ func (k *keyboard) typed(b []byte, err error) {
 	k.change.Broadcast()
 }
 
-// press types one key in the caller's name.
+// press types one key in the caller's name; where too much waits already, it is for nobody.
 func (k *keyboard) press(key byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.begun && key == ctrlC {
 		k.giveUp()
 	}
-	k.waiting = append(k.waiting, key)
+	if len(k.waiting) <= mostTyped {
+		k.waiting = append(k.waiting, key)
+	}
 	k.change.Broadcast()
 }
 

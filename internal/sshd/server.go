@@ -22,12 +22,16 @@ import (
 
 const (
 	graceTime    = 20 * time.Second // for the handshake
+	beginTime    = 20 * time.Second // for a session to begin its program
 	authTries    = 6
 	knocksMost   = 200 // connections in their handshake; then the one that has waited longest goes
 	clientsMost  = 100 // connections of one member
-	channelsMost = 256 // of one connection
-	askEvery     = 2 * time.Second
-	askTime      = 10 * time.Second
+	channelsMost = 32  // of one connection
+	// The other side may send 2 MiB into each channel before anything reads
+	// them, so what counts is how many a member has in all.
+	memberChannelsMost = 128
+	askEvery           = 2 * time.Second
+	askTime            = 10 * time.Second
 )
 
 // Config is what a gateway is made of.
@@ -48,6 +52,7 @@ type Server struct {
 	closed  bool
 	knocks  []net.Conn // in their handshake, the oldest first
 	clients map[*client]bool
+	open    map[masu.Username]int // channels, of all connections
 }
 
 // New checks that nothing is missing.
@@ -55,7 +60,7 @@ func New(c Config) (*Server, error) {
 	if c.Gate == nil || c.As == nil || c.HostKey == nil || c.Say == nil || c.Log == nil {
 		return nil, errors.New("sshd: Config needs Gate, As, HostKey, Say and Log")
 	}
-	return &Server{Config: c, clients: map[*client]bool{}}, nil
+	return &Server{Config: c, clients: map[*client]bool{}, open: map[masu.Username]int{}}, nil
 }
 
 // Run ends the connections of those who may not be here any more, until ctx
@@ -180,6 +185,27 @@ func (s *Server) crowded(user masu.Username) bool {
 		}
 	}
 	return n >= clientsMost
+}
+
+// opens counts a channel, unless the connection or its member has as many as anybody may.
+func (s *Server) opens(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.channels >= channelsMost || s.open[c.who.Name] >= memberChannelsMost {
+		return false
+	}
+	c.channels++
+	s.open[c.who.Name]++
+	return true
+}
+
+func (s *Server) closes(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.channels--
+	if s.open[c.who.Name]--; s.open[c.who.Name] == 0 {
+		delete(s.open, c.who.Name)
+	}
 }
 
 func (s *Server) enter(c *client) bool {

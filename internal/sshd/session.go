@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -56,12 +57,27 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	s.cancel = cancel
 	var program sync.WaitGroup
-	for r := range requests {
-		argv, ok := s.request(r)
-		if r.WantReply {
-			_ = r.Reply(ok, nil) // fails only where the connection has gone
-		}
-		if argv != nil {
+	defer program.Wait()
+	defer cancel(context.Canceled)
+	late := time.After(beginTime)
+	for {
+		select {
+		case <-late:
+			if !s.begun { // nobody reads what is sent here
+				s.begun = true
+				_ = s.ch.Close() // fails only where the connection has gone
+			}
+		case r, open := <-requests:
+			if !open {
+				return
+			}
+			argv, ok := s.request(r)
+			if r.WantReply {
+				_ = r.Reply(ok, nil) // fails only where the connection has gone
+			}
+			if argv == nil {
+				continue
+			}
 			if s.tty {
 				s.keys = newKeyboard(func() { cancel(context.Canceled) })
 				program.Go(func() { s.keys.read(s.ch) })
@@ -69,8 +85,6 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 			program.Go(func() { s.run(ctx, argv) })
 		}
 	}
-	cancel(context.Canceled)
-	program.Wait()
 }
 
 // request answers one request, with the program that it begins.
