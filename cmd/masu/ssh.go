@@ -80,7 +80,7 @@ func (a *app) sshProxyCommand() *cobra.Command {
 			if !ok {
 				return errors.New("the daemon has no ssh gateway")
 			}
-			conn, err := door.SSH(ctx, strings.TrimSuffix(args[0], sshSuffix))
+			conn, err := door.SSH(ctx, proxied(args[0]))
 			if err != nil {
 				return err
 			}
@@ -102,6 +102,10 @@ func (a *app) sshProxyCommand() *cobra.Command {
 	c.Hidden = true
 	return c
 }
+
+// proxied is the workspace that ssh's configuration means. A laptop's ssh
+// without a shell (Windows) passes the quotes of sshBlock on as they are.
+func proxied(word string) string { return strings.TrimSuffix(strings.Trim(word, "'"), sshSuffix) }
 
 // viaName is what a host may be called: nothing that ssh would take for an option or the shell for its own.
 var viaName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]*$`)
@@ -136,9 +140,10 @@ func (a *app) sshConfigCommand() *cobra.Command {
 }
 
 func sshBlock(self, via string) string {
-	proxy := quoted(self) + " ssh-proxy %n"
-	if via != "" { // the laptop's own ssh, to the server's masu
-		proxy = "ssh " + via + " masu ssh-proxy %n"
+	// An older ssh puts anything in the place of %n, and what it is may come from elsewhere.
+	proxy := quoted(self) + " ssh-proxy '%n'"
+	if via != "" { // the laptop's own ssh, to the server's masu: one shell here, and one there
+		proxy = "ssh " + via + ` masu ssh-proxy \''%n'\'`
 	}
 	b := "# " + "ssh WORKSPACE" + sshSuffix + "\nHost *" + sshSuffix + "\n  ProxyCommand " + proxy + "\n"
 	for _, o := range trusted {
