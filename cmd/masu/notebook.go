@@ -49,13 +49,13 @@ func (o *notebookOptions) notebook(dir string, args []string) (*masu.Notebook, e
 // inProject makes a path begin at the project folder if it is in it.
 func inProject(dir, path string) string {
 	if !filepath.IsAbs(path) {
-		return filepath.Clean(path)
+		return filepath.ToSlash(filepath.Clean(path))
 	}
 	if real, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 		path = filepath.Join(real, filepath.Base(path))
 	}
 	if rel, err := filepath.Rel(dir, path); err == nil {
-		return rel
+		return filepath.ToSlash(rel)
 	}
 	return path
 }

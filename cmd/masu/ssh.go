@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -52,17 +50,25 @@ func (a *app) sshCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		argv := []string{"ssh", "-o", "ProxyCommand=" + quoted(self) + " ssh-proxy " + quoted(name)}
+		argv := []string{"ssh", "-o", "ProxyCommand=" + a.again(self) + " ssh-proxy " + quoted(name)}
 		for _, o := range trusted {
 			argv = append(argv, "-o", o)
 		}
 		argv = append(argv, "--", "workspace"+sshSuffix)
-		return syscall.Exec(ssh, append(argv, args...), os.Environ())
+		return become(ssh, append(argv, args...))
 	})
 	c.Annotations["passes"] = "yes"
 	c.Flags().SetInterspersed(false)
 	c.ValidArgsFunction = a.completeNames
 	return c
+}
+
+// again is this program for the shell that runs a ProxyCommand, with the server that it was told to reach.
+func (a *app) again(self string) string {
+	if a.server == nil {
+		return quoted(self)
+	}
+	return quoted(self) + " -H " + quoted(a.server.String())
 }
 
 // quoted is a word for the shell that runs a ProxyCommand, where ssh itself takes % for its own.
@@ -80,7 +86,7 @@ func (a *app) sshProxyCommand() *cobra.Command {
 			if !ok {
 				return errors.New("the daemon has no ssh gateway")
 			}
-			conn, err := door.SSH(ctx, strings.TrimSuffix(args[0], sshSuffix))
+			conn, err := door.SSH(ctx, proxied(args[0]))
 			if err != nil {
 				return err
 			}
@@ -103,6 +109,10 @@ func (a *app) sshProxyCommand() *cobra.Command {
 	return c
 }
 
+// proxied is the workspace that ssh's configuration means. A laptop's ssh
+// without a shell (Windows) passes the quotes of sshBlock on as they are.
+func proxied(word string) string { return strings.TrimSuffix(strings.Trim(word, "'"), sshSuffix) }
+
 // viaName is what a host may be called: nothing that ssh would take for an option or the shell for its own.
 var viaName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]*$`)
 
@@ -118,7 +128,7 @@ func (a *app) sshConfigCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		block := sshBlock(self, via)
+		block := sshBlock(a.again(self), via)
 		if !write {
 			fmt.Fprint(a.out, block)
 			return nil
@@ -135,10 +145,11 @@ func (a *app) sshConfigCommand() *cobra.Command {
 	return c
 }
 
-func sshBlock(self, via string) string {
-	proxy := quoted(self) + " ssh-proxy %n"
-	if via != "" { // the laptop's own ssh, to the server's masu
-		proxy = "ssh " + via + " masu ssh-proxy %n"
+func sshBlock(program, via string) string {
+	// An older ssh puts anything in the place of %n, and what it is may come from elsewhere.
+	proxy := program + " ssh-proxy '%n'"
+	if via != "" { // the laptop's own ssh, to the server's masu: one shell here, and one there
+		proxy = "ssh " + via + ` masu ssh-proxy \''%n'\'`
 	}
 	b := "# " + "ssh WORKSPACE" + sshSuffix + "\nHost *" + sshSuffix + "\n  ProxyCommand " + proxy + "\n"
 	for _, o := range trusted {
@@ -173,5 +184,8 @@ func writeSSHConfig(home, block string) (path string, err error) {
 		}
 	}
 	// At the beginning: further down it would belong to some Host.
-	return cmp.Or(path, config), replaceFile(config, append([]byte(include+"\n\n"), old...))
+	if err := replaceFile(config, append([]byte(include+"\n\n"), old...)); err != nil {
+		return config, err
+	}
+	return path, nil
 }

@@ -4,11 +4,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/remote"
 )
 
 func TestSSHListen(t *testing.T) {
@@ -56,8 +58,8 @@ func TestSSHConfigFile(t *testing.T) {
 	if err := os.WriteFile(config, []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	block := sshBlock("/opt/it's 100%/masu", "")
-	if !strings.Contains(block, `ProxyCommand '/opt/it'\''s 100%%/masu' ssh-proxy %n`) {
+	block := sshBlock(quoted("/opt/it's 100%/masu"), "")
+	if !strings.Contains(block, `ProxyCommand '/opt/it'\''s 100%%/masu' ssh-proxy '%n'`) {
 		t.Error(block)
 	}
 	for range 2 {
@@ -76,5 +78,53 @@ func TestSSHConfigFile(t *testing.T) {
 		if viaName.MatchString(bad) {
 			t.Errorf("%q is taken for a host", bad)
 		}
+	}
+}
+
+// TestSSHBlockQuotes: what ssh puts in the place of %n is one word of the shell here, and of the one there.
+func TestSSHBlockQuotes(t *testing.T) {
+	dir := t.TempDir()
+	show := filepath.Join(dir, "masu")
+	if err := os.WriteFile(show, []byte("#!/bin/sh\nprintf '<%s>' \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// The other side's shell takes what it is sent as one line.
+	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte("#!/bin/sh\nshift; exec /bin/sh -c \"$*\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, via := range []string{"", "gpu"} {
+		for _, name := range []string{"thesis.masu", "$(touch x).masu", "`touch x`.masu", "a;touch x;.masu", "a b&.masu", `a".masu`} {
+			_, command, _ := strings.Cut(sshBlock(quoted(show), via), "ProxyCommand ")
+			command, _, _ = strings.Cut(command, "\n")
+			c := exec.Command("/bin/sh", "-c", "exec "+strings.ReplaceAll(command, "%n", name))
+			c.Dir, c.Env = dir, []string{"PATH=" + dir + ":/usr/bin:/bin"}
+			if out, err := c.CombinedOutput(); err != nil || string(out) != "<ssh-proxy><"+name+">" {
+				t.Errorf("via %q, %q: %q, %v", via, name, out, err)
+			}
+		}
+	}
+	for _, word := range []string{"thesis", "thesis.masu", "'thesis.masu'"} {
+		if got := proxied(word); got != "thesis" {
+			t.Errorf("%s means %q", word, got)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
+		t.Error("a name has run a program")
+	}
+}
+
+// TestAgain: what ssh starts anew reaches the server that was meant.
+func TestAgain(t *testing.T) {
+	a := &app{}
+	if got := a.again("/usr/bin/masu"); got != "'/usr/bin/masu'" {
+		t.Errorf("here: %s", got)
+	}
+	server, err := remote.Parse("ssh://alice@gpu:2022")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.server = &server
+	if got := a.again("/usr/bin/masu"); got != "'/usr/bin/masu' -H 'ssh://alice@gpu:2022'" {
+		t.Errorf("there: %s", got)
 	}
 }

@@ -22,3 +22,6 @@ func ownDescriptor(fd int) (own int, closeOwn func(), err error) {
 
 // taken tells whether an error means that somebody else has the port.
 func taken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
+
+// become puts another program in this one's place.
+func become(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/exec"
 
 	"golang.org/x/sys/windows"
 )
@@ -15,3 +16,14 @@ func ownDescriptor(fd int) (own int, closeOwn func(), err error) { return fd, fu
 
 // taken tells whether an error means that somebody else has the port.
 func taken(err error) bool { return errors.Is(err, windows.WSAEADDRINUSE) }
+
+// become runs another program in this one's place: Windows has no way to exchange them.
+func become(path string, argv []string) error {
+	c := exec.Command(path, argv[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := c.Run()
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+		return passed(e.ExitCode())
+	}
+	return err
+}

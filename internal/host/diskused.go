@@ -26,7 +26,7 @@ func DiskUsed(ctx context.Context, dir string) (sum masu.Bytes, err error) {
 	defer root.Close()
 	seen := map[uint64]bool{} // files that have several names
 	entries := 0
-	for folders := []string{"."}; len(folders) > 0; {
+	for folders := []string{"."}; len(folders) > 0 && entries < diskMost; {
 		at := folders[len(folders)-1]
 		folders = folders[:len(folders)-1]
 		f, err := root.Open(at)

@@ -2,8 +2,11 @@ package lab
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -15,105 +18,167 @@ import (
 const (
 	keysFresh    = 2 * time.Second
 	membersFresh = 30 * time.Second
+	homeTime     = 2 * time.Second // for a home to answer
 )
+
+// errHomeAway is trouble of the host's: it says nothing about who asks.
+var errHomeAway = errors.New("a home does not answer")
 
 // keyring remembers what stands in the members' authorized_keys: a key's owner
 // must be found by the key alone, because ssh says nothing but a workspace.
 type keyring struct {
-	turn     chan struct{} // holds one while somebody looks; it guards what follows
-	files    map[masu.Username]keyFile
-	lookedAt time.Time
+	turn     chan struct{} // holds one while somebody asks who the members are; it guards the next two
 	members  []masu.User
 	listedAt time.Time
+
+	mu    sync.Mutex // guards what follows; no home is looked at with it held
+	files map[masu.Username]*keyFile
 }
 
 // keyFile is one member's authorized_keys, as of its stamp.
 type keyFile struct {
-	stamp string
-	keys  []masu.SSHKey
+	stamp     string
+	keys      []masu.SSHKey
+	complaint string // what was last told of it
+	lookedAt  time.Time
+	looking   chan struct{} // closed when the look that goes on has ended; nil where none does
+	away      bool          // nobody waits for that look any more
 }
 
 func newKeyring() *keyring {
-	return &keyring{turn: make(chan struct{}, 1), files: map[masu.Username]keyFile{}}
+	return &keyring{turn: make(chan struct{}, 1), files: map[masu.Username]*keyFile{}}
 }
 
-// enter waits for the turn: a home on a network that does not answer must not keep anybody for ever.
-func (r *keyring) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case r.turn <- struct{}{}:
-		return func() { <-r.turn }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+// of gives what is known of a member's file, and whether their home has stopped answering since.
+func (r *keyring) of(name masu.Username) (keys []masu.SSHKey, away bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.files[name]
+	if f == nil {
+		return nil, false
 	}
+	return f.keys, f.away
 }
 
-// fileKeys gives the keys of one member's authorized_keys as it is now; it is called in turn.
-func (l *Lab) fileKeys(u masu.User) []masu.SSHKey {
-	if l.cfg.KeyFile == nil || l.cfg.ReadKeys == nil || u.UID == 0 && !l.cfg.Personal {
+// lookAtHomes brings the keyring up to date with the files of those members at which
+// nobody has looked for as long as fresh says. Homes are on networks: one that
+// does not answer is left out, and holds one goroutine until it does.
+func (l *Lab) lookAtHomes(ctx context.Context, fresh time.Duration, members ...masu.User) error {
+	if l.cfg.KeyFile == nil || l.cfg.ReadKeys == nil {
 		return nil
 	}
-	known := l.keyring.files[u.Name]
-	text, stamp, err := l.cfg.KeyFile(u, known.stamp)
-	if err != nil {
-		text, stamp = nil, err.Error() // it is told once, and again when it changes
-	}
-	if stamp == known.stamp {
-		return known.keys
-	}
-	if err != nil {
-		l.log.Warn("authorized_keys not used", "user", u.Name, "error", err)
-	}
-	keys, refused := l.cfg.ReadKeys(text)
-	for _, err := range refused {
-		l.log.Warn("a key is not used", "user", u.Name, "error", err)
-	}
-	for i := range keys {
-		keys[i].User, keys[i].File = u.Name, true
-	}
-	l.keyring.files[u.Name] = keyFile{stamp, keys}
-	return keys
-}
-
-// lookAround brings the keyring up to date with everybody's files; it is called in turn.
-func (l *Lab) lookAround(ctx context.Context) error {
-	if time.Since(l.keyring.lookedAt) < keysFresh {
-		return nil
-	}
-	if r := l.keyring; time.Since(r.listedAt) >= membersFresh {
-		all, err := l.cfg.Accounts.All()
-		if err != nil {
-			return err
+	awaited := map[*keyFile]chan struct{}{}
+	l.keyring.mu.Lock()
+	for _, u := range members {
+		if u.UID == 0 && !l.cfg.Personal {
+			continue
 		}
-		r.members, r.listedAt = all, time.Now()
-	}
-	there := map[masu.Username]bool{}
-	for _, u := range l.keyring.members {
-		if err := ctx.Err(); err != nil {
-			return err
+		f := l.keyring.files[u.Name]
+		if f == nil {
+			f = &keyFile{}
+			l.keyring.files[u.Name] = f
 		}
-		there[u.Name] = true
-		l.fileKeys(u)
-	}
-	for name := range l.keyring.files {
-		if !there[name] {
-			delete(l.keyring.files, name)
+		if f.away || f.looking == nil && !f.lookedAt.IsZero() && time.Since(f.lookedAt) < fresh {
+			continue
 		}
+		if f.looking == nil {
+			f.looking = make(chan struct{})
+			go l.readFile(u, f, f.stamp) // nothing can end it before the home answers
+		}
+		awaited[f] = f.looking
 	}
-	l.keyring.lookedAt = time.Now()
+	l.keyring.mu.Unlock()
+	limit := time.NewTimer(homeTime)
+	defer limit.Stop()
+	late := false
+	for f, done := range awaited {
+		if !late {
+			select {
+			case <-done:
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-limit.C:
+				late = true
+			}
+		}
+		l.keyring.mu.Lock()
+		f.away = f.looking == done
+		l.keyring.mu.Unlock()
+	}
 	return nil
 }
 
-// holders lists whose a key is: who added it, and in whose authorized_keys it
-// stands. The one who is expected is looked at alone.
-func (l *Lab) holders(ctx context.Context, fingerprint string, expected masu.Username) ([]masu.SSHKey, error) {
-	is := func(k masu.SSHKey) bool { return k.Fingerprint == fingerprint }
-	leave, err := l.keyring.enter(ctx)
+// readFile looks at one member's authorized_keys, which has that stamp as far as anybody knows.
+func (l *Lab) readFile(u masu.User, f *keyFile, stamp string) {
+	text, now, err := l.cfg.KeyFile(u, stamp)
+	if err != nil {
+		text, now = nil, err.Error() // it is told once, and again when it changes
+	}
+	var keys []masu.SSHKey
+	var complaint string
+	if now != stamp {
+		var refused []error
+		keys, refused = l.cfg.ReadKeys(text)
+		for i := range keys {
+			keys[i].User, keys[i].File = u.Name, true
+		}
+		if err != nil {
+			complaint = err.Error()
+		} else if len(refused) > 0 {
+			complaint = fmt.Sprintf("%d lines refused, the first: %v", len(refused), refused[0])
+		}
+	}
+	l.keyring.mu.Lock()
+	defer l.keyring.mu.Unlock()
+	if now != stamp {
+		if complaint != "" && complaint != f.complaint { // one line, however many it is about
+			l.log.Warn("authorized_keys not used as it stands", "user", u.Name, "error", complaint)
+		}
+		f.stamp, f.keys, f.complaint = now, keys, complaint
+	}
+	close(f.looking)
+	f.looking, f.away, f.lookedAt = nil, false, time.Now()
+}
+
+// everybody lists the members, as of late.
+func (l *Lab) everybody(ctx context.Context) ([]masu.User, error) {
+	r := l.keyring
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if time.Since(r.listedAt) < membersFresh {
+		return r.members, nil
+	}
+	all, err := l.cfg.Accounts.All()
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	r.members, r.listedAt = all, time.Now()
+	there := map[masu.Username]bool{}
+	for _, u := range all {
+		there[u.Name] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, f := range r.files {
+		if !there[name] && f.looking == nil {
+			delete(r.files, name)
+		}
+	}
+	return all, nil
+}
+
+// holders lists whose a key is: who added it, and in whose authorized_keys it
+// stands. The one who is expected is looked at alone. Whose home does not
+// answer may have taken the key out: nothing is said then.
+func (l *Lab) holders(ctx context.Context, fingerprint string, expected masu.Username) ([]masu.SSHKey, error) {
+	is := func(k masu.SSHKey) bool { return k.Fingerprint == fingerprint }
 	var found []masu.SSHKey
-	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		k, err := tx.SSHKey(fingerprint)
 		if err == nil {
 			found = append(found, k)
@@ -125,22 +190,40 @@ func (l *Lab) holders(ctx context.Context, fingerprint string, expected masu.Use
 	if err != nil {
 		return nil, err
 	}
+	unsure := false
 	if u, err := l.cfg.Accounts.ByName(expected); expected != "" && err == nil {
 		if i := slices.IndexFunc(found, func(k masu.SSHKey) bool { return k.User == expected }); i >= 0 {
 			return found[i:][:1], nil
 		}
-		keys := l.fileKeys(u)
-		if i := slices.IndexFunc(keys, is); i >= 0 {
+		if err := l.lookAtHomes(ctx, 0, u); err != nil {
+			return nil, err
+		}
+		keys, away := l.keyring.of(expected)
+		unsure = away
+		if i := slices.IndexFunc(keys, is); i >= 0 && !away {
 			return keys[i:][:1:1], nil
 		}
 	}
-	if err := l.lookAround(ctx); err != nil {
+	members, err := l.everybody(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for _, f := range l.keyring.files {
-		if i := slices.IndexFunc(f.keys, is); i >= 0 && !slices.ContainsFunc(found, func(k masu.SSHKey) bool { return k.User == f.keys[i].User }) {
-			found = append(found, f.keys[i])
+	if err := l.lookAtHomes(ctx, keysFresh, members...); err != nil {
+		return nil, err
+	}
+	for _, u := range members {
+		keys, away := l.keyring.of(u.Name)
+		i := slices.IndexFunc(keys, is)
+		switch {
+		case i < 0 || slices.ContainsFunc(found, func(k masu.SSHKey) bool { return k.User == u.Name }):
+		case away:
+			return nil, errHomeAway
+		default:
+			found = append(found, keys[i])
 		}
+	}
+	if len(found) == 0 && unsure {
+		return nil, errHomeAway
 	}
 	slices.SortFunc(found, func(a, b masu.SSHKey) int { return strings.Compare(string(a.User), string(b.User)) })
 	return found, nil

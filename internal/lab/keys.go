@@ -78,12 +78,14 @@ func (s *service) Keys(ctx context.Context) (list []masu.SSHKey, err error) {
 	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) error { list, err = tx.SSHKeys(s.actor.Name); return err }); err != nil {
 		return nil, err
 	}
-	leave, err := s.l.keyring.enter(ctx)
-	if err != nil {
+	if err := s.l.lookAtHomes(ctx, keysFresh, s.actor.User); err != nil {
 		return nil, err
 	}
-	defer leave()
-	return append(list, s.l.fileKeys(s.actor.User)...), nil
+	keys, away := s.l.keyring.of(s.actor.Name)
+	if away {
+		return list, nil
+	}
+	return append(list, keys...), nil
 }
 
 // AddKey adds one. Nobody adds one with a token: it could outlive the token.

@@ -84,6 +84,7 @@ type Lab struct {
 	idleNow  map[masu.LeaseID]time.Duration // as of the last look
 	gate     *gate
 	keyring  *keyring
+	visited  visited
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
 	examined struct {
@@ -130,6 +131,7 @@ func New(c Config) (*Lab, error) {
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
 	l.gate, l.keyring = newGate(l), newKeyring()
+	l.visited.at = map[visit]time.Time{}
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
 		if l.id, err = tx.Lab(); err != nil {

@@ -97,7 +97,7 @@ func (l *Lab) anythingToLend(ctx context.Context) (any bool, err error) {
 	})
 	if !any {
 		l.mu.Lock()
-		l.waiting = nil
+		l.waiting, l.places = nil, nil
 		l.mu.Unlock()
 	}
 	return any, err

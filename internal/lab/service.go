@@ -230,6 +230,7 @@ func (s *service) Exec(ctx context.Context, name string, e masu.Exec) (int, erro
 		return 0, err
 	}
 	s.l.used(ctx, w)
+	s.visits(ctx, w)
 	return s.l.cfg.Runtime.Exec(ctx, w.ID, e)
 }
 
@@ -259,6 +260,9 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 		return nil, err
 	}
 	s.l.used(ctx, w)
+	if s.actor.Door != masu.DoorWeb { // EnterLink has written that down
+		s.visits(ctx, w)
+	}
 	return s.l.cfg.Runtime.Dial(ctx, w.ID, port)
 }
 

@@ -42,7 +42,7 @@ func (s *Server) byKey(ctx context.Context, from netip.Addr) *ssh.ServerConfig {
 		if err := strong(k); err != nil {
 			return masu.User{}, masu.KeyLimits{}, "", err
 		}
-		ctx, cancel := context.WithTimeout(ctx, graceTime)
+		ctx, cancel := context.WithTimeout(ctx, graceTime) // whoever asks has gone by then
 		defer cancel()
 		f := ssh.FingerprintSHA256(k)
 		u, limits, err := s.Gate.ByKey(ctx, masu.KeyOffer{Fingerprint: f, Owner: owner(meta.User()), From: from, Proven: proven})

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 
@@ -22,7 +21,7 @@ type client struct {
 	name     string // the workspace that is asked for
 	ctx      context.Context
 	cancel   context.CancelFunc
-	channels atomic.Int32
+	channels int // that are open; the server's lock guards it
 }
 
 func newClient(ctx context.Context, s *Server, conn *ssh.ServerConn) *client {
@@ -47,15 +46,12 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 	// laptop (ssh -R) are refused, as is all else.
 	work.Go(func() { ssh.DiscardRequests(requests) })
 	for asked := range channels {
-		many := c.channels.Add(1) > channelsMost
-		if many || !c.server.take(c.who.Name) {
-			c.channels.Add(-1)
+		if !c.server.opens(c) {
 			_ = asked.Reject(ssh.ResourceShortage, "too many channels")
 			continue
 		}
 		work.Go(func() {
-			defer c.channels.Add(-1)
-			defer c.server.give(c.who.Name)
+			defer c.server.closes(c)
 			c.channel(asked)
 		})
 	}

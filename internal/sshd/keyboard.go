@@ -59,7 +59,7 @@ func (k *keyboard) typed(b []byte, err error) {
 	k.change.Broadcast()
 }
 
-// press types one key in the caller's name.
+// press types one key in the caller's name; where too much waits already, it is for nobody.
 func (k *keyboard) press(key byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

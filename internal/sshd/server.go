@@ -21,16 +21,17 @@ import (
 )
 
 const (
-	graceTime   = 20 * time.Second // for the handshake
-	authTries   = 6
-	knocksMost  = 200 // connections in their handshake; then the one that has waited longest goes
-	clientsMost = 100 // connections of one member
-	// A channel that nobody reads may hold 2 MiB of what was sent.
-	channelsMost = 32               // of one connection
-	memberMost   = 128              // channels of one member, over all connections
-	beginWithin  = 20 * time.Second // a session that begins no program by then is closed
-	askEvery     = 2 * time.Second
-	askTime      = 10 * time.Second
+	graceTime    = 20 * time.Second // for the handshake
+	beginTime    = 20 * time.Second // for a session to begin its program
+	authTries    = 6
+	knocksMost   = 200 // connections in their handshake; then the one that has waited longest goes
+	clientsMost  = 100 // connections of one member
+	channelsMost = 32  // of one connection
+	// The other side may send 2 MiB into each channel before anything reads
+	// them, so what counts is how many a member has in all.
+	memberChannelsMost = 128
+	askEvery           = 2 * time.Second
+	askTime            = 10 * time.Second
 )
 
 // Config is what a gateway is made of.
@@ -40,8 +41,6 @@ type Config struct {
 	HostKey ssh.Signer
 	Say     func(lang masu.Lang, code string, args []string) string
 	Log     *slog.Logger
-
-	begins time.Duration // 0 means beginWithin
 }
 
 // Server is the gateway.
@@ -53,7 +52,7 @@ type Server struct {
 	closed  bool
 	knocks  []net.Conn // in their handshake, the oldest first
 	clients map[*client]bool
-	held    map[masu.Username]int // channels
+	open    map[masu.Username]int // channels, of all connections
 }
 
 // New checks that nothing is missing.
@@ -61,7 +60,7 @@ func New(c Config) (*Server, error) {
 	if c.Gate == nil || c.As == nil || c.HostKey == nil || c.Say == nil || c.Log == nil {
 		return nil, errors.New("sshd: Config needs Gate, As, HostKey, Say and Log")
 	}
-	return &Server{Config: c, clients: map[*client]bool{}, held: map[masu.Username]int{}}, nil
+	return &Server{Config: c, clients: map[*client]bool{}, open: map[masu.Username]int{}}, nil
 }
 
 // Run ends the connections of those who may not be here any more, until ctx
@@ -188,6 +187,27 @@ func (s *Server) crowded(user masu.Username) bool {
 	return n >= clientsMost
 }
 
+// opens counts a channel, unless the connection or its member has as many as anybody may.
+func (s *Server) opens(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.channels >= channelsMost || s.open[c.who.Name] >= memberChannelsMost {
+		return false
+	}
+	c.channels++
+	s.open[c.who.Name]++
+	return true
+}
+
+func (s *Server) closes(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.channels--
+	if s.open[c.who.Name]--; s.open[c.who.Name] == 0 {
+		delete(s.open, c.who.Name)
+	}
+}
+
 func (s *Server) enter(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,23 +250,4 @@ func (s *Server) askAgain(ctx context.Context) {
 func gone(err error) bool {
 	k := masu.KindOf(err)
 	return err != nil && (k == masu.Denied || k == masu.NotFound || k == masu.Conflict)
-}
-
-// take counts one channel more for a member; false where they have enough.
-func (s *Server) take(who masu.Username) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[who] >= memberMost {
-		return false
-	}
-	s.held[who]++
-	return true
-}
-
-func (s *Server) give(who masu.Username) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[who]--; s.held[who] == 0 {
-		delete(s.held, who)
-	}
 }

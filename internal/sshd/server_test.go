@@ -82,10 +82,7 @@ type desk struct {
 	last   masu.Exec
 }
 
-func newDesk(t *testing.T) *desk { t.Helper(); return newDeskWhere(t, 0) }
-
-// newDeskWhere is a desk at which a session must begin within so long.
-func newDeskWhere(t *testing.T, begins time.Duration) *desk {
+func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{T: t, lab: masutest.NewService(), gate: &gate{keys: map[string]masu.User{}}, key: map[string]ssh.Signer{}}
 	for i, name := range []string{"alice", "bob", "nobody"} {
@@ -99,7 +96,7 @@ func newDeskWhere(t *testing.T, begins time.Duration) *desk {
 		t.Fatal(err)
 	}
 	d.host = hostKey.PublicKey()
-	d.server, err = New(Config{begins: begins, Gate: d.gate, HostKey: hostKey, Log: slog.New(slog.DiscardHandler),
+	d.server, err = New(Config{Gate: d.gate, HostKey: hostKey, Log: slog.New(slog.DiscardHandler),
 		As:  func(a masu.Actor) masu.Service { return plainly{d.lab.As(a), &d.last} },
 		Say: func(_ masu.Lang, code string, args []string) string { return code + " " + strings.Join(args, ",") }})
 	if err != nil {

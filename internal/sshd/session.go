@@ -1,7 +1,6 @@
 package sshd
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"regexp"
@@ -57,16 +56,28 @@ func (s signalled) Error() string { return "signal " + string(s) }
 func (s *session) serve(requests <-chan *ssh.Request) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	s.cancel = cancel
-	idle := time.AfterFunc(cmp.Or(s.server.begins, beginWithin), func() { _ = s.ch.Close() }) // fails only where it has ended
-	defer idle.Stop()
 	var program sync.WaitGroup
-	for r := range requests {
-		argv, ok := s.request(r)
-		if r.WantReply {
-			_ = r.Reply(ok, nil) // fails only where the connection has gone
-		}
-		if argv != nil {
-			idle.Stop()
+	defer program.Wait()
+	defer cancel(context.Canceled)
+	late := time.After(beginTime)
+	for {
+		select {
+		case <-late:
+			if !s.begun { // nobody reads what is sent here
+				s.begun = true
+				_ = s.ch.Close() // fails only where the connection has gone
+			}
+		case r, open := <-requests:
+			if !open {
+				return
+			}
+			argv, ok := s.request(r)
+			if r.WantReply {
+				_ = r.Reply(ok, nil) // fails only where the connection has gone
+			}
+			if argv == nil {
+				continue
+			}
 			if s.tty {
 				s.keys = newKeyboard(func() { cancel(context.Canceled) })
 				program.Go(func() { s.keys.read(s.ch) })
@@ -74,8 +85,6 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 			program.Go(func() { s.run(ctx, argv) })
 		}
 	}
-	cancel(context.Canceled)
-	program.Wait()
 }
 
 // request answers one request, with the program that it begins.

@@ -308,6 +308,11 @@ func TestCrowd(t *testing.T) {
 	for range clientsMost {
 		d.dial("alice", "thesis")
 	}
+	for in := 0; in < clientsMost; time.Sleep(time.Millisecond) { // the last one's handshake may be over sooner for them than for the gateway
+		d.server.mu.Lock()
+		in = len(d.server.clients)
+		d.server.mu.Unlock()
+	}
 	cfg := d.config("alice", "thesis")
 	said := ""
 	cfg.BannerCallback = func(m string) error { said += m; return nil }
@@ -316,62 +321,6 @@ func TestCrowd(t *testing.T) {
 	}
 	if code, _, _ := d.run(d.dial("bob", "work"), "true", ""); code != 0 {
 		t.Errorf("another member: %d", code)
-	}
-}
-
-// TestChannels: what one member may hold open is bounded, over all their
-// connections, and what is closed can be had again; a session in which nothing begins ends.
-func TestChannels(t *testing.T) {
-	d := newDesk(t)
-	d.up("alice", "thesis", true)
-	var open []*ssh.Session
-	connections := []*ssh.Client{}
-	for range memberMost / channelsMost {
-		c := d.dial("alice", "thesis")
-		connections = append(connections, c)
-		for range channelsMost {
-			s, err := c.NewSession()
-			if err != nil {
-				t.Fatal(err)
-			}
-			open = append(open, s)
-		}
-		if s, err := c.NewSession(); err == nil {
-			_ = s.Close()
-			t.Error("a connection has more channels than one may")
-		}
-	}
-	more := d.dial("alice", "thesis")
-	if s, err := more.NewSession(); err == nil {
-		_ = s.Close()
-		t.Error("a member has more channels than one may")
-	}
-	if err := connections[0].Close(); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if s, err := more.NewSession(); err == nil {
-			_ = s.Close()
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatalf("what was given back cannot be had: %v", err)
-		}
-	}
-	for _, s := range open {
-		_ = s.Close()
-	}
-	hasty := newDeskWhere(t, time.Millisecond)
-	hasty.up("alice", "thesis", true)
-	s, err := hasty.dial("alice", "thesis").NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, out); err != nil { // ends by itself
-		t.Error(err)
 	}
 }
 
