@@ -67,7 +67,7 @@ func TestEveryActHasACounterpart(t *testing.T) {
 		}
 		return all.String()
 	}
-	acts := regexp.MustCompile(`(?:act\("|route\("POST )([^"]+)"`).FindAllStringSubmatch(read("server.go"), -1)
+	acts := regexp.MustCompile(`(?:act\("|route\("POST )([^"]+)"`).FindAllStringSubmatch(read("routes.go"), -1)
 	if len(acts) < 30 {
 		t.Fatalf("only %d acts were found", len(acts))
 	}
