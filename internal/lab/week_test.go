@@ -69,13 +69,8 @@ func (w *week) is(name masu.Username, what string, ok func(masu.Workspace) bool)
 	return x
 }
 
-// gets notes that somebody's GPU time begins, ends that it is over.
+// gets notes that somebody's GPU time begins.
 func (w *week) gets(name string) { w.open[name] = time.Now() }
-
-func (w *week) ends(name string) {
-	w.held[name] += time.Since(w.open[name])
-	delete(w.open, name)
-}
 
 // heard takes what was sent to members meanwhile.
 func (w *week) heard() []string {
