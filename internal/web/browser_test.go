@@ -48,7 +48,7 @@ func newChromium(t *testing.T) *chromium {
 	eventually(t, "chromium listens", func() bool {
 		b, err := os.ReadFile(filepath.Join(dir, "DevToolsActivePort"))
 		port = strings.Replace(string(b), "\n", "", 1)
-		return err == nil
+		return err == nil && strings.Contains(port, "/devtools/") // both lines are written: the file is there before they are
 	})
 	conn, _, err := websocket.Dial(t.Context(), "ws://127.0.0.1:"+port, nil)
 	if err != nil {
