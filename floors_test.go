@@ -29,6 +29,7 @@ var floors = map[string][]string{
 	"internal/kernel":   {"."},
 	"internal/notebook": {"."},
 	"internal/execute":  {".", "internal/kernel", "internal/notebook"},
+	"internal/outputs":  {".", "internal/notebook"},
 	"internal/sshd":     {"."},
 	"internal/remote":   {"."},
 	"internal/oidc":     {"."},
