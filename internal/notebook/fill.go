@@ -3,6 +3,7 @@ package notebook
 import (
 	"encoding/json"
 	"strings"
+	"sync"
 )
 
 // NewCode makes a code cell that belongs to no notebook.
@@ -28,7 +29,7 @@ func (c *Cell) Written(note string) (json.RawMessage, error) {
 // Fill puts outputs as Written gives them in the place of the cell's own, and the number of their execution.
 func (c *Cell) Fill(outputs json.RawMessage, count int) {
 	c.Clear()
-	c.fresh = false
+	c.fresh, c.once, c.read = false, sync.Once{}, nil
 	c.fields["outputs"], c.fields["execution_count"] = outputs, json.RawMessage("null")
 	if raw, err := marshal(count); err == nil && count > 0 {
 		c.fields["execution_count"] = raw
