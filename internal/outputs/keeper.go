@@ -19,10 +19,12 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// How a kernel that does not answer yet is tried again, and for how long.
+// How a kernel that does not answer yet is tried again, and for how long. One that
+// begins opens this door a good while before it runs its first cell.
 const (
-	firstPause = 20 * time.Millisecond
-	lastPause  = time.Second
+	quickPause = 20 * time.Millisecond
+	quickFor   = 20 * time.Second
+	slowPause  = time.Second
 	patience   = 90 * time.Second
 	weighEvery = 8 << 20 // bytes that came
 )
@@ -168,23 +170,25 @@ func (k *keeper) book(id string) *book {
 // Old files of kernels that have long gone cost no more than that.
 func (k *keeper) listen(ctx context.Context, id string, c connection, b *book) {
 	dialer := net.Dialer{Timeout: time.Second}
-	pause := firstPause
 	for last := time.Now(); time.Since(last) < patience; {
 		if conn, err := dialer.DialContext(ctx, "tcp", c.address()); err == nil {
 			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			if k.hear(ctx, id, conn, c.Key, b) {
-				last, pause = time.Now(), firstPause
+				last = time.Now()
 				b.lost(last)
 			}
 			stop()
 			_ = conn.Close()
+		}
+		pause := quickPause
+		if time.Since(last) > quickFor {
+			pause = slowPause
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 

@@ -401,14 +401,14 @@ func TestBounds(t *testing.T) {
 	e := said(b, "1", "s", "flood", 1, "", now)
 	big := strings.Repeat("0123456789abcde\n", 1<<16)
 	content := json.RawMessage(fmt.Sprintf(`{"name":"stdout","text":%q}`, big))
-	for range 40 {
+	for range 18 {
 		b.take(message{kind: "stream", parent: "1", content: content}, now)
 	}
 	if raw, err := e.cell.Written(e.note("en")); err != nil || !e.cut || len(raw) > 3*cellMost || !strings.Contains(string(raw), "cut here") {
 		t.Errorf("the flood: cut %v, %d bytes (%v)", e.cut, len(raw), err)
 	}
 	bar := said(b, "2", "s", "bar", 2, "", now)
-	for range 40 {
+	for range 18 {
 		b.take(message{kind: "clear_output", parent: "2", content: json.RawMessage(`{"wait":true}`)}, now)
 		b.take(message{kind: "stream", parent: "2", content: content}, now)
 	}
