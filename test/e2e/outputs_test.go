@@ -87,7 +87,7 @@ func TestOutputsSurvive(t *testing.T) {
 	l := newLab(t)
 	alice := l.member("e2eoutputs")
 	dir := l.folder(alice, "night", map[string]string{"masu.yaml": "preset: python\n",
-		"night.ipynb": notebookOf(t, waits("go1", "END ONE"), waits("go2", "END TWO"), "from IPython.display import display, HTML\nh = display(HTML('<i>before</i>'), display_id=True)\nh.update(HTML('<i id=after>after</i>'))\n1/0")})
+		"night.ipynb": strings.Replace(notebookOf(t, waits("go1", "END ONE"), waits("go2", "END TWO"), "from IPython.display import display, HTML\nh = display(HTML('<i>before</i>'), display_id=True)\nh.update(HTML('<i id=after>after</i>'))\n1/0"), "another-conda", "python3", 1)})
 	l.must("e2eoutputs", "up", "--no-check", dir)
 	name := l.workspaces("e2eoutputs")[0].Name
 	touch := func(file string) {
