@@ -11,8 +11,7 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// Extract copies a folder of an image as a tar, in which the folder's own name
-// comes first. No program of the image is run.
+// Extract copies a folder out of an image; see masu.Extractor. A container of it is made, and never started.
 func (r *Runtime) Extract(ctx context.Context, ref masu.ImageRef, folder string, to io.Writer) (err error) {
 	made, err := r.api.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Config:     &container.Config{Image: string(ref), Cmd: []string{"never"}},

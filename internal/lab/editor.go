@@ -25,11 +25,6 @@ type Shelf interface {
 	Put(ctx context.Context, name string, tar io.Reader) error
 }
 
-// extractor is what a runtime may offer besides: a folder of an image as a tar.
-type extractor interface {
-	Extract(ctx context.Context, ref masu.ImageRef, folder string, to io.Writer) error
-}
-
 func wantsEditor(p masu.Project) bool { return slices.Contains(p.Apps, editorApp) }
 
 // editorRecipe says how the editor is made on this host.
@@ -92,7 +87,7 @@ func (l *Lab) makeEditor(ctx context.Context, owner masu.Username, r recipe.Reci
 	if l.cfg.Shelf.Find(shelfName(r)) != "" {
 		return nil
 	}
-	engine, ok := l.cfg.Runtime.(extractor)
+	engine, ok := l.cfg.Runtime.(masu.Extractor)
 	if !ok {
 		return errors.New("lab: the runtime takes nothing out of images")
 	}

@@ -26,7 +26,7 @@ func Editor(c Config) (Recipe, error) {
 	if len(c.CAs) > 0 {
 		d.step("ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt")
 	}
-	for _, path := range []string{"setup/apt.sh", "setup/dpkg.cfg", "setup/site.sh", "editor/packages.txt", "editor/packages.sh", "editor/build.sh"} {
+	for _, path := range []string{"setup/apt.sh", "setup/dpkg.cfg", "setup/site.sh", "editor/packages.txt", "editor/packages.sh", "editor/build.sh", "editor/spdlog.js"} {
 		from := setup
 		if strings.HasPrefix(path, "editor/") {
 			from = editor
@@ -40,7 +40,7 @@ func Editor(c Config) (Recipe, error) {
 	d.siteFiles(c)
 	d.step("COPY . /opt/recipe")
 	d.run(true, false, "sh /opt/recipe/editor/packages.sh")
-	d.step("RUN sh /opt/recipe/editor/build.sh %s", masu.EditorPath)
+	d.step("RUN cd /opt/recipe && sh editor/build.sh %s", masu.EditorPath)
 	d.step("FROM scratch")
 	d.step("COPY --from=build %[1]s %[1]s", masu.EditorPath)
 	files := append([]masu.File{{Path: "Dockerfile", Text: d.steps.String()}}, d.files...)

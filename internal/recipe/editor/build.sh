@@ -5,6 +5,7 @@ set -eu
 version=4.99.4
 digest=1001fa6936eb8c5a4d260ee4c967abf89f30b9ec3ecacdb3fd038e8b2ac47eeb231ef7ee4c273e889f7d44fe8d7a6b70f514558fa5b80d29d5f92bff3843280a
 npm=10.9.2+sha512.8ab88f10f224a0c614cb717a7f7c30499014f77134120e9c1f0211ea3cf3397592cbe483feb38e0c4b3be1c54e347292c76a1b5edb94a3289d5448484ab8ac81
+here=$(dirname "$(readlink -f "$0")")
 to=$1
 
 mkdir -p "$to/lib" /tmp/code
@@ -26,7 +27,10 @@ done
 cd "$to/server"
 npm rebuild argon2
 cd lib/vscode
-npm rebuild node-pty @vscode/spdlog native-watchdog
+for module in node-pty native-watchdog; do # themselves: what else their packages would do on install is for other systems
+	(cd "node_modules/$module" && node "$COREPACK_HOME"/npm/*/node_modules/node-gyp/bin/node-gyp.js rebuild)
+done
+cp "$here/spdlog.js" node_modules/@vscode/spdlog/index.js
 ln -s node_modules node_modules.asar
 ln -s code-linux.sh bin/remote-cli/code-server # `code-server FILE` in its terminal
 ln -s browser-linux.sh bin/helpers/browser.sh
@@ -37,6 +41,7 @@ cp /usr/bin/rg node_modules/@vscode/ripgrep/bin/rg
 cd "$to/server"
 rm -rf src
 find . -name '*.map' -delete
+rm -rf lib/vscode/node_modules/@vscode/spdlog/deps lib/vscode/node_modules/kerberos/deps lib/vscode/node_modules/@parcel/watcher-*-musl
 find . -path '*/build/Release/*' -type f ! -name '*.node' -delete
 find . -type d \( -name obj.target -o -name .deps \) -prune -exec rm -rf {} +
 
@@ -44,7 +49,7 @@ find . -type d \( -name obj.target -o -name .deps \) -prune -exec rm -rf {} +
 cp /usr/bin/node "$to/lib/node"
 for f in "$to/lib/node" node_modules/argon2 lib/vscode/node_modules; do
 	find "$f" -type f \( -name node -o -name rg -o -name '*.node' \) -exec ldd {} \; 2>/dev/null
-done | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }' | sort -u | while read -r lib; do
+done | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' | sort -u | while read -r lib; do
 	cp -L "$lib" "$to/lib/"
 done
 loader=$(basename "$to/lib/"ld-linux-*.so.*)
