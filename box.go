@@ -12,6 +12,7 @@ const AgentPort = 7625
 const (
 	AgentPath   = "/masu/masu"           // this program, mounted read-only
 	AgentSocket = "/masu/run/agent.sock" // only in boxes whose RuntimeInfo.Rootless is true
+	EditorPath  = "/masu/code"           // VS Code for the browser, mounted read-only where it was asked for
 )
 
 // Box is what a runtime runs for a workspace or for a run.
@@ -28,10 +29,11 @@ type Box struct {
 	Variables map[string]string // the member's; the runtime adds and overrides its own
 }
 
-// Mount brings something of the host into a box. Exactly one of Folder, Volume is set.
+// Mount brings something of the host into a box. Exactly one of Folder, Volume, Program is set.
 type Mount struct {
 	Folder   string // a folder on the host; it is staged, never passed by path. Owner-checked unless Dataset.
 	Volume   string // a named volume of the runtime's, made when missing, kept when the box goes
+	Program  string // a folder on the host with a program of masu's own: read-only, the same for all boxes
 	Dataset  bool   // a folder that the admin lists: read-only, not owner-checked
 	Target   string // absolute path in the box
 	ReadOnly bool

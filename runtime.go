@@ -114,6 +114,13 @@ type Use struct {
 	Memory Bytes         `json:"memory"` // now, or of a run: the most that was seen
 }
 
+// Extractor is what a runtime may offer besides.
+type Extractor interface {
+	// Extract writes a folder of an image as a tar, in which the folder's own
+	// name comes first; NotFound "no_image". No program of the image is run.
+	Extract(ctx context.Context, ref ImageRef, folder string, tar io.Writer) error
+}
+
 // Measurer is what a runtime may offer besides.
 type Measurer interface {
 	Measure(ctx context.Context, id WorkspaceID) (Load, error)

@@ -43,6 +43,8 @@ fi
 
 # What the browser tests examine the pages with.
 [ -d test/axe/node_modules ] || (cd test/axe && npm ci --silent --no-audit --no-fund)
+# What attaches to boxes as an editor does.
+[ -d test/devcontainer/node_modules ] || (cd test/devcontainer && npm ci --silent --no-audit --no-fund)
 
 # The plainest Debian, from the distribution's own packages, for tests that need some image.
 if ! docker image inspect masu-test/base >/dev/null 2>&1; then

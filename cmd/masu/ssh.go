@@ -20,7 +20,7 @@ import (
 )
 
 // sshSuffix makes a workspace's name one that ssh's configuration knows: thesis.masu.
-const sshSuffix = ".masu"
+const sshSuffix = masu.SSHSuffix
 
 // trusted says that the way to the gateway needs no key of a host: it is the
 // daemon's own socket, and whose that is the kernel says.

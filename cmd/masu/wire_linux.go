@@ -169,7 +169,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	}
 	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, p, runtime, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
-	c.Process = machine.Process
+	c.Process, c.Shelf = machine.Process, host.NewShelf(filepath.Join(o.state, "programs"))
 	key, err := o.hostKey(&c)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ func appNamed(name string) (app, bool) {
 		return app{name: name, port: 8888, path: "/api", argv: jupyterArgv}, true
 	case "tensorboard":
 		return app{name: name, port: 6006, path: "/", argv: tensorboardArgv}, true
+	case "code":
+		return app{name: name, port: editorPort, path: "/healthz", argv: editorArgv}, true
 	}
 	return app{}, false
 }

@@ -146,6 +146,11 @@ func (i image) guideFiles(spec masu.AgentSpec) error {
 			i.say(fmt.Errorf("~/%s: %w", f.path, err))
 		}
 	}
+	for _, path := range editorSettings {
+		if err := k.keepOwn(path, i.editorText(spec)); err != nil {
+			i.say(fmt.Errorf("~/%s: %w", path, err))
+		}
+	}
 	i.report(k.store())
 	return nil
 }
@@ -206,6 +211,15 @@ func (k *keeper) keep(path, text string, mode fs.FileMode) error {
 	}
 	k.wrote[path] = now
 	return nil
+}
+
+// keepOwn keeps a file that is masu's from its beginning: where there was one already, that stays.
+func (k *keeper) keepOwn(path, text string) error {
+	_, known := k.wrote[path]
+	if _, err := os.Lstat(filepath.Join(k.home, path)); text == "" || err == nil && !known {
+		return nil
+	}
+	return k.keep(path, text, 0o644)
 }
 
 func sum(text string) string {

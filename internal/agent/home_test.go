@@ -66,6 +66,39 @@ func TestKeeper(t *testing.T) {
 	check("a broken record", "v4", "from before masu")
 }
 
+// A file that is masu's from its beginning is renewed until the member edits it; one that was there before is never touched.
+func TestKeepOwn(t *testing.T) {
+	home := t.TempDir()
+	k := keeper{home: home}
+	k.load()
+	if err := os.WriteFile(filepath.Join(home, "theirs"), []byte("theirs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ path, edit, text, want string }{
+		{"theirs", "", "v1", "theirs"},
+		{"a/b/ours", "", "", ""},
+		{"a/b/ours", "", "v1", "v1"},
+		{"a/b/ours", "", "v2", "v2"},
+		{"a/b/ours", "mine", "v3", "mine"},
+	} {
+		path := filepath.Join(home, c.path)
+		if c.edit != "" {
+			if err := os.WriteFile(path, []byte(c.edit), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := k.keepOwn(c.path, c.text); err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := os.ReadFile(path); string(b) != c.want {
+			t.Errorf("%s after %q: %q, want %q", c.path, c.text, b, c.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(home, "theirs.old")); err == nil {
+		t.Error("what was there was put aside")
+	}
+}
+
 func TestHome(t *testing.T) {
 	i := newImage(t, map[string]string{"/etc/skel/.bashrc": "skel", "/etc/skel/.config/deep/file": "deep", "/etc/passwd": ""})
 	if err := os.Symlink("deep/file", i.at("/etc/skel/.config/link")); err != nil {

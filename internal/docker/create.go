@@ -166,7 +166,7 @@ func (p plan) mounts() []mount.Mount {
 					labelLab: p.lab, labelWorkspace: string(p.box.ID), labelOwner: string(p.box.Owner.Name)}}})
 			continue
 		}
-		ms = append(ms, mount.Mount{Type: mount.TypeBind, Source: p.sources[i], Target: m.Target, ReadOnly: m.ReadOnly || m.Dataset})
+		ms = append(ms, mount.Mount{Type: mount.TypeBind, Source: p.sources[i], Target: m.Target, ReadOnly: m.ReadOnly || m.Dataset || m.Program != ""})
 	}
 	return ms
 }
@@ -174,10 +174,6 @@ func (p plan) mounts() []mount.Mount {
 // labels sets all of them always: an image may carry the same ones.
 func (p plan) labels() map[string]string {
 	b := p.box
-	dev, err := json.Marshal([]map[string]string{{"remoteUser": string(b.Owner.Name)}})
-	if err != nil {
-		panic(err) // strings only: cannot happen
-	}
 	return map[string]string{
 		labelLab:       p.lab,
 		labelWorkspace: string(b.ID),
@@ -186,7 +182,7 @@ func (p plan) labels() map[string]string {
 		labelRun:       strconv.FormatBool(b.Run),
 		labelGPUs:      join(b.GPUs),
 		labelSpec:      p.wish,
-		labelDev:       string(dev),
+		labelDev:       p.attach(),
 	}
 }
 

@@ -94,8 +94,9 @@ type engine struct {
 }
 
 var (
-	_ masu.Runtime  = (*Runtime)(nil)
-	_ masu.Measurer = (*Runtime)(nil)
+	_ masu.Runtime   = (*Runtime)(nil)
+	_ masu.Measurer  = (*Runtime)(nil)
+	_ masu.Extractor = (*Runtime)(nil)
 )
 
 // New connects to the engine. An engine that does not answer is Unreachable

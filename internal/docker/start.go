@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -192,6 +193,7 @@ func (r *Runtime) stage(p *plan) error {
 	}
 	for i, m := range p.box.Mounts {
 		if m.Folder == "" {
+			p.sources[i] = m.Program
 			continue
 		}
 		at := r.stagePath(p.box.ID, i)
@@ -212,7 +214,7 @@ func (r *Runtime) stage(p *plan) error {
 func (r *Runtime) mountPlainly(p *plan) error {
 	p.socket = r.socketDir(p.box.ID)
 	for i, m := range p.box.Mounts {
-		p.sources[i] = m.Folder
+		p.sources[i] = cmp.Or(m.Folder, m.Program)
 		if m.Folder == "" || m.Dataset {
 			continue
 		}

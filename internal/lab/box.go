@@ -12,6 +12,7 @@ import (
 func (l *Lab) box(w masu.Workspace, owner masu.User) masu.Box {
 	b := l.emptyBox(w.ID, w.Name, owner, w.Image, w.Project)
 	b.Mounts = append([]masu.Mount{{Volume: homeVolume(w.ID), Target: b.Agent.User.Home}}, b.Mounts...)
+	b.Mounts = append(b.Mounts, l.editorMounts(w.Project)...)
 	b.GPUs = w.GPUs
 	if b.Agent.Apps = w.Project.Apps; len(b.Agent.Apps) == 0 {
 		b.Agent.Apps = []string{"jupyter"}

@@ -27,6 +27,7 @@ type Config struct {
 	Folders   masu.Folders
 	Origins   masu.Origins
 	Bases     masu.Bases // nil where base images can't be made
+	Shelf     Shelf      // for masu's own programs for boxes; nil for none
 
 	Read    func(f masu.Folder, preset string) (masu.Project, error)
 	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
@@ -85,6 +86,7 @@ type Lab struct {
 	gate     *gate
 	keyring  *keyring
 	visited  visited
+	shelfMu  sync.Mutex // one is put on the shelf at a time
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
 	examined struct {

@@ -37,6 +37,7 @@ type world struct {
 	room    func(string) (free, total masu.Bytes, err error)
 	policy  func(*Policy)
 	keys    keyFiles
+	shelf   Shelf
 }
 
 func newWorld(t *testing.T) *world {
@@ -54,7 +55,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		w.policy(&policy)
 	}
 	l, err := New(Config{
-		Room: w.room, State: cmp.Or(w.state, "/state"), Usage: func() (masu.Usage, error) {
+		Room: w.room, Shelf: w.shelf, State: cmp.Or(w.state, "/state"), Usage: func() (masu.Usage, error) {
 			return masu.Usage{CPU: masu.Fill{Used: 1, Total: 2}, Memory: masu.Fill{Used: 1, Total: 4}}, nil
 		},
 		Store: w.store, Runtime: w.runtime, Inventory: w, Accounts: accounts{}, Folders: folders{}, Origins: origins{},

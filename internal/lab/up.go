@@ -338,6 +338,9 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 	if _, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Image, w.Order = img.ID, img.Order }); err != nil {
 		return err
 	}
+	if err := l.editor(ctx, w.Owner, w.Project, says.tell); err != nil {
+		return err
+	}
 	gpus, err := l.gpusFor(ctx, w, how, says)
 	if err != nil {
 		return err

@@ -179,6 +179,8 @@ func appPort(name string) int {
 		return 8888
 	case "tensorboard":
 		return 6006
+	case "code":
+		return 8443
 	}
 	return 9000
 }

@@ -181,6 +181,30 @@ func (f *FakeRuntime) Import(ctx context.Context, ref masu.ImageRef, rootfs io.R
 	return nil
 }
 
+// Extract is masu.Extractor's.
+func (f *FakeRuntime) Extract(ctx context.Context, ref masu.ImageRef, folder string, to io.Writer) error {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	img := f.image(ref)
+	if img == nil {
+		return masu.E(masu.NotFound, "no_image", ref)
+	}
+	w := tar.NewWriter(to)
+	err = w.WriteHeader(&tar.Header{Name: path.Base(folder) + "/", Typeflag: tar.TypeDir, Mode: 0o755})
+	for _, name := range slices.Sorted(maps.Keys(img.files)) {
+		if rest, ok := strings.CutPrefix(name, folder+"/"); ok && err == nil {
+			text := img.files[name]
+			if err = w.WriteHeader(&tar.Header{Name: path.Join(path.Base(folder), rest), Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}); err == nil {
+				_, err = w.Write(text)
+			}
+		}
+	}
+	return errors.Join(err, w.Close())
+}
+
 // Build is masu.Builder's. Of a Dockerfile it does FROM, COPY, LABEL and those
 // RUN lines whose words a fake box understands; others succeed.
 func (f *FakeRuntime) Build(ctx context.Context, r masu.BuildRequest, progress func(masu.Progress)) (string, error) {
@@ -377,6 +401,14 @@ func (b *fakeBuild) contextDigest(line string) string {
 }
 
 func (b *fakeBuild) copy(words []string) error {
+	if name, ok := strings.CutPrefix(words[0], "--from="); ok && b.stages[name] != nil && len(words) == 3 {
+		for file, text := range b.stages[name].files {
+			if rest, ok := strings.CutPrefix(file, words[1]+"/"); ok {
+				b.img.files[path.Join(words[2], rest)] = text
+			}
+		}
+		return nil
+	}
 	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--") })
 	if len(words) < 2 {
 		return masu.E(masu.Invalid, "build_refused", "COPY requires at least two arguments")

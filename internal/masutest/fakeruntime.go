@@ -44,8 +44,9 @@ type FakeRuntime struct {
 }
 
 var (
-	_ masu.Runtime  = (*FakeRuntime)(nil)
-	_ masu.Measurer = (*FakeRuntime)(nil)
+	_ masu.Runtime   = (*FakeRuntime)(nil)
+	_ masu.Measurer  = (*FakeRuntime)(nil)
+	_ masu.Extractor = (*FakeRuntime)(nil)
 )
 
 // NewRuntime returns a fake with nothing in it but the image "masu-test/base".

@@ -47,6 +47,7 @@ func Runtime(t *testing.T, open func(t *testing.T) (rt masu.Runtime, image strin
 		{"Volume", testVolume},
 		{"Measure", testMeasure},
 		{"Build", testBuild},
+		{"Extract", testExtract},
 		{"BuildFails", testBuildFails},
 		{"BuildNoBase", testBuildNoBase},
 		{"BuildCancelled", testBuildCancelled},

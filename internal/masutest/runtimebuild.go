@@ -93,6 +93,43 @@ func testBuild(r *rig) {
 	}
 }
 
+func testExtract(r *rig) {
+	e, ok := r.rt.(masu.Extractor)
+	if !ok {
+		r.Skip("the runtime takes nothing out of images")
+	}
+	req := r.request("FROM " + string(r.base) + " AS made\nCOPY dir/greeting /made/by/greeting\nFROM scratch\nCOPY --from=made /made /kept\n")
+	if _, err := r.rt.Build(r.ctx, req, nil); err != nil {
+		r.Fatalf("Build: %v", err)
+	}
+	var out bytes.Buffer
+	if err := e.Extract(r.ctx, req.Ref, "/kept", &out); err != nil {
+		r.Fatalf("Extract: %v", err)
+	}
+	found := map[string]string{}
+	for tr := tar.NewReader(&out); ; {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			r.Fatal(err)
+		}
+		text, err := io.ReadAll(tr)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if found[h.Name] = string(text); !strings.HasPrefix(h.Name, "kept/") {
+			r.Errorf("%s is not in the folder", h.Name)
+		}
+	}
+	if found["kept/by/greeting"] != "hello\n" {
+		r.Errorf("the folder has %q", found)
+	}
+	err := e.Extract(r.ctx, "masu-suite/is-not-there:1", "/kept", io.Discard)
+	r.want("a folder of an image that is not there", err, masu.NotFound, "no_image")
+}
+
 func testBuildFails(r *rig) {
 	req := r.request("FROM " + string(r.base) + "\nRUN echo fine\nRUN echo last-words; exit 3\n")
 	var s story

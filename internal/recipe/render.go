@@ -139,7 +139,7 @@ func variables(cfg Config, p picked) []string {
 // setup adds the scripts, and the lists that differ between recipes.
 func (c *draft) setup(p picked) error {
 	debian := !p.host.PipIndex
-	for _, name := range []string{"apt.sh", "dpkg.cfg", "jupyter-debian.sh", "layer.sh", "page_config.json", "python.sh", "system.sh", "system.txt"} {
+	for _, name := range []string{"apt.sh", "dpkg.cfg", "jupyter-debian.sh", "layer.sh", "page_config.json", "python.sh", "site.sh", "system.sh", "system.txt"} {
 		if name == "jupyter-debian.sh" && !debian {
 			continue
 		}
@@ -189,6 +189,11 @@ func (c *draft) site(cfg Config) bool {
 		}
 	}
 	c.file("setup/pip.conf", conf)
+	return c.siteFiles(cfg)
+}
+
+// siteFiles adds the site's certificates and mirror, and tells whether there are any.
+func (c *draft) siteFiles(cfg Config) bool {
 	for i, ca := range cfg.CAs {
 		c.file(fmt.Sprintf("site/site-%d.crt", i+1), strings.TrimRight(ca.Text, "\n")+"\n")
 	}

@@ -18,6 +18,7 @@ type workspaceView struct {
 	Graphs       useGraphs
 	Added        *addedView // asked for by a browser without scripts
 	GuestProblem *problem   // why a colleague was not let in
+	Editor       editorView
 	Environment  []fact
 	Notes        []string
 	Changed      bool     // its folder asks for something else than what runs
@@ -38,6 +39,11 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 		return nil
 	}
 	view := newWorkspace(s.lang(r, v), ws, v.actor.Name)
+	hello, err := v.hello(r.Context())
+	if err != nil {
+		return err
+	}
+	view.Editor = newEditor(ws, hello)
 	view.Next, view.Changed = next, r.FormValue("changed") != "" && ws.Phase == masu.Running
 	now := time.Now()
 	samples, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphHours*time.Hour))

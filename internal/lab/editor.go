@@ -1,0 +1,100 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"testing/fstest"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/recipe"
+)
+
+// editorApp is VS Code for the browser. It comes with masu and not with an
+// environment: made once on this host, and mounted into the boxes that ask for it.
+const editorApp = "code"
+
+// Shelf keeps programs of masu's own in folders on the host.
+type Shelf interface {
+	// Find gives the folder of what was put there under a name; "" if nothing was.
+	Find(name string) string
+	// Put unpacks a tar, whose first part of each path is left out. It is there as a whole or not at all.
+	Put(ctx context.Context, name string, tar io.Reader) error
+}
+
+func wantsEditor(p masu.Project) bool { return slices.Contains(p.Apps, editorApp) }
+
+// editorRecipe says how the editor is made on this host.
+func (l *Lab) editorRecipe() (recipe.Recipe, error) {
+	return recipe.Editor(recipe.Config{Site: l.cfg.Site, CAs: l.cfg.CAs})
+}
+
+// editorMounts brings the editor into a box that asks for it, once it is there.
+func (l *Lab) editorMounts(p masu.Project) []masu.Mount {
+	if l.cfg.Shelf == nil || !wantsEditor(p) {
+		return nil
+	}
+	r, err := l.editorRecipe()
+	if err != nil {
+		return nil
+	}
+	if dir := l.cfg.Shelf.Find(shelfName(r)); dir != "" {
+		return []masu.Mount{{Program: dir, Target: masu.EditorPath}}
+	}
+	return nil
+}
+
+// shelfName is what an image's content is kept under.
+func shelfName(r recipe.Recipe) string { return path.Base(strings.ReplaceAll(string(r.Ref), ":", "-")) }
+
+// editor makes sure that the editor is there if the project asks for it. The
+// first who does waits for minutes, and sees how that goes; then all have it.
+func (l *Lab) editor(ctx context.Context, owner masu.Username, p masu.Project, tell func(masu.Progress)) error {
+	if l.cfg.Shelf == nil || !wantsEditor(p) {
+		return nil
+	}
+	r, err := l.editorRecipe()
+	if err != nil || l.cfg.Shelf.Find(shelfName(r)) != "" {
+		return err
+	}
+	tell(masu.Progress{Code: "editor_make"})
+	if err = l.makeEditor(ctx, owner, r, tell); err != nil && masu.CodeOf(err) == "build_failed" {
+		err = masu.E(masu.Unreachable, "editor_failed", editorApp).Because(err)
+	}
+	return err
+}
+
+func (l *Lab) makeEditor(ctx context.Context, owner masu.Username, r recipe.Recipe, tell func(masu.Progress)) error {
+	if _, err := l.cfg.Runtime.Image(ctx, r.Ref); masu.KindOf(err) == masu.NotFound {
+		if _, err := l.base(ctx, r.Base, tell); err != nil {
+			return err
+		}
+		files := fstest.MapFS{}
+		for _, f := range r.Files {
+			files[f.Path] = &fstest.MapFile{Data: []byte(f.Text), Mode: fileMode(f)}
+		}
+		if _, err := l.build(ctx, owner, masu.BuildRequest{Ref: r.Ref, Files: files, Dockerfile: "Dockerfile", Args: r.Args}, tell); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	l.shelfMu.Lock() // another who has waited for the same build may have put it there meanwhile
+	defer l.shelfMu.Unlock()
+	if l.cfg.Shelf.Find(shelfName(r)) != "" {
+		return nil
+	}
+	engine, ok := l.cfg.Runtime.(masu.Extractor)
+	if !ok {
+		return errors.New("lab: the runtime takes nothing out of images")
+	}
+	tell(masu.Progress{Code: "editor_unpack"})
+	from, to := io.Pipe()
+	go func() { to.CloseWithError(engine.Extract(ctx, r.Ref, masu.EditorPath, to)) }()
+	err := l.cfg.Shelf.Put(ctx, shelfName(r), from)
+	from.CloseWithError(err)
+	return err
+}

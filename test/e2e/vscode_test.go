@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// siteConfig is a configuration with the certificate authorities that this
+// machine was given: where npm is reached through a proxy that shows its own, a build must know them too.
+func (l *lab) siteConfig() {
+	l.t.Helper()
+	files, _ := filepath.Glob("/usr/local/share/ca-certificates/*.crt")
+	if len(files) == 0 {
+		return
+	}
+	list, err := json.Marshal(files) // which is YAML too
+	if err == nil {
+		l.config = filepath.Join(l.dir, "config.yaml")
+		err = os.WriteFile(l.config, fmt.Appendf(nil, "site:\n  ca_files: %s\n", list), 0o644)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.kill()
+	l.start()
+}
+
+// TestVSCode is row S11, as far as it can be had without VS Code itself: the
+// editor in the browser with its terminal; the links and files for an editor
+// on a laptop; and what attaches to the container with the engine's socket.
+func TestVSCode(t *testing.T) {
+	l := newLab(t)
+	l.siteConfig()
+	alice := l.member("e2ealice")
+	dir := l.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\napps: [jupyter, code]\n", "README.md": "# shown\n"})
+	t.Run("ready", func(t *testing.T) {
+		l.must("e2ealice", "up", "--no-check", dir)
+		settings := l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "cat ~/.code-server/Machine/settings.json; cat ~/.vscode-server/data/Machine/settings.json; touch /masu/code/x 2>&1; true")
+		if strings.Count(settings, "defaultInterpreterPath") != 2 || !strings.Contains(settings, "Read-only file system") {
+			t.Errorf("settings, and the editor's folder: %s", settings)
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	t.Run("browser", func(t *testing.T) { l.editsInTheBrowser(t, dir, alice.Uid) })
+	t.Run("command", func(t *testing.T) { l.opensTheEditor(t) })
+	t.Run("attach", func(t *testing.T) { l.attaches(t, dir, alice.Uid) })
+}
+
+// editsInTheBrowser: the workbench loads at the app's own origin, a terminal
+// runs commands, its shell outlives a reload, and a web view shows itself, for
+// which VS Code needs its service worker.
+func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
+	ctx := browser(t, "en")
+	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
+	holds(t, ctx, "signed in", `document.querySelector('form[action="/signout"]')`)
+	do(t, ctx, chromedp.Navigate(fmt.Sprintf("http://localhost:%d/w/thesis", l.port)))
+	holds(t, ctx, "the link for a laptop is there", `document.querySelector('a[href="vscode://vscode-remote/ssh-remote+thesis.masu/home/e2ealice/work"]')`)
+	holds(t, ctx, "who has no engine's socket is not told to attach", `!document.querySelector('a[href*="attached-container"]')`)
+	shoot(t, ctx, "vscode-page")
+	openApp(t, ctx, "code")
+	workbench := `document.querySelector('.monaco-workbench .part.statusbar .statusbar-item') && document.querySelector('.explorer-folders-view')`
+	holds(t, ctx, "the workbench is there", workbench)
+	holds(t, ctx, "VS Code asks whether the folder is trusted", `document.querySelector('.monaco-dialog-box .dialog-buttons a')`)
+	do(t, ctx, chromedp.KeyEvent(kb.Enter))
+	holds(t, ctx, "the question is gone", `!document.querySelector('.monaco-dialog-box')`)
+	typed := `document.activeElement?.classList.contains('xterm-helper-textarea')`
+	do(t, ctx, chromedp.KeyEvent("`", chromedp.KeyModifiers(2)))
+	holds(t, ctx, "the terminal has the keyboard", typed)
+	do(t, ctx, chromedp.KeyEvent("MARK=kept; id -u > typed.txt; code-server README.md\r"))
+	l.until(60*time.Second, "the command has written its file", func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "typed.txt")) // not there yet
+		return string(text) == uid+"\n"
+	})
+	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab[data-resource-name="README.md"]')`)
+	do(t, ctx, chromedp.Click(`.tab[data-resource-name="README.md"]`), chromedp.KeyEvent("V", chromedp.KeyModifiers(2|8)))
+	holds(t, ctx, "its preview is there", `document.querySelector('iframe.webview.ready')`)
+	shoot(t, ctx, "vscode-workbench")
+
+	do(t, ctx, chromedp.Reload())
+	holds(t, ctx, "the workbench is there again", workbench)
+	holds(t, ctx, "and its terminal", `document.querySelector('.terminal-wrapper .xterm-helper-textarea')`)
+	do(t, ctx, chromedp.Focus(`.terminal-wrapper .xterm-helper-textarea`), chromedp.KeyEvent("echo $MARK > again.txt\r"))
+	l.until(60*time.Second, "the same shell has written again", func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "again.txt")) // not there yet
+		return string(text) == "kept\n"
+	})
+}
+
+// opensTheEditor: `masu code` makes ssh know the workspace and runs the editor;
+// ssh then goes in by that name.
+func (l *lab) opensTheEditor(t *testing.T) {
+	link := "vscode-remote/ssh-remote+thesis.masu/home/e2ealice/work\n"
+	if got := l.must("e2ealice", "code", "thesis"); got != "vscode://"+link {
+		t.Errorf("without an editor: %q", got)
+	}
+	home := "/home/e2ealice"
+	said := filepath.Join(home, "said")
+	if err := os.WriteFile(filepath.Join(l.dir, "codium"), []byte("#!/bin/sh\necho \"$@\" > "+said+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := l.command("e2ealice", "", "code", "--editor", "codium", "thesis")
+	cmd.Env = append(cmd.Env, "PATH="+l.dir+":/usr/bin:/bin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("masu code: %v: %s", err, out)
+	}
+	if got, err := os.ReadFile(said); err != nil || string(got) != "--folder-uri vscode-remote://ssh-remote+thesis.masu/home/e2ealice/work\n" {
+		t.Errorf("the editor was told %q, %v", got, err)
+	}
+	ssh := l.command("e2ealice", "")
+	ssh.Path, ssh.Args = "/usr/bin/ssh", []string{"ssh", "-F", filepath.Join(home, ".ssh", "config.d", "masu"), "thesis.masu", "id", "-un"}
+	if out, err := ssh.CombinedOutput(); err != nil || string(out) != "e2ealice\n" {
+		t.Errorf("ssh thesis.masu: %q, %v", out, err)
+	}
+	if r := l.as("e2ealice", "code", "--attach", "thesis"); r.code == 0 {
+		t.Errorf("who has no engine's socket attaches: %q", r.out)
+	}
+	if got := l.must("root", "code", "--attach", "e2ealice/thesis"); !strings.HasPrefix(got, "vscode://vscode-remote/attached-container+7b22") || !strings.HasSuffix(got, "/home/e2ealice/work\n") {
+		t.Errorf("an admin: %q", got)
+	}
+}
+
+// attaches: the Dev Containers CLI, by the container alone, finds the member,
+// the folder and the extensions, and runs a command there as VS Code would.
+func (l *lab) attaches(t *testing.T, dir, uid string) {
+	cli := "../devcontainer/node_modules/.bin/devcontainer"
+	if _, err := os.Stat(cli); err != nil {
+		t.Fatalf("%v (test/setup.sh installs it)", err)
+	}
+	box := "masu-" + l.only("e2ealice").ID
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), cli, args...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("devcontainer %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	var read struct {
+		MergedConfiguration struct {
+			RemoteUser      string
+			WorkspaceFolder string
+			Customizations  struct {
+				VSCode []struct{ Extensions []string }
+			}
+		}
+	}
+	said := run("read-configuration", "--container-id", box, "--include-merged-configuration")
+	if err := json.Unmarshal([]byte(said), &read); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	m := read.MergedConfiguration
+	if m.RemoteUser != "e2ealice" || !strings.Contains(said, "ms-toolsai.jupyter") {
+		t.Errorf("the configuration: %s", said)
+	}
+	got := run("exec", "--container-id", box, "sh", "-c", "id -u; echo $HOME; cd ~/work && touch attached.txt; command -v python3 jupyter-lab")
+	if !strings.HasPrefix(got, uid+"\n/home/e2ealice\n") || strings.Count(got, "\n") != 4 {
+		t.Errorf("a command there: %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "attached.txt")); err != nil {
+		t.Error(err)
+	}
+}
