@@ -90,25 +90,17 @@ func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspa
 // Changes yields the actor's workspaces as they change.
 func (s *service) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error] {
 	return func(yield func(masu.Workspace, error) bool) {
-		r := s.l.hub.join()
+		r := s.l.hub.join(s.actor.Name)
 		defer s.l.hub.leave(r)
 		list, err := s.Workspaces(ctx, false)
 		if err != nil {
 			yield(masu.Workspace{}, err)
 			return
 		}
-		open := map[masu.WorkspaceID]bool{} // of others, that were open to the actor
-		for {
+		for s.l.hub.begin(r, list); ; {
 			for _, w := range list {
-				visible := w.Owner == s.actor.Name || w.Guest(s.actor.Name)
-				if !visible && open[w.ID] {
-					w = masu.Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label}
-				}
-				if (visible || open[w.ID]) && !yield(w, nil) {
+				if !yield(w, nil) {
 					return
-				}
-				if w.Owner != s.actor.Name {
-					open[w.ID] = visible
 				}
 			}
 			select {
