@@ -30,12 +30,17 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
 		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH}
-	u, err := s.l.admit(ctx, s.actor.User) // the language may have been chosen since the door was passed
+	var m masu.Member
+	err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
+		if m, err = kept(tx, s.actor.Name); err == nil {
+			h.House, err = tx.House()
+		}
+		return err
+	})
 	if err != nil {
 		return masu.Hello{}, err
 	}
-	h.Actor.User = u
-	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { h.House, err = tx.House(); return err }); err != nil {
+	if h.Actor.User, err = admitted(s.actor.User, m); err != nil { // the language may have been chosen since the door was passed
 		return masu.Hello{}, err
 	}
 	s.l.mu.Lock()
