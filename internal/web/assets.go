@@ -68,6 +68,7 @@ func newLooks() (*looks, error) {
 		if l.pages[lang], err = t.ParseFS(files, "templates/*.html"); err != nil {
 			return nil, err
 		}
+		fold(l.pages[lang], map[string]func(string) string{"asset": l.path, "say": func(code string) string { return text.Say(lang, code) }})
 	}
 	return l, nil
 }
