@@ -20,8 +20,9 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: 'layout-shift', buffered: true });`
 
-// mostShift is how much may move; browsers' makers call a page good below 0.1.
-const mostShift = 0.0
+// mostShift is how much may move in all; browsers' makers call a page good below
+// 0.1. What is left is what changes where one looks: a card that comes or goes.
+const mostShift = 0.05
 
 // transfer is one request of a page.
 type transfer struct {
@@ -88,8 +89,8 @@ func TestFarAwayInABrowser(t *testing.T) {
 	c.cookie(base, "masu_session", g.secret("alice"))
 	begun := time.Now()
 	c.goTo(base + "/")
-	t.Logf("the first page is there after %d ms; the browser says %v ms to its content, %v ms to its first paint", time.Since(begun).Milliseconds(),
-		c.eval("Math.round(performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd)"), c.eval("Math.round(performance.getEntriesByName('first-contentful-paint')[0]?.startTime)"))
+	t.Logf("the first page is there after %d ms; by the browser's clock it can be used after %v ms", time.Since(begun).Milliseconds(),
+		c.eval("Math.round(performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd)"))
 	c.until("document.querySelector('#board .lines')")
 	bytes, deepest := 0.0, 0
 	c.mu.Lock()
