@@ -204,7 +204,7 @@ func (c *chromium) shoot(name string) {
 // touched anything, or if anything went wrong on it.
 func (c *chromium) well(what string) {
 	c.t.Helper()
-	if over := c.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != 0.0 {
+	if over := c.eval("Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"); over != 0.0 {
 		c.t.Errorf("%s is %v px too wide: %v", what, over, c.eval(`[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.vh,.term')).map(e => e.tagName + '.' + e.className).slice(0, 5).join(' ')`))
 	}
 	if shift, _ := c.eval("window.masuShift?.sum ?? 0").(float64); shift > 0.001 && shift <= mostShift {
