@@ -123,7 +123,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
 		"sso":       &ssoView{To: "https://id.example/auth?x=" + evil, Name: evil},
 		"sign sso":  &signinView{SSO: evil},
-		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1", Mine: true,
+		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1",
 			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
 		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
 		"bar turn":    &barView{Now: barPart{Path: "/w/x", Running: true, Mine: true, Turn: true, Ending: evil, EndsAt: time.Now()}},
