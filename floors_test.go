@@ -31,6 +31,7 @@ var floors = map[string][]string{
 	"internal/execute":  {".", "internal/kernel", "internal/notebook"},
 	"internal/sshd":     {"."},
 	"internal/remote":   {"."},
+	"internal/mirror":   {"."},
 	"internal/oidc":     {"."},
 	"internal/notify":   {"."},
 	"internal/web":      {".", "internal/text", "internal/proxy", "internal/oidc", "internal/notebook"},
