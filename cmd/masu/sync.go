@@ -81,6 +81,7 @@ type alike struct {
 	far   place
 	told  map[string]bool // what was said already about what cannot be done
 	bad   int
+	began bool // the workspace ran once
 	ready bool // it was alike once
 }
 
@@ -121,7 +122,7 @@ func lost(err error) bool {
 
 // over keeps both alike as long as a connection holds.
 func (k *alike) over(ctx context.Context, s service, connected func()) error {
-	w, err := k.running(ctx, s, k.far.workspace)
+	w, err := k.box(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -142,6 +143,24 @@ func (k *alike) over(ctx context.Context, s service, connected func()) error {
 		}
 	}
 	return fileError(k.far.workspace, err)
+}
+
+// box gives the workspace: at first it is started, as for any command. One that
+// was stopped since then is its owner's wish.
+func (k *alike) box(ctx context.Context, s service) (masu.Workspace, error) {
+	if !k.began {
+		w, err := k.running(ctx, s, k.far.workspace)
+		k.began = err == nil
+		return w, err
+	}
+	w, err := s.Workspace(ctx, k.far.workspace)
+	switch {
+	case err != nil || w.Phase == masu.Running:
+		return w, err
+	case w.Phase == masu.Stopped || w.Phase == masu.Failed:
+		return w, masu.E(masu.Conflict, "sync_stopped", w.Name)
+	}
+	return w, masu.E(masu.Unreachable, "sync_away", w.Name) // it comes, or goes
 }
 
 func (k *alike) rounds(ctx context.Context, b *boxFiles, which string) error {

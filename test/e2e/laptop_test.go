@@ -121,8 +121,18 @@ func (p *pc) must(args ...string) string {
 
 // held is a masu that goes on running, such as one that forwards.
 type held struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu    sync.Mutex
+	text  strings.Builder
+	ended chan struct{} // closed when it has ended by itself, or by Ctrl-C
+	code  int
+	own   bool // it was awaited: Ctrl-C is not what ends it
+}
+
+// end waits until it ends by itself, and gives its exit code.
+func (h *held) end() int {
+	h.own = true
+	<-h.ended
+	return h.code
 }
 
 func (h *held) has(pattern string) string {
@@ -144,7 +154,12 @@ func (p *pc) hold(args ...string) *held {
 		p.t.Fatal(err)
 	}
 	_ = w.Close()
-	h := &held{}
+	h := &held{ended: make(chan struct{})}
+	go func() {
+		defer close(h.ended)
+		_ = cmd.Wait() // told by its state
+		h.code = cmd.ProcessState.ExitCode()
+	}()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -156,8 +171,8 @@ func (p *pc) hold(args ...string) *held {
 	}()
 	p.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
-		if err := cmd.Wait(); err != nil {
-			p.t.Errorf("Ctrl-C ends masu %v with %v", args, err)
+		if <-h.ended; h.code != 0 && !h.own {
+			p.t.Errorf("Ctrl-C ends masu %v with %d", args, h.code)
 		}
 		_ = r.Close()
 		<-read

@@ -24,9 +24,12 @@ func TestLaptopFiles(t *testing.T) {
 	l.must("e2ealice", "up", "--no-check", dir)
 	p := newPC(t, l, alice)
 	p.must("context", "add", "gpu", "ssh://gpu")
-	files(t, p, alice)
+	kept := files(t, p, alice)
 	forwards(t, p)
 	l.must("e2ealice", "stop", "thesis")
+	if code := kept.end(); code != 1 || kept.has(`thesis was stopped`) == "" {
+		t.Errorf("masu sync, when its workspace is stopped, ends with %d", code)
+	}
 	if r := p.masu("cp", "thesis:data.csv", "again.csv"); r.err != nil || !strings.Contains(r.errOut, "is being started") || p.has("again.csv") != "1,2,3\n" {
 		t.Errorf("from a stopped workspace: %d, %s", r.code, r.errOut)
 	}
@@ -55,7 +58,7 @@ func (p *pc) has(name string) string {
 }
 
 // files go there and back by masu cp, by sftp as editors do it, and by masu sync.
-func files(t *testing.T, p *pc, alice *user.User) {
+func files(t *testing.T, p *pc, alice *user.User) *held {
 	t.Helper()
 	there := func(name string) string {
 		b, _ := os.ReadFile(filepath.Join(alice.HomeDir, "thesis", name))
@@ -89,12 +92,13 @@ func files(t *testing.T, p *pc, alice *user.User) {
 	if out, err := sftp.CombinedOutput(); err != nil || there("by-editor.csv") != "1,2,3\n" {
 		t.Errorf("an editor's sftp: %v: %s", err, out)
 	}
-	p.alike(alice)
+	kept := p.alike(alice)
 	p.fullDisk(alice)
+	return kept
 }
 
 // alike is masu sync: both ways while it runs; with --once, what both have changed is kept twice.
-func (p *pc) alike(alice *user.User) {
+func (p *pc) alike(alice *user.User) *held {
 	p.t.Helper()
 	src := p.l.folder(alice, "thesis/src", map[string]string{"model.py": "print(1)\n"})
 	far := func(name string) string {
@@ -132,6 +136,7 @@ func (p *pc) alike(alice *user.User) {
 			p.t.Errorf("%s: %q and %q", dir, mine, theirs)
 		}
 	}
+	return h
 }
 
 // fullDisk: a laptop whose disk is full keeps what it has; with room the rest comes.
