@@ -91,7 +91,7 @@ func (t *trip) copy(ctx context.Context, sources []string, dst place, said strin
 		}
 	}
 	for _, left := range sum.Left {
-		t.note("cp_left", left)
+		t.note("cp_left", plain(left))
 	}
 	if !t.quiet {
 		t.note("cp_done", sum.Files, masu.Bytes(sum.Bytes), said)

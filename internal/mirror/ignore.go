@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/moby/patternmatcher"
 )
@@ -25,7 +26,8 @@ const (
 
 // Ignore says what is left out. None leaves nothing out.
 type Ignore struct {
-	m *patternmatcher.PatternMatcher
+	mu sync.Mutex // the matcher compiles its patterns as they are needed
+	m  *patternmatcher.PatternMatcher
 }
 
 // ReadIgnore reads a side's IgnoreFile.
@@ -76,12 +78,12 @@ func ParseIgnore(r io.Reader) (*Ignore, error) {
 	}
 	m, err := patternmatcher.New(all)
 	if err == nil {
-		_, err = m.MatchesOrParentMatches("x") // it compiles its patterns when it is first asked
+		_, err = m.MatchesOrParentMatches("x") // which compiles them
 	}
 	if err != nil {
 		return nil, errors.Join(errIgnore, err)
 	}
-	return &Ignore{m}, nil
+	return &Ignore{m: m}, nil
 }
 
 // Match tells whether a path is left out.
@@ -89,6 +91,8 @@ func (i *Ignore) Match(p string) bool {
 	if i == nil {
 		return false
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	out, err := i.m.MatchesOrParentMatches(p)
 	return err == nil && out
 }
