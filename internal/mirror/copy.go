@@ -27,63 +27,43 @@ type item struct {
 	e        Entry
 }
 
+// copying is one Copy.
+type copying struct {
+	src, dst Tree
+	count    func(name string, bytes, total int64)
+	total    int64
+
+	mu     sync.Mutex
+	passed int64
+	sum    Copied
+}
+
 // Copy copies a file or a whole folder from one tree to another, links as links,
 // with permissions and times. Files replace files, each at once and whole;
 // folders are merged. count is told of the bytes as they pass, and of the total.
 func Copy(ctx context.Context, src, dst Tree, from, to string, count func(name string, bytes, total int64)) (Copied, error) {
-	var all []item
-	var c Copied
-	if err := gather(ctx, src, from, to, &all, &c); err != nil {
-		return c, err
+	c := &copying{src: src, dst: dst, count: count}
+	var all, made []item
+	if err := gather(ctx, src, from, to, &all, &c.sum); err != nil {
+		return c.sum, err
 	}
-	var total, passed int64
 	for _, i := range all {
-		total += i.e.Size
+		c.total += i.e.Size
 	}
-	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(movesAtOnce)
-	var made []item
 	for _, i := range all {
-		if i.e.Kind == Folder {
-			fresh, err := ensureFolder(dst, i)
-			if err != nil {
-				return c, errors.Join(g.Wait(), err)
-			}
-			if fresh {
-				made = append(made, i)
-			}
+		if i.e.Kind != Folder {
+			g.Go(func() error { return c.leaf(ctx, i) })
 			continue
 		}
-		g.Go(func() error {
-			if !dst.Rules().takes(i.to, i.e) {
-				mu.Lock()
-				defer mu.Unlock()
-				c.Left = append(c.Left, i.from)
-				return nil
-			}
-			if e, err := dst.Look(i.to); err == nil && e.Kind == Folder {
-				return masu.E(masu.Conflict, "cp_folder_there", i.to)
-			}
-			_, err := Transfer(ctx, src, dst, i.from, i.to, i.e, func(n int64) {
-				mu.Lock()
-				defer mu.Unlock()
-				passed += n
-				if count != nil {
-					count(path.Base(i.from), passed, total)
-				}
-			}, nil)
-			if errors.Is(err, ErrMeanwhile) {
-				err = masu.E(masu.Conflict, "cp_changed", i.from)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				c.Files++
-				c.Bytes += i.e.Size
-			}
-			return err
-		})
+		fresh, err := ensureFolder(dst, i)
+		if err != nil {
+			return c.sum, errors.Join(g.Wait(), err)
+		}
+		if fresh {
+			made = append(made, i)
+		}
 	}
 	err := g.Wait()
 	for _, i := range slices.Backward(made) { // what came into them has changed their times
@@ -91,7 +71,37 @@ func Copy(ctx context.Context, src, dst Tree, from, to string, count func(name s
 			err = dst.Stamp(i.to, i.e.Mode, i.e.Time)
 		}
 	}
-	return c, err
+	return c.sum, err
+}
+
+// leaf copies a file or a link.
+func (c *copying) leaf(ctx context.Context, i item) error {
+	if !c.dst.Rules().takes(i.to, i.e) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sum.Left = append(c.sum.Left, i.from)
+		return nil
+	}
+	if e, err := c.dst.Look(i.to); err == nil && e.Kind == Folder {
+		return masu.E(masu.Conflict, "cp_folder_there", i.to)
+	}
+	_, err := Transfer(ctx, c.src, c.dst, i.from, i.to, i.e, func(n int64) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.passed += n; c.count != nil {
+			c.count(path.Base(i.from), c.passed, c.total)
+		}
+	}, nil)
+	if errors.Is(err, ErrMeanwhile) {
+		err = masu.E(masu.Conflict, "cp_changed", i.from)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.sum.Files++
+		c.sum.Bytes += i.e.Size
+	}
+	return err
 }
 
 // gather lists what is to be copied, folders before what is in them.

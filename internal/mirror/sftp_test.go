@@ -95,26 +95,26 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// full is a tree whose disk is full after some bytes.
+// full is a tree whose disk has room for small files only.
 type full struct {
 	Tree
-	room int
+	room int // for each
 }
 
 type fullFile struct {
 	io.WriteCloser
-	f *full
+	room int
 }
 
 var errFull = errors.New("no space left on device")
 
 func (f *full) Create(p string) (io.WriteCloser, error) {
 	w, err := f.Tree.Create(p)
-	return fullFile{w, f}, err
+	return &fullFile{w, f.room}, err
 }
 
-func (w fullFile) Write(p []byte) (int, error) {
-	if w.f.room -= len(p); w.f.room < 0 {
+func (w *fullFile) Write(p []byte) (int, error) {
+	if w.room -= len(p); w.room < 0 {
 		return 0, errFull
 	}
 	return w.WriteCloser.Write(p)
