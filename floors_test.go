@@ -32,6 +32,7 @@ var floors = map[string][]string{
 	"internal/outputs":  {".", "internal/notebook"},
 	"internal/sshd":     {"."},
 	"internal/remote":   {"."},
+	"internal/mirror":   {"."},
 	"internal/oidc":     {"."},
 	"internal/notify":   {"."},
 	"internal/web":      {".", "internal/text", "internal/proxy", "internal/oidc", "internal/notebook"},
