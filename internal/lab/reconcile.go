@@ -130,7 +130,7 @@ func (l *Lab) readopt(ctx context.Context, b masu.BoxStatus) error {
 // about a difference the workspace is claimed and both are looked at again.
 func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
 	if inStep(w.Phase, alive(b, has)) {
-		return nil
+		return l.sidesNow(ctx, w, b)
 	}
 	op := l.claim(w.ID)
 	if op == nil {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -97,8 +98,17 @@ func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder)
 		return p, err
 	}
 	p.Dir = f.Dir()
-	if p.Environment.Dockerfile != "" && !s.l.policy().OwnDockerfile {
-		return p, masu.E(masu.Denied, "dockerfile_forbidden", p.Environment.Dockerfile)
+	if s.l.policy().OwnDockerfile {
+		return p, nil
+	}
+	builds := []string{p.Environment.Dockerfile}
+	for _, side := range p.Sides {
+		if side.Build != nil {
+			builds = append(builds, side.Build.Dockerfile)
+		}
+	}
+	if own := cmp.Or(builds...); own != "" {
+		return p, masu.E(masu.Denied, "dockerfile_forbidden", own)
 	}
 	return p, nil
 }
@@ -331,7 +341,12 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 	if err != nil {
 		return err
 	}
-	img, err := l.image(ctx, imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}, says.tell)
+	wish := imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}
+	img, err := l.image(ctx, wish, says.tell)
+	if err != nil {
+		return err
+	}
+	beside, err := l.sideImages(ctx, wish, says.tell)
 	if err != nil {
 		return err
 	}
@@ -359,8 +374,11 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 	}); err != nil {
 		return err
 	}
+	box := l.box(w, owner)
+	box.Sides = l.sides(w.ID, w.Project, beside)
+	saySides(w.Project, says)
 	says.say("box_starts")
-	if err := l.cfg.Runtime.Start(ctx, l.box(w, owner)); err != nil {
+	if err := l.cfg.Runtime.Start(ctx, box); err != nil {
 		return err
 	}
 	if err := l.becomeReady(ctx, w, says); err != nil {
