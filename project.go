@@ -18,6 +18,7 @@ type Project struct {
 	Limits      Limits            `json:"limits"`
 	Sides       []SideBox         `json:"services,omitempty"` // by name
 	Work        string            `json:"work,omitempty"`     // the folder inside Dir that is ~/work; "" is Dir itself
+	Compose     string            `json:"compose,omitempty"`  // the compose file inside Dir that was asked to speak for it
 	Notes       []Note            `json:"notes,omitempty"`    // what was ignored or assumed, for the member to read
 }
 

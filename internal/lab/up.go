@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -78,8 +79,19 @@ func (s *service) project(ctx context.Context, r masu.UpRequest) (masu.Project, 
 		if r.Preset == "" {
 			r.Preset = w.Project.Environment.Preset
 		}
+		r.Compose = cmp.Or(r.Compose, w.Project.Compose)
+	}
+	if r.Compose != "" && s.l.cfg.Compose != nil {
+		return s.openAnd(dir, func(f masu.Folder) (masu.Project, error) { return s.l.cfg.Compose(f, r.Compose, s.composeVars()) })
 	}
 	return s.read(dir, r.Preset)
+}
+
+// composeVars are what the guide's compose_up.sh, and a shell, tell a compose file of its member.
+func (s *service) composeVars() map[string]string {
+	name, uid, gid := string(s.actor.Name), strconv.Itoa(s.actor.UID), strconv.Itoa(s.actor.GID)
+	return map[string]string{"USER": name, "USER_NAME": name, "HOME": "/home/" + name,
+		"UID": uid, "USER_ID": uid, "USER_UID": uid, "GID": gid, "GROUP_ID": gid, "USER_GID": gid}
 }
 
 // read opens a folder as the member and reads what it asks for.
@@ -88,12 +100,16 @@ func (s *service) read(dir, preset string) (masu.Project, error) {
 }
 
 func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder) (masu.Project, error) {
+	return s.openAnd(dir, func(f masu.Folder) (masu.Project, error) { return s.l.cfg.Read(look(f), preset) })
+}
+
+func (s *service) openAnd(dir string, read func(masu.Folder) (masu.Project, error)) (masu.Project, error) {
 	f, err := s.l.cfg.Folders.OpenFolder(s.actor.User, dir)
 	if err != nil {
 		return masu.Project{}, err
 	}
 	defer f.Close()
-	p, err := s.l.cfg.Read(look(f), preset)
+	p, err := read(f)
 	if err != nil {
 		return p, err
 	}
