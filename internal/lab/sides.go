@@ -90,6 +90,11 @@ func (l *Lab) sidesNow(ctx context.Context, w masu.Workspace, b masu.BoxStatus) 
 	return err
 }
 
+// sidesRun tells whether a box has left something running beside it.
+func sidesRun(b masu.BoxStatus) bool {
+	return slices.ContainsFunc(b.Sides, func(s masu.SideStatus) bool { return s.State != masu.SideEnded })
+}
+
 // removeVolumes deletes the home of a workspace that is removed, and what its side boxes kept.
 func (l *Lab) removeVolumes(ctx context.Context, id masu.WorkspaceID) error {
 	names, err := l.cfg.Runtime.Volumes(ctx, id)
