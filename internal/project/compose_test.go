@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/recipe"
 )
 
 // guide is a folder as the guide has it: one service to work in, whose name and
@@ -103,6 +104,29 @@ func TestComposeIsWhatMasuYAMLSays(t *testing.T) {
 	}
 	if d := cmp.Diff(own.Sides, other.Sides); d != "" || own.Environment.Base != other.Environment.Base {
 		t.Error(d, other.Environment)
+	}
+}
+
+// TestEjectedServices: what eject writes of a project's services reads as the same services.
+func TestEjectedServices(t *testing.T) {
+	p := read(t, files("masu.yaml", "base: debian:trixie-slim\nservices:\n  db:\n    image: redis:7\n    command: [redis-server, --requirepass, 'a$b \"c\"']\n    env: {A: '$B', C: true}\n    volumes: [data:/data, ./init:/in:ro]\n    health: redis-cli ping\n    cpus: 1.5\n    memory: 1GiB\n  web: {build: ./web}\n", "init/a", "", "web/Dockerfile", "FROM x"), "")
+	written, err := recipe.Eject(recipe.EjectConfig{Project: p, Host: masu.Host{Arch: "amd64", CPUs: 2, Memory: 8 * masu.GiB}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := []string{"init/a", "", "web/Dockerfile", "FROM x"}
+	for _, f := range written {
+		folder = append(folder, f.Path, f.Text)
+	}
+	again, err := Compose(files(folder...), "compose.yml", map[string]string{"USER_NAME": "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(p.Sides, again.Sides); d != "" {
+		t.Error(d)
+	}
+	if again.Work != "" || again.Environment.Dockerfile != "Dockerfile" || again.Limits.Shm != 2*masu.GiB || len(again.Apps) != 2 {
+		t.Errorf("%+v", again)
 	}
 }
 
