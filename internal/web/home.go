@@ -114,9 +114,14 @@ type sideView struct {
 
 func sideViews(lang masu.Lang, sides []masu.SideStatus) (all []sideView) {
 	for _, s := range sides {
-		v := sideView{Name: s.Name, State: text.Say(lang, "web.side."+string(s.State), s.ExitCode), Bad: s.State == masu.SideUnwell || s.State == masu.SideEnded}
-		if s.State == masu.SideEnded && s.OOM {
+		v := sideView{Name: s.Name, Bad: s.State == masu.SideUnwell || s.State == masu.SideEnded}
+		switch {
+		case s.State == masu.SideEnded && s.OOM:
 			v.State = text.Say(lang, "web.side.oom")
+		case s.State == masu.SideEnded:
+			v.State = text.Say(lang, "web.side.ended", s.ExitCode)
+		default:
+			v.State = text.Say(lang, "web.side."+string(s.State))
 		}
 		if s.Restarts > 0 {
 			v.State += " · " + text.Say(lang, "web.side.restarts", s.Restarts)
