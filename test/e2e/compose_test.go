@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,8 +12,13 @@ import (
 func TestComposeDay(t *testing.T) {
 	l := newLab(t)
 	u := l.member("e2ecarol")
+	// The guide's Dockerfile brings Jupyter along; the environment that the other stories have built stands for it.
+	l.must("e2ecarol", "up", "--no-check", l.folder(u, "moto", map[string]string{"masu.yaml": "preset: python\n"}))
+	docker(t, "tag", l.image("e2ecarol", "moto"), "masu-test/guide")
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "masu-test/guide").Run() })
+	l.must("e2ecarol", "rm", "--yes", "moto")
 	dir := l.folder(u, "gakka", map[string]string{
-		"Dockerfile": "FROM debian:trixie-slim\nARG USER_NAME\nRUN echo \"$USER_NAME\" > /etc/made-for\n",
+		"Dockerfile": "FROM masu-test/guide\nARG USER_NAME\nRUN echo \"$USER_NAME\" > /etc/made-for\n",
 		".env":       "IMAGE_NAME=gakka\nIMAGE_TAG=latest\nWORK_DIR=./work\nJUPYTER_PORTS=8888-8898\nTENSORBOARD_PORTS=6006-6016\nSHM_SIZE=64m\n",
 		"compose.yml": `services:
   lab:
