@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,7 +121,7 @@ func TestCompose(t *testing.T) {
 	w := newWorld(t)
 	l, stop := w.daemon()
 	defer stop()
-	l.cfg.Compose = project.Compose
+	l.cfg.Compose, l.cfg.Context = project.Compose, project.Context
 	s, dir := l.As(actor("alice")), t.TempDir()
 	write := func(text string) {
 		t.Helper()
@@ -128,7 +129,10 @@ func TestCompose(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("services: {lab: {image: debian:trixie-slim, ports: [8888], environment: {WHO: \"${USER_NAME}-${UID}\"}}, db: {image: debian:trixie-slim, command: [sleep, '1000']}}\n")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "db"), 0o755), os.WriteFile(filepath.Join(dir, "db", "Dockerfile"), []byte("FROM debian:trixie-slim\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	write("services: {lab: {image: debian:trixie-slim, ports: [8888], environment: {WHO: \"${USER_NAME}-${UID}\"}}, db: {build: ./db, command: [sleep, '1000']}}\n")
 	if _, err := s.Up(t.Context(), masu.UpRequest{Dir: dir, Compose: "compose.yml", Name: "work"}); err != nil {
 		t.Fatal(err)
 	}
