@@ -246,28 +246,6 @@ func (f *FakeRuntime) end(b *fakeBox, code int, oom bool) {
 	f.changed(b.id)
 }
 
-// RemoveVolume is masu.Runner's.
-func (f *FakeRuntime) RemoveVolume(ctx context.Context, name string) error {
-	leave, err := f.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	for _, b := range f.boxes {
-		if slices.ContainsFunc(b.box.Mounts, func(m masu.Mount) bool { return m.Volume == name }) {
-			return masu.E(masu.Conflict, "volume_in_use", name)
-		}
-	}
-	for _, s := range slices.Concat(slices.Collect(maps.Values(f.sides))...) {
-		if slices.ContainsFunc(s.box.Mounts, func(m masu.Mount) bool { return m.Volume == name }) {
-			return masu.E(masu.Conflict, "volume_in_use", name)
-		}
-	}
-	delete(f.volumes, name)
-	delete(f.volumeOf, name)
-	return nil
-}
-
 // Boxes is masu.Runner's.
 func (f *FakeRuntime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	leave, err := f.enter(ctx)

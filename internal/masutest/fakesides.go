@@ -62,15 +62,6 @@ func (f *FakeRuntime) startSides(ctx context.Context, b masu.Box) error {
 	return nil
 }
 
-// makeVolumes is called with the lock held.
-func (f *FakeRuntime) makeVolumes(id masu.WorkspaceID, mounts []masu.Mount) {
-	for _, m := range mounts {
-		if _, ok := f.volumes[m.Volume]; m.Volume != "" && !ok {
-			f.volumes[m.Volume], f.volumeOf[m.Volume] = files{}, id
-		}
-	}
-}
-
 // beside runs a side box's command, again while it fails.
 func (f *FakeRuntime) beside(side *fakeSide, life *life, argv []string) {
 	for {
@@ -195,19 +186,4 @@ func (f *FakeRuntime) SideLogs(ctx context.Context, id masu.WorkspaceID, side st
 		defer f.mu.Unlock()
 		return follow && s.life != nil
 	})
-}
-
-// Volumes is masu.Runner's.
-func (f *FakeRuntime) Volumes(ctx context.Context, id masu.WorkspaceID) (names []string, err error) {
-	leave, err := f.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	for name, of := range f.volumeOf {
-		if of == id {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }
