@@ -195,7 +195,7 @@ func (s *service) Remove(ctx context.Context, name string) (err error) {
 	if err := s.l.cfg.Runtime.Remove(ctx, w.ID); err != nil {
 		return err
 	}
-	if err := s.l.cfg.Runtime.RemoveVolume(ctx, homeVolume(w.ID)); err != nil {
+	if err := s.l.removeVolumes(ctx, w.ID); err != nil {
 		return err
 	}
 	if err := s.l.endLease(ctx, w.ID); err != nil {
@@ -242,6 +242,15 @@ func (s *service) Logs(ctx context.Context, name string, to io.Writer, follow bo
 		return masu.E(masu.Conflict, "never_started", w.Name).Because(err)
 	}
 	return err
+}
+
+// SideLogs copies what a side box has printed.
+func (s *service) SideLogs(ctx context.Context, name, side string, to io.Writer, follow bool) error {
+	w, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	return s.l.cfg.Runtime.SideLogs(ctx, w.ID, side, to, follow)
 }
 
 // Dial connects to a port of a running workspace.

@@ -374,6 +374,14 @@ func (s *fakeActor) Logs(ctx context.Context, name string, w io.Writer, follow b
 	return s.Runtime.Logs(ctx, id, w, follow)
 }
 
+func (s *fakeActor) SideLogs(ctx context.Context, name, side string, w io.Writer, follow bool) error {
+	id, err := s.box(name, s.find)
+	if masu.KindOf(err) == masu.NotFound {
+		return err
+	}
+	return s.Runtime.SideLogs(ctx, id, side, w, follow)
+}
+
 func (s *fakeActor) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
 	id, err := s.box(name, s.open)
 	if err != nil {
