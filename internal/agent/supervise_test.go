@@ -92,7 +92,7 @@ touch died; echo hello; printf 'one\n\033[31mtwo\033[0m\nthree\nfour\n' >&2; exi
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		s.keep(ctx, a)
+		s.keep(ctx, a, io.Discard)
 		close(done)
 	}()
 	await(t, s.state, "it died", func(m masu.AgentStatus) bool {
@@ -133,7 +133,7 @@ func TestAppThatCannotStart(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
-			s.keep(ctx, app{name: "tensorboard", argv: func(box) []string { return argv }})
+			s.keep(ctx, app{name: "tensorboard", argv: func(box) []string { return argv }}, io.Discard)
 			close(done)
 		}()
 		await(t, s.state, want, func(m masu.AgentStatus) bool { return m.Apps[0].Error == want && !m.Ready })

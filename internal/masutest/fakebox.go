@@ -172,24 +172,20 @@ type pipeAddr struct{}
 func (pipeAddr) Network() string { return "pipe" }
 func (pipeAddr) String() string  { return "box" }
 
-// appPorts are where the fake's apps are said to listen.
-func appPort(name string) int {
-	switch name {
-	case "jupyter":
-		return 8888
-	case "tensorboard":
-		return 6006
-	case "code":
-		return 8443
+// fakeApp is how the fake's app is said to stand.
+func fakeApp(w masu.AppWish) masu.App {
+	port, known := masu.AppPort(w.Name)
+	if !known {
+		port = w.Port
 	}
-	return 9000
+	return masu.App{Name: w.Name, Port: port, Ready: !w.OnVisit, Rests: w.OnVisit, Own: w.Command != ""}
 }
 
 // fakeAgent answers as an agent all of whose apps are ready.
 func fakeAgent(spec masu.AgentSpec) http.Handler {
 	status := masu.AgentStatus{Ready: true, Apps: []masu.App{}}
-	for _, name := range spec.Apps {
-		status.Apps = append(status.Apps, masu.App{Name: name, Port: appPort(name), Ready: true, Since: time.Now()})
+	for _, a := range spec.Apps {
+		status.Apps = append(status.Apps, fakeApp(a))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {

@@ -46,7 +46,7 @@ func TestEveryKey(t *testing.T) {
 			Locale: "ja_JP.UTF-8", Timezone: "Asia/Tokyo",
 		},
 		Want:      masu.Want{Count: 2, Memory: 24 * masu.GiB, Model: "A100"},
-		Apps:      []string{"jupyter", "tensorboard"},
+		Apps:      masu.NamedApps("jupyter", "tensorboard"),
 		Variables: map[string]string{"HF_HOME": "~/work/.hf", "EPOCHS": "010", "DEBUG": "yes", "EMPTY": "", "RATIO": "1.50"},
 		Limits:    masu.Limits{CPUs: 1.5, Memory: 32 * masu.GiB, Shm: 512 * masu.MiB},
 	}
