@@ -25,6 +25,7 @@ type SSHKey struct {
 type KeyLimits struct {
 	NoPTY     bool      `json:"no_pty,omitempty"`
 	NoForward bool      `json:"no_forward,omitempty"`
+	NoAgent   bool      `json:"no_agent,omitempty"`
 	From      []string  `json:"from,omitempty"` // addresses, networks and patterns, as sshd(8) has them; none is everywhere
 	Until     time.Time `json:"until,omitzero"` // zero: for good
 }
