@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +42,7 @@ func (a *app) sshCommand() *cobra.Command {
 		}
 		ssh, err := exec.LookPath("ssh")
 		if err != nil {
-			return masu.E(masu.NotFound, "no_ssh").Because(err)
+			return masu.E(masu.NotFound, "ssh_missing").Because(err)
 		}
 		self, err := os.Executable()
 		if err != nil {
@@ -80,29 +78,17 @@ func quoted(s string) string {
 func (a *app) sshProxyCommand() *cobra.Command {
 	c := a.command("ssh-proxy", "ssh-proxy NAME", groupOther, a.args(1, 1), func(ctx context.Context, args []string) error {
 		return a.with(ctx, func(s service) error {
-			door, ok := s.(interface {
-				SSH(ctx context.Context, name string) (net.Conn, error)
-			})
-			if !ok {
-				return errors.New("the daemon has no ssh gateway")
-			}
-			conn, err := door.SSH(ctx, proxied(args[0]))
+			conn, err := s.SSH(ctx, proxied(args[0]))
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
 			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			defer stop()
-			go func() { // ends with the process: nothing else ends a read of the standard input
-				_, _ = io.Copy(conn, a.in)
-				if half, ok := conn.(interface{ CloseWrite() error }); ok {
-					_ = half.CloseWrite()
-				}
-			}()
-			if _, err = io.Copy(a.out, conn); ctx.Err() != nil {
-				return nil // ssh has what it wanted, and ends its proxy by a signal
+			if err := a.joinStdio(conn); ctx.Err() == nil {
+				return err
 			}
-			return err
+			return nil // ssh has what it wanted, and ends its proxy by a signal
 		})
 	})
 	c.Hidden = true

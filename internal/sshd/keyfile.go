@@ -63,7 +63,7 @@ func readKey(line []byte) (k masu.SSHKey, err error) {
 	return k, nil
 }
 
-// strong refuses keys that can be forged, and certificates.
+// strong refuses keys that can be forged, and whatever is no plain key.
 func strong(k ssh.PublicKey) error {
 	switch k.Type() {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:

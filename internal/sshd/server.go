@@ -40,6 +40,9 @@ type Config struct {
 	Gate    masu.Gate
 	As      func(masu.Actor) masu.Service
 	HostKey ssh.Signer
+	// HostCert is the host key with what an authority says of it; nil for none.
+	HostCert ssh.Signer
+	Trust    Trust
 	// AgentForwarding lets members have their laptop's agent in their own box, if they ask for it (ssh -A).
 	AgentForwarding bool
 

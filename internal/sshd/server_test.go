@@ -37,6 +37,14 @@ func (g *gate) ByKey(_ context.Context, o masu.KeyOffer) (masu.User, masu.KeyLim
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	u, ok := g.keys[o.Fingerprint]
+	if o.Principals != nil { // a certificate speaks alone
+		ok = false
+		for _, k := range g.keys {
+			if k.Name == o.Principals[0] {
+				u, ok = k, true
+			}
+		}
+	}
 	if !ok {
 		return u, masu.KeyLimits{}, masu.E(masu.Denied, "signin_wrong")
 	}
