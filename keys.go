@@ -89,4 +89,5 @@ type SSHDoor struct {
 	Host        string `json:"host,omitempty"` // "" where no port is open
 	Port        int    `json:"port,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"` // of the gateway's own key
+	Key         string `json:"key,omitempty"`         // its public half: "ssh-ed25519 AAAA…"
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -113,6 +114,7 @@ func (o serveOptions) hostKey(c *lab.Config) (ssh.Signer, error) {
 	}
 	c.SSH = o.sshDoor
 	c.SSH.Fingerprint = ssh.FingerprintSHA256(key.PublicKey())
+	c.SSH.Key = strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(key.PublicKey())), "\n")
 	return key, nil
 }
 
