@@ -117,7 +117,7 @@ func TestMain(m *testing.M) {
 
 // desk is a gateway with alice's and bob's keys.
 type desk struct {
-	*testing.T
+	testing.TB
 	lab    *masutest.FakeService
 	gate   *gate
 	server *Server
@@ -127,9 +127,9 @@ type desk struct {
 	last   masu.Exec
 }
 
-func newDesk(t *testing.T, change ...func(*Config)) *desk {
+func newDesk(t testing.TB, change ...func(*Config)) *desk {
 	t.Helper()
-	d := &desk{T: t, lab: masutest.NewService(), gate: &gate{keys: map[string]masu.User{}}, key: map[string]ssh.Signer{}}
+	d := &desk{TB: t, lab: masutest.NewService(), gate: &gate{keys: map[string]masu.User{}}, key: map[string]ssh.Signer{}}
 	for i, name := range []string{"alice", "bob", "nobody"} {
 		d.key[name] = newSigner(t)
 		if name != "nobody" {

@@ -101,7 +101,7 @@ func (p *sshClient) page(text string) (port int) {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-const fetch = `python3 -c "import sys,urllib.request as u;print(u.urlopen(sys.argv[1],timeout=10).read().decode())" `
+const fetchPage = `python3 -c "import sys,urllib.request as u;print(u.urlopen(sys.argv[1],timeout=10).read().decode())" `
 
 // remoteForward: -R listens in the box, on its own loopback, and no port of the server.
 func (p *sshClient) remoteForward() {
@@ -109,13 +109,13 @@ func (p *sshClient) remoteForward() {
 	at := p.page("from the laptop")
 	inside := freePort(p.t)
 	r := p.do("ssh", "alice", "", "-o", "ExitOnForwardFailure=yes", "-R", fmt.Sprintf("%d:127.0.0.1:%d", inside, at), "-l", "thesis", "127.0.0.1",
-		fmt.Sprintf(fetch+"http://127.0.0.1:%d/; ss -tln 2>/dev/null | grep -c '0.0.0.0:%d'", inside, inside))
+		fmt.Sprintf(fetchPage+"http://127.0.0.1:%d/; ss -tln 2>/dev/null | grep -c '0.0.0.0:%d'", inside, inside))
 	if !strings.HasPrefix(r.out, "from the laptop\n") || strings.HasSuffix(r.out, "1\n") {
 		p.t.Errorf("-R: %d, %q, %q", r.code, r.out, r.errOut)
 	}
 	p.begin("-N", "-R", fmt.Sprintf("%d:127.0.0.1:%d", inside, at), "-l", "thesis", "127.0.0.1")
 	p.until(20*time.Second, "it is listened on in the box", func() bool {
-		return p.as("e2ealice", "exec", "thesis", "--", "sh", "-c", fmt.Sprintf(fetch+"http://127.0.0.1:%d/", inside)).out == "from the laptop\n"
+		return p.as("e2ealice", "exec", "thesis", "--", "sh", "-c", fmt.Sprintf(fetchPage+"http://127.0.0.1:%d/", inside)).out == "from the laptop\n"
 	})
 	if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", inside)); err == nil {
 		_ = c.Close()
