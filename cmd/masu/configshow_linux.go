@@ -157,7 +157,10 @@ func (a *app) overrule(ctx context.Context, list []setting) {
 // settings lists what is no house rule, in the order of the commented file.
 func (o serveOptions) settings() []setting {
 	return []setting{
-		{Key: "listen", Value: o.listen}, {Key: "ssh.listen", Value: o.sshListen}, {Key: "plain_http", Value: o.plainHTTP}, {Key: "app_ports", Value: o.appPorts}, {Key: "host_name", Value: o.hostName},
+		{Key: "listen", Value: o.listen}, {Key: "ssh.listen", Value: o.sshListen},
+		{Key: "ssh.user_ca", Value: o.ssh.UserCA}, {Key: "ssh.revoked_keys", Value: o.ssh.RevokedKeys}, {Key: "ssh.host_cert", Value: o.ssh.HostCert},
+		{Key: "ssh.agent_forwarding", Value: cmp.Or(o.ssh.AgentForwarding, sshOn)},
+		{Key: "plain_http", Value: o.plainHTTP}, {Key: "app_ports", Value: o.appPorts}, {Key: "host_name", Value: o.hostName},
 		{Key: "tls.cert_file", Value: o.tls.CertFile}, {Key: "tls.key_file", Value: o.tls.KeyFile}, {Key: "apps_domain", Value: o.appsDomain},
 		{Key: "engine", Value: o.engine}, {Key: "admins", Value: o.admins}, {Key: "members", Value: o.members}, {Key: "versions", Value: o.versions},
 		{Key: "public_board", Value: o.wall},
