@@ -415,12 +415,12 @@ func (s *fakeActor) Build(ctx context.Context, q masu.BuildWish, progress func(m
 	if err := folder(q.Dir); err != nil {
 		return masu.Image{}, err
 	}
-	ref := masu.ImageRef("masu/env:" + masu.Environment{Preset: q.Preset, Digest: q.Dir}.Key())
+	ref := fakeRef(q.Preset, q.Dir)
 	_, err := s.Runtime.Build(ctx, masu.BuildRequest{
 		Ref:        ref,
-		Files:      fstest.MapFS{"Dockerfile": {Data: []byte("FROM masu-test/base\nRUN echo built\n")}},
+		Files:      fstest.MapFS{"Dockerfile": {Data: []byte("FROM masu-test/base\nRUN echo built\nRUN sh /opt/recipe/setup/record.sh\n")}},
 		Dockerfile: "Dockerfile",
-		Labels:     map[string]string{"masu.dir": q.Dir},
+		Labels:     map[string]string{"masu.dir": q.Dir, "masu.wish": "{}"},
 	}, progress)
 	if err != nil {
 		return masu.Image{}, err
