@@ -254,6 +254,9 @@ func (s *service) imageOf(ctx context.Context, name string) (img masu.Image, w m
 // Lock writes masu.lock: what the image of the folder's environment has.
 func (s *service) Lock(ctx context.Context, r masu.BuildWish, progress func(masu.Progress)) (lock masu.Lock, err error) {
 	defer func() { s.l.record(ctx, s.actor, "lock", r.Dir, err) }()
+	if progress == nil {
+		progress = func(masu.Progress) {}
+	}
 	if err := s.mayBegin(ctx); err != nil {
 		return lock, err
 	}
