@@ -15,7 +15,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/jsonstream"
-	"github.com/moby/moby/api/types/registry"
+	registrytypes "github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
@@ -248,7 +248,7 @@ func (r *Runtime) carried(what string, ref masu.ImageRef, err error) error {
 
 // encoded is how the engine takes credentials.
 func encoded(ref masu.ImageRef, a masu.RegistryAuth) string {
-	c := registry.AuthConfig{Username: a.Username, Password: a.Password, IdentityToken: a.Token}
+	c := registrytypes.AuthConfig{Username: a.Username, Password: a.Password, IdentityToken: a.Token}
 	if named, err := reference.ParseNormalizedNamed(string(ref)); err == nil {
 		c.ServerAddress = reference.Domain(named)
 	}
