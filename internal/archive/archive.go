@@ -88,7 +88,7 @@ func (p *passing) entries() error {
 			return masu.E(masu.Invalid, "image_foreign")
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && n == 0 && errors.Is(err, tar.ErrHeader):
+		case err != nil && n == 0 && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)):
 			return masu.E(masu.Invalid, "image_foreign").Because(err)
 		case err != nil:
 			return damaged(err)

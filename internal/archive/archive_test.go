@@ -66,7 +66,7 @@ func TestPassRefuses(t *testing.T) {
 		name, want string
 		in         []byte
 	}{
-		{"nothing", "image_foreign", nil}, {"text", "image_foreign", bytes.Repeat([]byte("no image "), 200)},
+		{"nothing", "image_foreign", nil}, {"a few words", "image_foreign", []byte("preset: python\n")}, {"text", "image_foreign", bytes.Repeat([]byte("no image "), 200)},
 		{"changed", "image_damaged", changed}, {"cut", "image_damaged", good[:600]}, {"cut between", "image_damaged", good[:1024]},
 		{"another tar", "image_foreign", otherTar(t, "/etc/passwd")}, {"out of it", "image_foreign", otherTar(t, "../x")},
 	} {

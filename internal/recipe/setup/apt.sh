@@ -18,7 +18,7 @@ lock=/opt/recipe/setup/lock-apt.txt
 # gone names a package whose locked version is not to be had.
 gone() {
 	# shellcheck disable=SC2046 # as above
-	LC_ALL=C apt-cache show $(sed 's/ /=/' $lock) 2>&1 >/dev/null |
+	LC_ALL=C apt-get install -s --no-install-recommends $(sed 's/ /=/' $lock) 2>&1 |
 		sed -n "s/^E: Version '\(.*\)' for '\(.*\)' was not found\$/\2 \1/p; s/^E: Unable to locate package \(.*\)\$/\1 -/p" | head -n 1
 }
 
