@@ -112,7 +112,7 @@ func (a *app) imagesLoadCommand() *cobra.Command {
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return masu.E(masu.Invalid, "file_missing", args[0]).Because(err)
+					return masu.E(masu.Invalid, "file_unreadable", args[0]).Because(err)
 				}
 				defer f.Close()
 				if info, err := f.Stat(); err == nil {

@@ -95,7 +95,7 @@ func (a *app) contents(ctx context.Context, said string) (c masu.Contents, err e
 	if filepath.Ext(said) == ".lock" {
 		text, err := os.ReadFile(said)
 		if err != nil {
-			return c, masu.E(masu.Invalid, "file_missing", said).Because(err)
+			return c, masu.E(masu.Invalid, "file_unreadable", said).Because(err)
 		}
 		c = masu.Contents{Name: said}
 		c.Lock, err = masu.ParseLock(string(text))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# record.sh: notes in packages.txt what is in the image, for masu lock, masu diff and the bill of materials.
+# record.sh: notes in packages.txt what is in the image.
 set -eu
 here=/opt/recipe
 rm -f /etc/apt/preferences.d/recipe-lock
