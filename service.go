@@ -22,6 +22,7 @@ type Service interface {
 	Lending
 	Accounting
 	Runs
+	Images
 	Identity
 	SSHKeys
 	Administration

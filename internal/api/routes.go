@@ -41,6 +41,7 @@ func (s *Server) routes() http.Handler {
 	lendingRoutes(r)
 	workspacesRoutes(r)
 	imagesRoutes(r)
+	carryRoutes(r)
 	r.handle("GET /v1/logs", s.logs)
 	r.handle("GET /v1/logs/service", s.sideLogs)
 	r.handle("GET /v1/runs/log", s.runLog)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -138,6 +140,7 @@ func TestMigrates(t *testing.T) {
 	}
 	// The newest copies stay, and each can be opened by the masu that wrote it.
 	kept, err := filepath.Glob(path + ".bak-*")
+	slices.SortFunc(kept, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) // 9 before 10
 	if err != nil || len(kept) != backups || kept[0] != fmt.Sprintf("%s.bak-%d", path, len(all)-backups) {
 		t.Errorf("kept %v, %v", kept, err)
 	}
