@@ -34,6 +34,15 @@ type Environment struct {
 	Target     string            `json:"target,omitempty"`
 	BuildArgs  map[string]string `json:"build_args,omitempty"`
 	Digest     string            `json:"digest,omitempty"`
+
+	// Lock holds the build to exact versions; nil takes what is newest.
+	Lock *Lock `json:"lock,omitempty"`
+}
+
+// Unlocked is the environment without its lock.
+func (e Environment) Unlocked() Environment {
+	e.Lock = nil
+	return e
 }
 
 // Key is the environment's digest: 12 hexadecimal digits of the SHA-256 of its canonical form.
@@ -109,6 +118,7 @@ type Image struct {
 	Size    Bytes             `json:"size"`
 	Created time.Time         `json:"created"`
 	Labels  map[string]string `json:"labels,omitempty"`
+	Arch    string            `json:"arch,omitempty"`   // as Go calls it; Images does not tell
 	InUse   bool              `json:"in_use,omitempty"` // some box, running or stopped, was made from it
 }
 

@@ -25,6 +25,7 @@ type SSHKey struct {
 type KeyLimits struct {
 	NoPTY     bool      `json:"no_pty,omitempty"`
 	NoForward bool      `json:"no_forward,omitempty"`
+	NoAgent   bool      `json:"no_agent,omitempty"`
 	From      []string  `json:"from,omitempty"` // addresses, networks and patterns, as sshd(8) has them; none is everywhere
 	Until     time.Time `json:"until,omitzero"` // zero: for good
 }
@@ -66,6 +67,10 @@ type KeyOffer struct {
 	Owner       Username   // whose workspace they ask for; "" where they don't say
 	From        netip.Addr // where they are
 	Proven      bool       // they have shown that they hold its other half
+
+	// Principals are the logins that a certificate of the lab's authority says the
+	// key is: what members have added or written down does not count then.
+	Principals []Username
 }
 
 // SSHKeys is the part of Service about the actor's own keys.
@@ -73,7 +78,7 @@ type SSHKeys interface {
 	// Keys lists them, those of authorized_keys last.
 	Keys(ctx context.Context) ([]SSHKey, error)
 	// AddKey takes a line such as ~/.ssh/id_ed25519.pub holds; name is instead of its comment.
-	// Invalid "key_wrong" (why), "key_weak"; Conflict "key_in_use": a key belongs to one member; Full "keys_full".
+	// Invalid "key_wrong" (why), "key_weak"; Full "keys_full". Another may have added it too.
 	AddKey(ctx context.Context, line, name string) (SSHKey, error)
 	// RemoveKey ends what was begun with it within seconds; NotFound "no_key", Conflict "key_in_file".
 	RemoveKey(ctx context.Context, fingerprint string) error
@@ -84,4 +89,5 @@ type SSHDoor struct {
 	Host        string `json:"host,omitempty"` // "" where no port is open
 	Port        int    `json:"port,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"` // of the gateway's own key
+	Key         string `json:"key,omitempty"`         // its public half: "ssh-ed25519 AAAA…"
 }

@@ -64,6 +64,23 @@ type Builder interface {
 	Images(ctx context.Context) ([]Image, error)
 	// RemoveImage succeeds when it is already gone; Conflict "image_in_use" if a box needs it.
 	RemoveImage(ctx context.Context, ref ImageRef) error
+	Carrier
+}
+
+// Carrier brings images in and out.
+type Carrier interface {
+	// ImageFile gives a small file of an image, which does not run for it; NotFound "image_no_record" if it has none there.
+	ImageFile(ctx context.Context, ref ImageRef, path string) ([]byte, error)
+	// Tag gives an image one more name.
+	Tag(ctx context.Context, ref, name ImageRef) error
+	// Save writes an image as an archive, with no name of its own.
+	Save(ctx context.Context, ref ImageRef, w io.Writer) error
+	// Load takes an archive with all names in it; the caller has seen to which. Invalid "image_damaged".
+	Load(ctx context.Context, archive io.Reader) error
+	// Push copies an image to where to names: Denied "registry_denied", Unreachable "registry_unreachable".
+	Push(ctx context.Context, ref, to ImageRef, auth RegistryAuth, progress func(Progress)) error
+	// Fetch is Pull under another name than the registry's: it errs alike, and Denied "registry_denied".
+	Fetch(ctx context.Context, ref, as ImageRef, auth RegistryAuth, progress func(Progress)) error
 }
 
 // Runner runs boxes. Start, Stop and Remove succeed when it is already so.

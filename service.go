@@ -23,6 +23,7 @@ type Service interface {
 	Programs
 	Accounting
 	Runs
+	Images
 	Identity
 	SSHKeys
 	Administration

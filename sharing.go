@@ -18,6 +18,7 @@ type Shared struct {
 	At      time.Time   `json:"at"`
 	Text    string      `json:"text"` // masu.yaml
 	Env     Environment `json:"environment"`
+	Lock    string      `json:"lock,omitempty"` // masu.lock, where the folder had one that fitted
 }
 
 // ShareWish asks to share the environment of a workspace as it is now.

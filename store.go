@@ -69,11 +69,11 @@ type Tx interface {
 	PutToken(t Token) error
 	DeleteToken(id string) error
 
-	// SSHKey finds a key that a member added by its fingerprint; NotFound "no_key".
-	SSHKey(fingerprint string) (SSHKey, error)
+	// SSHKeyOf lists who has added a key: anybody may have another's public half.
+	SSHKeyOf(fingerprint string) ([]SSHKey, error)
 	SSHKeys(user Username) ([]SSHKey, error) // the oldest first; "" is everybody's
-	PutSSHKey(k SSHKey) error                // Conflict "key_in_use" if it is another's
-	DeleteSSHKey(fingerprint string) error
+	PutSSHKey(k SSHKey) error                // by its user and its fingerprint
+	DeleteSSHKey(user Username, fingerprint string) error
 
 	// SharedEnvironment finds one by its ID; NotFound "no_shared".
 	SharedEnvironment(id string) (Shared, error)

@@ -184,6 +184,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
 	o.site, o.policy, o.members, o.versions, o.oidc, o.pam, o.mail, o.notify = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM, c.Mail, c.Notify
 	o.tls, o.appsDomain = c.TLS, domain(c.Apps)
-	o.wall = c.Wall
+	o.wall, o.ssh = c.Wall, c.SSH
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

@@ -157,7 +157,10 @@ func (a *app) overrule(ctx context.Context, list []setting) {
 // settings lists what is no house rule, in the order of the commented file.
 func (o serveOptions) settings() []setting {
 	return []setting{
-		{Key: "listen", Value: o.listen}, {Key: "ssh.listen", Value: o.sshListen}, {Key: "plain_http", Value: o.plainHTTP}, {Key: "app_ports", Value: o.appPorts}, {Key: "host_name", Value: o.hostName},
+		{Key: "listen", Value: o.listen}, {Key: "ssh.listen", Value: o.sshListen},
+		{Key: "ssh.user_ca", Value: o.ssh.UserCA}, {Key: "ssh.revoked_keys", Value: o.ssh.RevokedKeys}, {Key: "ssh.host_cert", Value: o.ssh.HostCert},
+		{Key: "ssh.agent_forwarding", Value: cmp.Or(o.ssh.AgentForwarding, sshOn)},
+		{Key: "plain_http", Value: o.plainHTTP}, {Key: "app_ports", Value: o.appPorts}, {Key: "host_name", Value: o.hostName},
 		{Key: "tls.cert_file", Value: o.tls.CertFile}, {Key: "tls.key_file", Value: o.tls.KeyFile}, {Key: "apps_domain", Value: o.appsDomain},
 		{Key: "engine", Value: o.engine}, {Key: "admins", Value: o.admins}, {Key: "members", Value: o.members}, {Key: "versions", Value: o.versions},
 		{Key: "public_board", Value: o.wall},
@@ -183,7 +186,7 @@ func policySettings(p lab.Policy) []setting {
 		classes[c.Name] = map[string]any{"head_start": spanned(c.HeadStart), "groups": c.Groups}
 	}
 	list := []setting{
-		{Key: "sudo", Value: p.Sudo}, {Key: "own_dockerfile", Value: p.OwnDockerfile}, {Key: "guests", Value: p.Guests},
+		{Key: "sudo", Value: p.Sudo}, {Key: "own_dockerfile", Value: p.OwnDockerfile}, {Key: "load_images", Value: p.LoadImages}, {Key: "guests", Value: p.Guests},
 		{Key: "workspaces_per_member", Value: p.WorkspacesPerMember}, {Key: "builds_at_once", Value: p.BuildsAtOnce}, {Key: "builds_per_member", Value: p.BuildsPerMember},
 		{Key: "starts_at_once", Value: p.StartsAtOnce}, {Key: "build_within", Value: spanned(p.BuildWithin)}, {Key: "session_for", Value: spanned(p.SessionFor)},
 		{Key: "min_password", Value: p.MinPassword}, {Key: "cpus", Value: p.Limits.CPUs}, {Key: "memory", Value: p.Limits.Memory.String()}, {Key: "shm", Value: p.Limits.Shm.String()},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +24,7 @@ const probeTime = 3 * time.Second
 type service interface {
 	masu.Service
 	io.Closer
+	SSH(ctx context.Context, name string) (net.Conn, error) // the ssh gateway, without a key
 }
 
 // personal tells whether a daemon that this user starts is their own.

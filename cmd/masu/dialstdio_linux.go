@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net"
 	"os"
 
@@ -32,7 +31,14 @@ func (a *app) dialStdio(ctx context.Context) error {
 		return passed(exitFailed) // the near end tells the reason
 	}
 	defer conn.Close()
-	return a.joinStdio(conn)
+	if f, ok := a.out.(*os.File); ok {
+		go func() { // ends with the process
+			awaitReaderGone(f)
+			_ = conn.Close()
+		}()
+	}
+	_ = a.joinStdio(conn) // who hears nothing any more has gone
+	return nil
 }
 
 // knock connects to the first daemon that answers.
@@ -45,24 +51,6 @@ func (a *app) knock(ctx context.Context) (conn net.Conn, err error) {
 		}
 	}
 	return conn, err
-}
-
-// joinStdio copies both ways until the daemon has said all, or nobody is left to hear it.
-func (a *app) joinStdio(conn net.Conn) error {
-	if f, ok := a.out.(*os.File); ok {
-		go func() { // ends with the process
-			awaitReaderGone(f)
-			_ = conn.Close()
-		}()
-	}
-	go func() { // nobody can end a read that waits
-		_, _ = io.Copy(conn, a.in)
-		if half, ok := conn.(*net.UnixConn); ok {
-			_ = half.CloseWrite()
-		}
-	}()
-	_, _ = io.Copy(a.out, conn) // who hears nothing any more has gone
-	return nil
 }
 
 // awaitReaderGone returns when what is written to f has no reader any more.

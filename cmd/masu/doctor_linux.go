@@ -24,6 +24,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		if err == nil {
 			defer s.Close()
 			conf.Board = s.Board
+			if h, err := s.Whoami(ctx); err == nil {
+				conf.SSH = h.SSH
+			}
 		}
 		findings := doctor.Examine(ctx, conf)
 		if a.json {

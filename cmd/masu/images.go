@@ -22,7 +22,8 @@ func (a *app) imagesCommand() *cobra.Command {
 	})
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "")
 	a.jsonFlag(c)
-	c.AddCommand(a.imagesRmCommand(), a.imagesPruneCommand())
+	c.Aliases = []string{"image"}
+	c.AddCommand(a.imagesSaveCommand(), a.imagesLoadCommand(), a.imagesPushCommand(), a.imagesPullCommand(), a.imagesSBOMCommand(), a.imagesRmCommand(), a.imagesPruneCommand())
 	return c
 }
 

@@ -22,7 +22,7 @@ func (a *app) initCommand() *cobra.Command {
 	var answers masu.Draft
 	var force bool
 	var c *cobra.Command
-	var from string
+	var from, image string
 	c = a.command("init", "init [LINK] [DIR]", groupMake, a.args(0, 2), func(ctx context.Context, args []string) error {
 		dir := ""
 		if len(args) > 0 && strings.Contains(args[0], "://") {
@@ -35,7 +35,7 @@ func (a *app) initCommand() *cobra.Command {
 			dir = args[0]
 		}
 		if a.server != nil {
-			return a.initFar(ctx, dir, from, force, c.Flags().NFlag() == 0, &answers)
+			return a.initFar(ctx, dir, from, image, force, c.Flags().NFlag() == 0, &answers)
 		}
 		dir, err := a.projectDir(dir, true)
 		if err != nil {
@@ -45,7 +45,7 @@ func (a *app) initCommand() *cobra.Command {
 		if _, err := os.Lstat(path); err == nil && !force {
 			return masu.E(masu.Invalid, "init_exists", path)
 		}
-		text, err := a.projectText(ctx, from, c.Flags().NFlag() == 0, &answers)
+		text, lock, err := a.projectText(ctx, from, image, c.Flags().NFlag() == 0, &answers)
 		if err != nil {
 			return err
 		}
@@ -55,6 +55,14 @@ func (a *app) initCommand() *cobra.Command {
 		}
 		defer root.Close()
 		if err := a.writeBelow(root, masu.File{Path: projectFile, Text: text}); err != nil {
+			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
+		}
+		a.note("init_wrote", path)
+		if lock == "" {
+			return nil
+		}
+		path = filepath.Join(dir, lockFile)
+		if err := a.writeBelow(root, masu.File{Path: lockFile, Text: lock}); err != nil {
 			return masu.E(masu.Invalid, "cannot_write", path).Because(err)
 		}
 		a.note("init_wrote", path)
@@ -69,12 +77,13 @@ func (a *app) initCommand() *cobra.Command {
 	f.StringSliceVar(&answers.Pip, "pip", nil, "")
 	f.StringSliceVar(&answers.Apt, "apt", nil, "")
 	f.StringVar(&from, "from", "", "")
+	f.StringVar(&image, "image", "", "")
 	f.BoolVar(&force, "force", false, "")
 	return c
 }
 
 // initFar is init in a folder of the server's.
-func (a *app) initFar(ctx context.Context, said, from string, force, ask bool, answers *masu.Draft) error {
+func (a *app) initFar(ctx context.Context, said, from, image string, force, ask bool, answers *masu.Draft) error {
 	return a.with(ctx, func(s service) error {
 		dir, err := a.farDir(ctx, s, said, true)
 		if err != nil {
@@ -88,9 +97,12 @@ func (a *app) initFar(ctx context.Context, said, from string, force, ask bool, a
 		if old != "" && !force {
 			return masu.E(masu.Invalid, "init_exists", path)
 		}
-		text, err := a.projectText(ctx, from, ask, answers)
+		text, lock, err := a.projectText(ctx, from, image, ask, answers)
 		if err != nil {
 			return err
+		}
+		if lock != "" {
+			a.note("init_lock_left") // the daemon takes nothing but a masu.yaml from afar
 		}
 		if err := s.WriteProjectFile(ctx, dir, old, text); err != nil {
 			return err
@@ -100,29 +112,47 @@ func (a *app) initFar(ctx context.Context, said, from string, force, ask bool, a
 	})
 }
 
-// projectText is the masu.yaml to write: one that somebody shares, or one after
-// the flags, or where there are none, after questions.
-func (a *app) projectText(ctx context.Context, from string, ask bool, answers *masu.Draft) (text string, err error) {
+// projectText is the masu.yaml to write: one that somebody shares or that an
+// image was built for, with their lock, or one after the flags, or where there
+// are none, after questions.
+func (a *app) projectText(ctx context.Context, from, image string, ask bool, answers *masu.Draft) (text, lock string, err error) {
+	if image != "" {
+		return a.imageText(ctx, image)
+	}
 	if from != "" {
 		err = a.with(ctx, func(s service) error {
 			u, err := s.Shared(ctx, sharedID(from))
-			if text = u.Shared.Text; u.Shared.Retired != "" {
+			text, lock = u.Shared.Text, u.Shared.Lock
+			if u.Shared.Retired != "" {
 				a.note("init_retired", u.Shared.Title, u.Shared.Retired)
 			}
 			return err
 		})
-		return text, err
+		return text, lock, err
 	}
 	answers.Lang = a.lang
 	if a.interactive() && ask {
 		if err := a.askProject(ctx, answers); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
 	if answers.Preset != "" && !slices.Contains(project.Presets(), answers.Preset) {
-		return "", masu.E(masu.Invalid, "preset_unknown", answers.Preset)
+		return "", "", masu.E(masu.Invalid, "preset_unknown", answers.Preset)
 	}
-	return project.Template(*answers), nil
+	return project.Template(*answers), "", nil
+}
+
+// imageText is what asks for the environment of an image, and holds builds to its versions.
+func (a *app) imageText(ctx context.Context, image string) (text, lock string, err error) {
+	err = a.with(ctx, func(s service) error {
+		c, err := s.Contents(ctx, image)
+		if err == nil && c.Text == "" {
+			err = masu.E(masu.Invalid, "share_dockerfile")
+		}
+		text, lock = c.Text, c.Lock.Text()
+		return err
+	})
+	return text, lock, err
 }
 
 // askProject asks the three questions; Enter takes what stands in brackets.

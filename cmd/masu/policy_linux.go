@@ -16,6 +16,7 @@ import (
 type policyConfig struct {
 	Sudo                *bool             `yaml:"sudo"`
 	OwnDockerfile       *bool             `yaml:"own_dockerfile"`
+	LoadImages          *bool             `yaml:"load_images"`
 	Guests              *bool             `yaml:"guests"`
 	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
 	BuildsAtOnce        *int              `yaml:"builds_at_once"`
@@ -73,6 +74,7 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	}
 	take(&p.Sudo, c.Sudo)
 	take(&p.OwnDockerfile, c.OwnDockerfile)
+	take(&p.LoadImages, c.LoadImages)
 	take(&p.Guests, c.Guests)
 	number(&p.WorkspacesPerMember, "workspaces_per_member", c.WorkspacesPerMember, 0)
 	number(&p.BuildsAtOnce, "builds_at_once", c.BuildsAtOnce, 1)

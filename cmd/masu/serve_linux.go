@@ -41,7 +41,8 @@ type serveOptions struct {
 	notify      notifyConfig
 	versions    string       // an admin's table of versions; "" for the embedded one
 	members     string       // the group that may use the lab; "" is everybody with a shell
-	sshDoor     masu.SSHDoor // where the ssh gateway is
+	ssh         sshConfig    // what else the file says of the ssh gateway
+	sshDoor     masu.SSHDoor // where it is
 	wall        bool         // the GPUs' board for everybody who reaches the pages
 	noLAN       bool         // boxes stay out of the private networks around the host
 	policy      policyConfig
@@ -123,7 +124,7 @@ func (o *serveOptions) validate() error {
 	if !o.loopback() && !o.plainHTTP && !o.tls.on() {
 		return masu.E(masu.Invalid, "listen_plain", o.listen)
 	}
-	if err := (sshConfig{o.sshListen}).check(); err != nil {
+	if err := (sshConfig{Listen: o.sshListen}).check(); err != nil {
 		return masu.E(masu.Invalid, "ssh_listen_wrong", o.sshListen).Because(err)
 	}
 	first, last, ok := strings.Cut(o.appPorts, "-")

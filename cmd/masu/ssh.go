@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +44,7 @@ func (a *app) sshCommand() *cobra.Command {
 		}
 		ssh, err := exec.LookPath("ssh")
 		if err != nil {
-			return masu.E(masu.NotFound, "no_ssh").Because(err)
+			return masu.E(masu.NotFound, "ssh_missing").Because(err)
 		}
 		self, err := os.Executable()
 		if err != nil {
@@ -80,29 +80,17 @@ func quoted(s string) string {
 func (a *app) sshProxyCommand() *cobra.Command {
 	c := a.command("ssh-proxy", "ssh-proxy NAME", groupOther, a.args(1, 1), func(ctx context.Context, args []string) error {
 		return a.with(ctx, func(s service) error {
-			door, ok := s.(interface {
-				SSH(ctx context.Context, name string) (net.Conn, error)
-			})
-			if !ok {
-				return errors.New("the daemon has no ssh gateway")
-			}
-			conn, err := door.SSH(ctx, proxied(args[0]))
+			conn, err := s.SSH(ctx, proxied(args[0]))
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
 			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			defer stop()
-			go func() { // ends with the process: nothing else ends a read of the standard input
-				_, _ = io.Copy(conn, a.in)
-				if half, ok := conn.(interface{ CloseWrite() error }); ok {
-					_ = half.CloseWrite()
-				}
-			}()
-			if _, err = io.Copy(a.out, conn); ctx.Err() != nil {
-				return nil // ssh has what it wanted, and ends its proxy by a signal
+			if err := a.joinStdio(conn); ctx.Err() == nil {
+				return err
 			}
-			return err
+			return nil // ssh has what it wanted, and ends its proxy by a signal
 		})
 	})
 	c.Hidden = true
@@ -119,8 +107,11 @@ var viaName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]*$`)
 // sshConfigCommand prints, or puts in its place, what makes `ssh thesis.masu` work without an open port.
 func (a *app) sshConfigCommand() *cobra.Command {
 	var via string
-	var write bool
-	c := a.command("ssh-config", "ssh-config", groupWork, a.args(0, 0), func(context.Context, []string) error {
+	var write, knownHosts, sshfp bool
+	c := a.command("ssh-config", "ssh-config", groupWork, a.args(0, 0), func(ctx context.Context, _ []string) error {
+		if knownHosts || sshfp {
+			return a.with(ctx, func(s service) error { return a.hostKeyLine(ctx, s, sshfp) })
+		}
 		if via != "" && !viaName.MatchString(via) {
 			return masu.E(masu.Invalid, "via_wrong", via)
 		}
@@ -142,7 +133,38 @@ func (a *app) sshConfigCommand() *cobra.Command {
 	})
 	c.Flags().StringVar(&via, "via", "", "")
 	c.Flags().BoolVar(&write, "write", false, "")
+	c.Flags().BoolVar(&knownHosts, "known-hosts", false, "")
+	c.Flags().BoolVar(&sshfp, "sshfp", false, "")
+	c.MarkFlagsMutuallyExclusive("write", "known-hosts", "sshfp")
 	return c
+}
+
+// Numbers of RFC 4255, 6594 and 7479.
+const sshfpSHA256 = 2
+
+var sshfpKinds = map[string]int{"ssh-rsa": 1, "ecdsa-sha2-nistp256": 3, "ecdsa-sha2-nistp384": 3, "ecdsa-sha2-nistp521": 3, "ssh-ed25519": 4}
+
+// hostKeyLine prints the gateway's own key as ssh's known_hosts has it, or as DNS does.
+func (a *app) hostKeyLine(ctx context.Context, s service, sshfp bool) error {
+	h, err := s.Whoami(ctx)
+	if err != nil {
+		return err
+	}
+	kind, text, _ := strings.Cut(h.SSH.Key, " ")
+	blob, err := base64.StdEncoding.DecodeString(text)
+	if h.SSH.Port == 0 || err != nil || len(blob) == 0 {
+		return masu.E(masu.NotFound, "ssh_closed").Because(err)
+	}
+	if sshfp {
+		fmt.Fprintf(a.out, "%s. IN SSHFP %d %d %x\n", h.SSH.Host, sshfpKinds[kind], sshfpSHA256, sha256.Sum256(blob))
+		return nil
+	}
+	host := h.SSH.Host
+	if h.SSH.Port != 22 {
+		host = fmt.Sprintf("[%s]:%d", host, h.SSH.Port)
+	}
+	fmt.Fprintln(a.out, host, h.SSH.Key)
+	return nil
 }
 
 func sshBlock(program, via string) string {

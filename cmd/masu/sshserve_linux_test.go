@@ -18,7 +18,7 @@ func TestSSHListen(t *testing.T) {
 		"": true, "off": true, "127.0.0.1:2222": true, ":2222": true, "[::1]:0": true, "localhost:22": true,
 		"on": false, "2222": false, "127.0.0.1:ssh": false, "127.0.0.1:70000": false, "gpu:2222": false,
 	} {
-		if err := (sshConfig{text}).check(); (err == nil) != right {
+		if err := (sshConfig{Listen: text}).check(); (err == nil) != right {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

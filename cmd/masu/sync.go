@@ -181,7 +181,7 @@ func (k *alike) rounds(ctx context.Context, b *boxFiles, which string) error {
 	if err := os.MkdirAll(filepath.Dir(memory), 0o700); err != nil {
 		return fileError(memory, err)
 	}
-	release, err := lockFile(memory + ".lock")
+	release, err := holdFile(memory + ".lock")
 	if err != nil {
 		return masu.E(masu.Conflict, "sync_twice", k.near).Because(err)
 	}

@@ -26,8 +26,8 @@ func taken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 // become puts another program in this one's place.
 func become(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) }
 
-// lockFile takes a lock that ends with the process; it fails where another has it.
-func lockFile(path string) (release func(), err error) {
+// holdFile takes a lock that ends with the process; it fails where another has it.
+func holdFile(path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err

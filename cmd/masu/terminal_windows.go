@@ -28,8 +28,8 @@ func become(path string, argv []string) error {
 	return err
 }
 
-// lockFile takes a lock that ends with the process; it fails where another has it.
-func lockFile(path string) (release func(), err error) {
+// holdFile takes a lock that ends with the process; it fails where another has it.
+func holdFile(path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

@@ -200,7 +200,16 @@ func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
 
 // doors makes the ways in: ssh, the socket and tokens, and the pages.
 func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.Origins, key ssh.Signer, log *slog.Logger) (err error) {
-	if p.ssh, err = sshd.New(sshd.Config{Gate: p.lab, As: p.lab.As, HostKey: key, Say: text.Strings, Log: log}); err != nil {
+	trust, err := o.ssh.trust()
+	if err != nil {
+		return err
+	}
+	certified, err := o.ssh.certified(key)
+	if err != nil {
+		return err
+	}
+	if p.ssh, err = sshd.New(sshd.Config{Gate: p.lab, As: p.lab.As, HostKey: key, HostCert: certified, Trust: trust,
+		AgentForwarding: o.ssh.AgentForwarding != sshOff, Say: text.Strings, Log: log}); err != nil {
 		return err
 	}
 	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, SSH: p.ssh.ServeVouched, Version: version, Log: log})

@@ -38,6 +38,7 @@ const runDir = "/run/masu"
 //	exec -- ARGV…   become the member and run ARGV; how stands in MASU_EXEC
 //	kill KEY        end what was begun under that key, with its children
 //	sftp            serve the member's files to an sftp client at the standard input and output
+//	forward         let programs of the box reach the other end of an ssh connection
 //	added           tell which packages were installed by hand, as JSON
 //	passwd          ask the member for a new password and pass it to the daemon
 func Main(ctx context.Context, args []string) int {
@@ -51,6 +52,8 @@ func Main(ctx context.Context, args []string) int {
 		return kill(ctx, rest[0])
 	case verb == "sftp" && len(rest) == 0:
 		return serveFiles()
+	case verb == "forward" && len(rest) == 0:
+		return forwardAll(ctx)
 	case verb == "added" && len(rest) == 0:
 		return tellAdded()
 	case verb == "passwd" && len(rest) == 0:

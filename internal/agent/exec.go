@@ -252,6 +252,13 @@ func end(ctx context.Context, r registration) error {
 	return nil
 }
 
+// onlyForwards tells of the helper of an ssh connection that it is nothing the
+// member does. Who pretends to be one only makes themselves look idle.
+func onlyForwards(pid int) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && string(line) == masu.AgentPath+"\x00agent\x00forward\x00"
+}
+
 // registered tells whether a command without a terminal runs (at a terminal,
 // typing counts), and forgets those that have ended.
 func registered(dir string) bool {
@@ -264,7 +271,7 @@ func registered(dir string) bool {
 			continue
 		}
 		if p, err := readProcess(r.pid); r.pid > 1 && err == nil && p.start == r.start && !p.dead() {
-			busy = busy || !r.tty
+			busy = busy || !r.tty && !onlyForwards(r.pid)
 			continue
 		}
 		// What was killed before it began is remembered a while: it may yet come.

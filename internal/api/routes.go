@@ -42,6 +42,7 @@ func (s *Server) routes() http.Handler {
 	lendingRoutes(r)
 	workspacesRoutes(r)
 	imagesRoutes(r)
+	carryRoutes(r)
 	r.handle("GET /v1/logs", s.logs)
 	r.handle("GET /v1/logs/service", s.sideLogs)
 	r.handle("GET /v1/apps/log", s.appLog)

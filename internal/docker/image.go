@@ -43,7 +43,7 @@ func (r *Runtime) Image(ctx context.Context, ref masu.ImageRef) (masu.Image, err
 	if err != nil {
 		return masu.Image{}, err
 	}
-	img := masu.Image{ID: res.ID, Refs: refs(res.RepoTags), Size: masu.Bytes(res.Size), Created: when(res.Created), InUse: used[res.ID]}
+	img := masu.Image{ID: res.ID, Refs: refs(res.RepoTags), Size: masu.Bytes(res.Size), Created: when(res.Created), InUse: used[res.ID], Arch: res.Architecture}
 	if res.Config != nil {
 		img.Labels = res.Config.Labels
 	}

@@ -61,11 +61,11 @@ type layers map[string][2]masu.Bytes
 // its download begins; unpacking is not counted again.
 func (l layers) take(m jsonstream.Message) (current, total masu.Bytes) {
 	switch m.Status {
-	case "Downloading":
+	case "Downloading", "Pushing":
 		if m.Progress != nil {
 			l[m.ID] = [2]masu.Bytes{masu.Bytes(m.Progress.Current), max(masu.Bytes(m.Progress.Total), masu.Bytes(m.Progress.Current))}
 		}
-	case "Download complete", "Pull complete":
+	case "Download complete", "Pull complete", "Pushed":
 		if v, ok := l[m.ID]; ok {
 			l[m.ID] = [2]masu.Bytes{v[1], v[1]}
 		}

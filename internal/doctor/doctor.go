@@ -28,6 +28,7 @@ type Config struct {
 	Devices   func(dirs []string) ([]masu.GPU, []masu.Finding) // the CDI devices of folders, and what is wrong there; may be nil
 	Board     func(context.Context) (masu.Board, error)        // how the daemon's GPUs do; nil without a daemon
 	StateDir  string                                           // where masu keeps its state; "" is not examined
+	SSH       masu.SSHDoor                                     // the ssh gateway of the daemon that runs; none is not told of
 	CertFile  string                                           // the pages' certificate; "" is plain HTTP
 	Listen    string                                           // address that the daemon wants; "" is not examined (the daemon itself holds it)
 	Root      string                                           // in front of /etc, /proc, /sys, /usr, /run, /dev; for tests
@@ -67,6 +68,7 @@ func checks() []check {
 		{"state", checkState},
 		{"port", checkPort},
 		{"certificate", checkCertificate},
+		{"ssh", checkSSH},
 		{"clock", checkClock},
 		{"proxy", checkProxy},
 		{"mmdebstrap", checkBootstrap},

@@ -43,16 +43,29 @@ const baseFromPackages = "masu.base.packages" // label of a base image that masu
 
 // image makes sure that the environment's image is there.
 func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress)) (built, error) {
-	env := wish.project.Environment
+	host := l.cfg.Host(ctx)
+	if err := lockFits(wish.project.Environment, host); err != nil {
+		return built{}, err
+	}
+	asked := meant(wish.project.Environment, host)
+	if !wish.noCache {
+		img, ok, err := l.ready(ctx, handedTo(wish.owner, asked.Unlocked().Key()), asked.Lock)
+		if err != nil {
+			return built{}, err
+		}
+		if ok {
+			tell(masu.Progress{Code: "image_handed"})
+			return built{ID: img.ID, Order: wish.order, Smoke: l.smokeOf(asked, host, wish)}, nil
+		}
+	}
+	env := asked
 	if env.Dockerfile != "" {
 		ref, err := l.ownImage(ctx, wish, tell)
 		if err != nil {
 			return built{}, err
 		}
-		env = masu.Environment{Base: ref, Locale: env.Locale, Timezone: env.Timezone}
+		env = masu.Environment{Base: ref, Locale: env.Locale, Timezone: env.Timezone, Lock: env.Lock}
 	}
-	host := l.cfg.Host(ctx)
-	env = meant(env, host)
 	base, _, err := recipe.Base(env, host, l.cfg.Versions)
 	if err != nil {
 		return built{}, err
@@ -68,13 +81,33 @@ func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress
 	for _, n := range r.Notes {
 		tell(masu.Progress{Code: n.Code, Args: n.Args})
 	}
+	r.Labels[labelWish] = wished(asked)
+	return l.made(ctx, wish, env, r, l.recipeConfig(env.Unlocked(), host, wish, img), tell)
+}
+
+// made finds the image of a recipe, or builds it. What was built without the
+// lock, and is what the lock says, need not be built again.
+func (l *Lab) made(ctx context.Context, wish imageWish, env masu.Environment, r recipe.Recipe, unlocked recipe.Config, tell func(masu.Progress)) (built, error) {
 	out := built{Order: r.Order, Smoke: r.Smoke}
-	if !wish.noCache {
-		if have, err := l.cfg.Runtime.Image(ctx, r.Ref); err == nil {
+	refs := []masu.ImageRef{r.Ref}
+	if env.Lock != nil {
+		if free, err := recipe.Plan(unlocked); err == nil {
+			refs = []masu.ImageRef{free.Ref, r.Ref}
+		}
+	}
+	for i, ref := range refs {
+		lock := env.Lock
+		if i == len(refs)-1 {
+			lock = nil // it was built by the lock
+		}
+		if wish.noCache {
+			break
+		}
+		if have, ok, err := l.ready(ctx, ref, lock); err != nil {
+			return out, err
+		} else if ok {
 			out.ID = have.ID
 			return out, nil
-		} else if masu.KindOf(err) != masu.NotFound {
-			return out, err
 		}
 	}
 	files := fstest.MapFS{}
@@ -82,8 +115,17 @@ func (l *Lab) image(ctx context.Context, wish imageWish, tell func(masu.Progress
 		files[f.Path] = &fstest.MapFile{Data: []byte(f.Text), Mode: fileMode(f)}
 	}
 	out.Built = true
+	watch := &lockWatch{tell: tell}
+	if env.Lock != nil {
+		tell(masu.Progress{Code: "lock_held"})
+		tell = watch.take
+	}
+	var err error
 	out.ID, err = l.build(ctx, wish.owner.Name, masu.BuildRequest{Ref: r.Ref, Files: files, Dockerfile: "Dockerfile", Args: r.Args, Labels: r.Labels, NoCache: wish.noCache}, tell)
-	return out, err
+	if err == nil && env.Lock != nil {
+		l.baseMoved(ctx, out.ID, env.Lock, tell)
+	}
+	return out, watch.explain(err)
 }
 
 func (l *Lab) recipeConfig(env masu.Environment, host masu.Host, wish imageWish, base masu.Image) recipe.Config {
@@ -217,7 +259,7 @@ func (l *Lab) builder(owner masu.Username) *semaphore.Weighted {
 // ownImage builds a member's own Dockerfile; masu's recipe then builds on it.
 func (l *Lab) ownImage(ctx context.Context, wish imageWish, tell func(masu.Progress)) (masu.ImageRef, error) {
 	env := wish.project.Environment
-	ref := masu.ImageRef("masu/own:" + env.Key())
+	ref := masu.ImageRef("masu/own:" + env.Unlocked().Key())
 	if !wish.noCache {
 		if _, err := l.cfg.Runtime.Image(ctx, ref); err == nil {
 			return ref, nil
@@ -239,6 +281,6 @@ func (l *Lab) ownImage(ctx context.Context, wish imageWish, tell func(masu.Progr
 	}
 	inner := strings.TrimPrefix(env.Dockerfile, env.Context+"/") // as the context sees it
 	_, err = l.build(ctx, wish.owner.Name, masu.BuildRequest{Ref: ref, Files: files, Dockerfile: inner, Target: env.Target, Args: env.BuildArgs,
-		Labels: map[string]string{"masu.environment": env.Key()}, NoCache: wish.noCache}, tell)
+		Labels: map[string]string{"masu.environment": env.Unlocked().Key()}, NoCache: wish.noCache}, tell)
 	return ref, err
 }

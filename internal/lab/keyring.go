@@ -178,15 +178,7 @@ func (l *Lab) everybody(ctx context.Context) ([]masu.User, error) {
 func (l *Lab) holders(ctx context.Context, fingerprint string, expected masu.Username) ([]masu.SSHKey, error) {
 	is := func(k masu.SSHKey) bool { return k.Fingerprint == fingerprint }
 	var found []masu.SSHKey
-	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
-		k, err := tx.SSHKey(fingerprint)
-		if err == nil {
-			found = append(found, k)
-		} else if masu.KindOf(err) == masu.NotFound {
-			err = nil
-		}
-		return err
-	})
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { found, err = tx.SSHKeyOf(fingerprint); return err })
 	if err != nil {
 		return nil, err
 	}

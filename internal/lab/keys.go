@@ -13,12 +13,18 @@ import (
 const (
 	keysMost    = 50
 	keyLineMost = 16 << 10
+
+	principalsMost = 32 // of a certificate, that are looked at
 )
 
 // ByKey finds whose a key is; see masu.Gate. The key alone decides: a name can
 // only choose among members who all have it.
 func (l *Lab) ByKey(ctx context.Context, o masu.KeyOffer) (masu.User, masu.KeyLimits, error) {
-	found, err := l.holders(ctx, o.Fingerprint, o.Owner)
+	find := l.holders
+	if o.Principals != nil {
+		find = l.named(o.Principals)
+	}
+	found, err := find(ctx, o.Fingerprint, o.Owner)
 	if err != nil {
 		return masu.User{}, masu.KeyLimits{}, err
 	}
@@ -50,10 +56,25 @@ func (l *Lab) ByKey(ctx context.Context, o masu.KeyOffer) (masu.User, masu.KeyLi
 	if err != nil {
 		return masu.User{}, masu.KeyLimits{}, wrong()
 	}
-	if o.Proven && !k.File {
+	if o.Proven && !k.File && o.Principals == nil {
 		l.noteKeyUse(ctx, k)
 	}
 	return u, k.Limits, nil
+}
+
+// named gives the members among the logins that a certificate names, or the one who is expected.
+func (l *Lab) named(principals []masu.Username) func(context.Context, string, masu.Username) ([]masu.SSHKey, error) {
+	return func(_ context.Context, fingerprint string, expected masu.Username) (found []masu.SSHKey, err error) {
+		if slices.Contains(principals, expected) {
+			principals = []masu.Username{expected}
+		}
+		for _, name := range principals[:min(len(principals), principalsMost)] {
+			if _, err := l.cfg.Accounts.ByName(name); err == nil && !slices.ContainsFunc(found, func(k masu.SSHKey) bool { return k.User == name }) {
+				found = append(found, masu.SSHKey{Fingerprint: fingerprint, User: name})
+			}
+		}
+		return found, nil
+	}
 }
 
 func (l *Lab) noteKeyUse(ctx context.Context, k masu.SSHKey) {
@@ -61,12 +82,13 @@ func (l *Lab) noteKeyUse(ctx context.Context, k masu.SSHKey) {
 		return
 	}
 	err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
-		now, err := tx.SSHKey(k.Fingerprint)
-		if err != nil || now.User != k.User {
+		all, err := tx.SSHKeyOf(k.Fingerprint)
+		i := slices.IndexFunc(all, func(now masu.SSHKey) bool { return now.User == k.User })
+		if err != nil || i < 0 {
 			return err
 		}
-		now.UsedAt = time.Now()
-		return tx.PutSSHKey(now)
+		all[i].UsedAt = time.Now()
+		return tx.PutSSHKey(all[i])
 	})
 	if err != nil {
 		l.log.Warn("note a key's use", "error", err)
@@ -88,7 +110,9 @@ func (s *service) Keys(ctx context.Context) (list []masu.SSHKey, err error) {
 	return append(list, keys...), nil
 }
 
-// AddKey adds one. Nobody adds one with a token: it could outlive the token.
+// AddKey adds one. Others may have it too, and are not told of: a public key is
+// no secret, so neither can having it first keep its owner out, nor asking tell
+// whose it is. Who holds the other half says by the name which of them they are. Nobody adds one with a token: it could outlive the token.
 func (s *service) AddKey(ctx context.Context, line, name string) (k masu.SSHKey, err error) {
 	if s.actor.Door == masu.DoorToken {
 		return k, masu.E(masu.Denied, "not_by_token")
@@ -104,13 +128,6 @@ func (s *service) AddKey(ctx context.Context, line, name string) (k masu.SSHKey,
 	}
 	k.User, k.At = s.actor.Name, time.Now()
 	defer func() { s.l.record(ctx, s.actor, "key", k.Fingerprint, err) }()
-	holders, err := s.l.holders(ctx, k.Fingerprint, "")
-	if err != nil {
-		return k, err
-	}
-	if slices.ContainsFunc(holders, func(h masu.SSHKey) bool { return h.User != s.actor.Name }) {
-		return k, masu.E(masu.Conflict, "key_in_use")
-	}
 	return k, s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.SSHKeys(s.actor.Name)
 		if err == nil && len(all) >= keysMost {
@@ -156,5 +173,5 @@ func (s *service) RemoveKey(ctx context.Context, fingerprint string) (err error)
 	case list[i].File:
 		return masu.E(masu.Conflict, "key_in_file")
 	}
-	return s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.DeleteSSHKey(fingerprint) })
+	return s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.DeleteSSHKey(s.actor.Name, fingerprint) })
 }

@@ -116,6 +116,10 @@ func (s *service) plan(ctx context.Context, p masu.Project) (masu.Plan, error) {
 	plan := masu.Plan{Project: p}
 	host := s.l.cfg.Host(ctx)
 	env := meant(p.Environment, host)
+	stale := lockFits(p.Environment, host)
+	if stale != nil {
+		env.Lock = nil
+	}
 	base := masu.Image{}
 	if ref, _, err := recipe.Base(env, host, s.l.cfg.Versions); err == nil && env.Dockerfile == "" {
 		base, _ = s.l.cfg.Runtime.Image(ctx, ref) // what is not there is not made from packages either
@@ -126,6 +130,9 @@ func (s *service) plan(ctx context.Context, p masu.Project) (masu.Plan, error) {
 		return plan, err
 	}
 	plan.Base, plan.Recipe, plan.Ref, plan.Notes = r.Base, r.Files, r.Ref, r.Notes
+	if stale != nil {
+		plan.Notes = append(plan.Notes, masu.Note{Code: masu.CodeOf(stale)})
+	}
 	_, err = s.l.cfg.Runtime.Image(ctx, r.Ref)
 	plan.Built = err == nil
 	return plan, nil

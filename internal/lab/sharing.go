@@ -104,13 +104,19 @@ func (s *service) Share(ctx context.Context, q masu.ShareWish) (x masu.Shared, e
 	if err := hasAgent(w); err != nil {
 		return x, err
 	}
-	env := meant(w.Project.Environment, s.l.cfg.Host(ctx))
+	host := s.l.cfg.Host(ctx)
+	env := meant(w.Project.Environment, host).Unlocked()
 	x = masu.Shared{ID: string(newID()), Owner: s.actor.Name, Title: strings.TrimSpace(cmp.Or(q.Title, w.Name)), About: tidy(q.About), Lab: q.Lab, At: time.Now().UTC(), Env: env}
 	if err = described(x); err != nil {
 		return masu.Shared{}, err
 	}
 	if x.Text, err = s.l.cfg.Text(env, x.Title, x.About); err != nil {
 		return masu.Shared{}, err
+	}
+	if lock := w.Project.Environment.Lock; lock != nil && lockFits(w.Project.Environment, host) == nil {
+		same := *lock
+		same.Environment = env.Key() // as the text says it
+		x.Lock = lockHead + same.Text()
 	}
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.SharedEnvironments()
@@ -269,7 +275,7 @@ func (s *service) uses(ctx context.Context) (u environmentUses, err error) {
 		if w.Adopted != nil {
 			continue
 		}
-		env := meant(w.Project.Environment, host)
+		env := meant(w.Project.Environment, host).Unlocked()
 		key := env.Key()
 		use := u.byKey[key]
 		if use == nil {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (f *FakeRuntime) describe(img *fakeImage) masu.Image {
 	for _, text := range img.files {
 		size += masu.Bytes(len(text))
 	}
-	return masu.Image{ID: img.id, Refs: slices.Clone(img.refs), Size: size, Created: img.created, Labels: maps.Clone(img.labels), InUse: inUse}
+	return masu.Image{ID: img.id, Refs: slices.Clone(img.refs), Size: size, Created: img.created, Labels: maps.Clone(img.labels), InUse: inUse, Arch: runtime.GOARCH}
 }
 
 // Image is masu.Builder's.
@@ -432,6 +433,10 @@ func (b *fakeBuild) copy(words []string) error {
 
 // script runs what a fake box understands.
 func (b *fakeBuild) script(ctx context.Context, text string, say func(string)) (int, error) {
+	if text == "sh /opt/recipe/setup/record.sh" {
+		b.record()
+		return 0, nil
+	}
 	first, _, _ := strings.Cut(text, " ")
 	if !slices.Contains([]string{"echo", "exit", "false", "true", "sleep", "cat", "sh"}, first) || strings.ContainsAny(text, "|") || strings.Contains(text, "&&") {
 		say("(the fake did not run this)")

@@ -33,6 +33,13 @@ func (f *FakeRuntime) Publish(ref masu.ImageRef) {
 	f.registry[tagged(ref)] = true
 }
 
+// Release makes version the newest of every package.
+func (f *FakeRuntime) Release(version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.newest = version
+}
+
 // Handle makes every box answer at port with h; BoxOf tells which box is asked.
 func (f *FakeRuntime) Handle(port int, h http.Handler) {
 	f.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-func (t *memoryTx) SSHKey(fingerprint string) (masu.SSHKey, error) {
-	return lookUp[masu.SSHKey](t.keys, fingerprint, masu.E(masu.NotFound, "no_key", fingerprint))
+func (t *memoryTx) SSHKeyOf(fingerprint string) ([]masu.SSHKey, error) {
+	return pick(t.keys, func(k masu.SSHKey) bool { return k.Fingerprint == fingerprint }, func(a, b masu.SSHKey) int { return cmp.Compare(a.User, b.User) })
 }
 
 func (t *memoryTx) SSHKeys(user masu.Username) ([]masu.SSHKey, error) {
@@ -23,13 +23,12 @@ func (t *memoryTx) SSHKeys(user masu.Username) ([]masu.SSHKey, error) {
 }
 
 func (t *memoryTx) PutSSHKey(k masu.SSHKey) error {
-	if old, err := t.SSHKey(k.Fingerprint); err == nil && old.User != k.User {
-		return masu.E(masu.Conflict, "key_in_use")
-	}
-	return keep(t, t.keys, k.Fingerprint, k)
+	return keep(t, t.keys, string(k.User)+" "+k.Fingerprint, k)
 }
 
-func (t *memoryTx) DeleteSSHKey(fingerprint string) error { return drop(t, t.keys, fingerprint) }
+func (t *memoryTx) DeleteSSHKey(user masu.Username, fingerprint string) error {
+	return drop(t, t.keys, string(user)+" "+fingerprint)
+}
 
 func (s *fakeActor) Keys(context.Context) (list []masu.SSHKey, err error) {
 	s.mu.Lock()
@@ -57,13 +56,10 @@ func (s *fakeActor) AddKey(_ context.Context, line, name string) (k masu.SSHKey,
 	k = masu.SSHKey{Fingerprint: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), Key: kind + " " + text, User: s.actor.Name, Name: cmp.Or(name, comment), At: time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.people.keys, func(x masu.SSHKey) bool { return x.Fingerprint == k.Fingerprint })
-	switch {
-	case i >= 0 && s.people.keys[i].User != s.actor.Name:
-		return masu.SSHKey{}, masu.E(masu.Conflict, "key_in_use")
-	case i >= 0:
+	i := slices.IndexFunc(s.people.keys, func(x masu.SSHKey) bool { return x.Fingerprint == k.Fingerprint && x.User == k.User })
+	if i >= 0 {
 		s.people.keys[i] = k
-	default:
+	} else {
 		s.people.keys = append(s.people.keys, k)
 	}
 	s.note("key", k.Fingerprint, nil)

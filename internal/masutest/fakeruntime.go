@@ -43,6 +43,8 @@ type FakeRuntime struct {
 	startGate chan struct{} // nil, or closed when starts may go on
 	buildGate chan struct{}
 	registry  map[masu.ImageRef]bool // what Pull can fetch
+	pushed    map[masu.ImageRef]*fakeImage
+	newest    string // version of every package, where no lock says otherwise
 }
 
 var (
@@ -62,8 +64,8 @@ func NewRuntime() *FakeRuntime {
 		handlers: map[int]http.Handler{},
 		watchers: map[*watcher]bool{},
 		cached:   map[string]bool{},
-		registry: map[masu.ImageRef]bool{},
-		cpu:      0.5,
+		registry: map[masu.ImageRef]bool{}, pushed: map[masu.ImageRef]*fakeImage{}, newest: "1.0",
+		cpu: 0.5,
 	}
 	f.AddImage("masu-test/base:latest", nil)
 	return f

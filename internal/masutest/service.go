@@ -46,6 +46,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Keys", testServiceKeys},
 		{"Guests", testServiceGuests},
 		{"Sharing", testServiceSharing},
+		{"Images", testServiceImages},
 		{"Keep", testServiceKeep},
 		{"Lending", testServiceLending},
 		{"OrCPU", testServiceOrCPU},

@@ -20,26 +20,27 @@ func testStoreKeys(t *testing.T, s masu.Store) {
 	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutSSHKey(a), tx.PutSSHKey(b)) })
 	a.UsedAt = now
 	theirs := a
-	theirs.User = "bob"
-	update(t, s, func(tx masu.Tx) error {
-		wantError(t, tx.PutSSHKey(theirs), masu.Conflict, "key_in_use")
-		return tx.PutSSHKey(a)
-	})
+	theirs.User, theirs.Name = "bob", "not his"
+	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutSSHKey(theirs), tx.PutSSHKey(a)) })
 	view(t, s, func(tx masu.Tx) error {
-		got, err := tx.SSHKey("SHA256:a")
+		of, err := tx.SSHKeyOf("SHA256:a")
 		mine, err2 := tx.SSHKeys("alice")
 		all, err3 := tx.SSHKeys("")
-		if d := cmp.Diff(a, got) + cmp.Diff([]masu.SSHKey{a}, mine) + cmp.Diff([]masu.SSHKey{a, b}, all); d != "" {
-			t.Error(d)
+		none, err4 := tx.SSHKeyOf("SHA256:c")
+		if d := cmp.Diff([]masu.SSHKey{a, theirs}, of) + cmp.Diff([]masu.SSHKey{a}, mine); d != "" || len(all) != 3 || len(none) != 0 {
+			t.Error(d, all, none)
 		}
-		_, none := tx.SSHKey("SHA256:c")
-		wantError(t, none, masu.NotFound, "no_key")
-		return errors.Join(err, err2, err3)
+		return errors.Join(err, err2, err3, err4)
 	})
-	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.DeleteSSHKey("SHA256:a"), tx.DeleteSSHKey("SHA256:c")) })
+	update(t, s, func(tx masu.Tx) error {
+		return errors.Join(tx.DeleteSSHKey("alice", "SHA256:a"), tx.DeleteSSHKey("alice", "SHA256:b"), tx.DeleteSSHKey("bob", "SHA256:c"))
+	})
 	view(t, s, func(tx masu.Tx) error {
-		_, gone := tx.SSHKey("SHA256:a")
-		wantError(t, gone, masu.NotFound, "no_key")
-		return nil
+		of, err := tx.SSHKeyOf("SHA256:a")
+		all, err2 := tx.SSHKeys("")
+		if d := cmp.Diff([]masu.SSHKey{theirs}, of); d != "" || len(all) != 2 {
+			t.Error(d, all)
+		}
+		return errors.Join(err, err2)
 	})
 }

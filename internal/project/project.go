@@ -26,6 +26,9 @@ import (
 // maxText bounds every file that is read as text; no honest one comes near.
 const maxText = 256 * masu.KiB
 
+// lockFile is what masu lock writes beside the file that speaks for a folder.
+const lockFile = "masu.lock"
+
 // source is one way for a folder to say what it asks for. Its read reports false if the folder does not use it.
 type source struct {
 	files []string
@@ -71,6 +74,9 @@ func Read(folder masu.Folder, preset string) (masu.Project, error) {
 	}
 	if p.Name == "" {
 		p.Name = NameFor(p.Dir)
+	}
+	if err := readLock(r, &p); err != nil {
+		return masu.Project{}, err
 	}
 	r.noteUnread(&p)
 	r.noteCompose(&p)
@@ -194,6 +200,26 @@ func unreadable(name string, err error) error {
 		return e
 	}
 	return masu.E(masu.Invalid, "file_unreadable", name).Because(err)
+}
+
+// readLock takes the versions of a masu.lock that lies beside what speaks for the folder.
+func readLock(folder masu.Folder, p *masu.Project) error {
+	if yes, err := exists(folder, lockFile); err != nil || !yes || p.Source == "" {
+		return err
+	}
+	text, err := readText(folder, lockFile)
+	if err != nil {
+		return err
+	}
+	lock, err := masu.ParseLock(text)
+	if err != nil {
+		return err
+	}
+	if lock.Environment == "" {
+		return masu.E(masu.Invalid, "lock_invalid", 1)
+	}
+	p.Environment.Lock = &lock
+	return nil
 }
 
 func note(code string, args ...string) masu.Note { return masu.Note{Code: code, Args: args} }

@@ -104,7 +104,7 @@ func digest(files []masu.File) string {
 }
 
 func labels(c Config, base masu.ImageRef, order []masu.Layer) map[string]string {
-	l := map[string]string{"masu.environment": c.Environment.Key()}
+	l := map[string]string{"masu.environment": c.Environment.Unlocked().Key()}
 	if base != "" {
 		l["masu.base"] = string(base)
 		b, err := json.Marshal(order)

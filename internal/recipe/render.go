@@ -51,7 +51,7 @@ func (c *draft) pip(args string) {
 	if c.mounts {
 		option = ""
 	}
-	c.run(false, true, "python3 -m pip install %s%s", option, args)
+	c.run(false, true, "sh /opt/recipe/setup/pip.sh %s%s", option, args)
 }
 
 // render writes the build context. Its Dockerfile keeps to what the builder of
@@ -70,6 +70,7 @@ func render(cfg Config, p picked, order []masu.Layer) ([]masu.File, error) {
 		c.layer(fmt.Sprintf("apt-%d.txt", i+1), apt, fmt.Sprintf("pip-%d.txt", i+1), pip)
 	}
 	c.commands(p)
+	c.step("RUN sh /opt/recipe/setup/record.sh")
 	return append([]masu.File{{Path: "Dockerfile", Text: c.steps.String()}}, c.files...), nil
 }
 
@@ -139,7 +140,7 @@ func variables(cfg Config, p picked) []string {
 // setup adds the scripts, and the lists that differ between recipes.
 func (c *draft) setup(p picked) error {
 	debian := !p.host.PipIndex
-	for _, name := range []string{"apt.sh", "dpkg.cfg", "jupyter-debian.sh", "layer.sh", "page_config.json", "python.sh", "site.sh", "system.sh", "system.txt"} {
+	for _, name := range []string{"apt.sh", "dpkg.cfg", "hashes.py", "jupyter-debian.sh", "layer.sh", "page_config.json", "pip.sh", "python.sh", "record.py", "record.sh", "site.sh", "system.sh", "system.txt"} {
 		if name == "jupyter-debian.sh" && !debian {
 			continue
 		}
@@ -149,6 +150,7 @@ func (c *draft) setup(p picked) error {
 		}
 		c.file("setup/"+name, string(b))
 	}
+	c.lock(p.env.Lock)
 	locales := []string{"en_US.UTF-8", "ja_JP.UTF-8"}
 	if l := p.env.Locale; strings.Contains(l, "_") && !slices.Contains(locales, utf8(l)) {
 		locales = append(locales, utf8(l))
@@ -161,6 +163,28 @@ func (c *draft) setup(p picked) error {
 	}
 	c.file("setup/jupyter.txt", lines(jupyter))
 	return nil
+}
+
+// lock adds the versions that the build is held to; what the base brought stays the base's.
+func (c *draft) lock(l *masu.Lock) {
+	if l == nil {
+		return
+	}
+	var apt, pip, hashes []string
+	for _, p := range l.Packages {
+		switch p.From {
+		case masu.FromApt:
+			apt = append(apt, p.Name+" "+p.Version)
+		case masu.FromPip:
+			pip = append(pip, p.Name+"=="+p.Version)
+			if p.Hash != "" {
+				hashes = append(hashes, p.Name+" "+p.Version+" "+p.Hash)
+			}
+		}
+	}
+	c.file("setup/lock-apt.txt", lines(apt))
+	c.file("setup/lock-pip.txt", lines(pip))
+	c.file("setup/lock-hashes.txt", lines(hashes))
 }
 
 func utf8(locale string) string { return strings.TrimSuffix(locale, ".UTF-8") + ".UTF-8" }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,11 +55,12 @@ func TestStore(t *testing.T) {
 
 func TestMigrationsAreNeverEdited(t *testing.T) {
 	released := map[string]string{
-		"0001_start.sql":   "9b708245259af75afc5168c2b02444859349c185f289f768a94299d3d4764347",
-		"0002_tokens.sql":  "a011a7854eb211653c0304671ec320180881ced6d0079b3e6812bf1a0f53a4ea",
-		"0005_keys.sql":    "59c400a6837ce178fe9eae4b2ceef5a6f33fd4255306b0db49521c3899baad9a",
-		"0004_lending.sql": "f7a03160f51771c5d319ea633e90eb858d870f8d47986f5a86a6d9fecf4e3c62",
-		"0003_sharing.sql": "d0e7cd78b14adca92856bd5ec5092f36d462abdd187ce134a5755636baf87efc",
+		"0001_start.sql":        "9b708245259af75afc5168c2b02444859349c185f289f768a94299d3d4764347",
+		"0006_keys_of_many.sql": "e62d505fb4d9f4d9ced5623417cbd87a09fa4ea340f8fecd0cd216f13ac20338",
+		"0002_tokens.sql":       "a011a7854eb211653c0304671ec320180881ced6d0079b3e6812bf1a0f53a4ea",
+		"0005_keys.sql":         "59c400a6837ce178fe9eae4b2ceef5a6f33fd4255306b0db49521c3899baad9a",
+		"0004_lending.sql":      "f7a03160f51771c5d319ea633e90eb858d870f8d47986f5a86a6d9fecf4e3c62",
+		"0003_sharing.sql":      "d0e7cd78b14adca92856bd5ec5092f36d462abdd187ce134a5755636baf87efc",
 	}
 	all, err := migrations(migrationFiles)
 	if err != nil {
@@ -137,6 +140,7 @@ func TestMigrates(t *testing.T) {
 	}
 	// The newest copies stay, and each can be opened by the masu that wrote it.
 	kept, err := filepath.Glob(path + ".bak-*")
+	slices.SortFunc(kept, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) // 9 before 10
 	if err != nil || len(kept) != backups || kept[0] != fmt.Sprintf("%s.bak-%d", path, len(all)-backups) {
 		t.Errorf("kept %v, %v", kept, err)
 	}

@@ -2,9 +2,11 @@ package sshd
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -22,6 +24,7 @@ type visitor struct {
 // pass is what lets somebody in: it is asked about again and again.
 type pass struct {
 	fingerprint string // of the key; "" where the kernel has vouched
+	key         string // itself, or its certificate, as it came
 	uid         int
 	user        masu.Username
 	from        netip.Addr
@@ -39,14 +42,15 @@ var signatures = []string{
 func (s *Server) byKey(ctx context.Context, from netip.Addr) *ssh.ServerConfig {
 	c := s.common()
 	ask := func(meta ssh.ConnMetadata, k ssh.PublicKey, proven bool) (masu.User, masu.KeyLimits, string, error) {
-		if err := strong(k); err != nil {
+		o, err := s.Trust.read(k, true)
+		if err != nil {
+			s.Log.Debug("ssh: a key refused", "from", from, "error", err)
 			return masu.User{}, masu.KeyLimits{}, "", err
 		}
 		ctx, cancel := context.WithTimeout(ctx, graceTime) // whoever asks has gone by then
 		defer cancel()
-		f := ssh.FingerprintSHA256(k)
-		u, limits, err := s.Gate.ByKey(ctx, masu.KeyOffer{Fingerprint: f, Owner: owner(meta.User()), From: from, Proven: proven})
-		return u, limits, f, err
+		u, limits, err := s.admits(ctx, o, masu.KeyOffer{Owner: owner(meta.User()), From: from, Proven: proven})
+		return u, limits, o.fingerprint, err
 	}
 	c.PublicKeyCallback = func(meta ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
 		_, _, _, err := ask(meta, k, false)
@@ -71,7 +75,7 @@ func (s *Server) byKey(ctx context.Context, from netip.Addr) *ssh.ServerConfig {
 		if err != nil {
 			return nil, err
 		}
-		return admitted(visitor{User: u, pass: pass{fingerprint: f, user: u.Name, from: from}, limits: limits}), nil
+		return admitted(visitor{User: u, pass: pass{fingerprint: f, key: string(k.Marshal()), user: u.Name, from: from}, limits: limits}), nil
 	}
 	return c
 }
@@ -89,6 +93,9 @@ func (s *Server) byKernel(u masu.User, name string) *ssh.ServerConfig {
 func (s *Server) common() *ssh.ServerConfig {
 	c := &ssh.ServerConfig{MaxAuthTries: authTries, PublicKeyAuthAlgorithms: signatures, ServerVersion: "SSH-2.0-masu"}
 	c.AddHostKey(s.HostKey)
+	if s.HostCert != nil {
+		c.AddHostKey(s.HostCert)
+	}
 	return c
 }
 
@@ -101,8 +108,32 @@ func (s *Server) holds(ctx context.Context, p pass) (masu.User, error) {
 	if p.fingerprint == "" {
 		return s.Gate.ByUID(ctx, p.uid)
 	}
-	u, _, err := s.Gate.ByKey(ctx, masu.KeyOffer{Fingerprint: p.fingerprint, Owner: p.user, From: p.from})
+	k, err := ssh.ParsePublicKey([]byte(p.key))
+	if err != nil {
+		return masu.User{}, err
+	}
+	o, err := s.Trust.read(k, false)
+	if errors.Is(err, errRevoked) {
+		err = masu.E(masu.Denied, "signin_wrong").Because(err)
+	}
+	if err != nil { // a list with a mistake in it sends nobody away
+		return masu.User{}, err
+	}
+	u, _, err := s.admits(ctx, o, masu.KeyOffer{Owner: p.user, From: p.from})
 	return u, err
+}
+
+// admits asks the gate. What a certificate does not let its holder do, nothing else does.
+func (s *Server) admits(ctx context.Context, o offered, q masu.KeyOffer) (masu.User, masu.KeyLimits, error) {
+	q.Fingerprint, q.Principals = o.fingerprint, o.principals
+	if o.principals == nil {
+		return s.Gate.ByKey(ctx, q)
+	}
+	if !o.limits.Allow(q.From, time.Now()) {
+		return masu.User{}, masu.KeyLimits{}, masu.E(masu.Denied, "signin_wrong")
+	}
+	u, _, err := s.Gate.ByKey(ctx, q)
+	return u, o.limits, err
 }
 
 // owner is whose workspace a name means, where it says so.

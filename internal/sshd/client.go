@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"net"
 	"strconv"
 	"sync"
 
@@ -22,6 +23,7 @@ type client struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	channels int // that are open; the server's lock guards it
+	inside   inside
 }
 
 func newClient(ctx context.Context, s *Server, conn *ssh.ServerConn) *client {
@@ -42,9 +44,7 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer c.end()
-	// Keep-alives want any answer. Ports that the box would listen on for the
-	// laptop (ssh -R) are refused, as is all else.
-	work.Go(func() { ssh.DiscardRequests(requests) })
+	work.Go(func() { c.requests(requests) })
 	for asked := range channels {
 		if !c.server.opens(c) {
 			_ = asked.Reject(ssh.ResourceShortage, "too many channels")
@@ -66,7 +66,9 @@ func (c *client) channel(asked ssh.NewChannel) {
 		}
 	case "direct-tcpip":
 		c.forward(asked)
-	default: // sockets, X11, tunnels
+	case "direct-streamlocal@openssh.com":
+		c.forwardSocket(asked)
+	default: // X11, tunnels
 		_ = asked.Reject(ssh.Prohibited, "administratively prohibited")
 	}
 }
@@ -100,21 +102,32 @@ func (c *client) forward(asked ssh.NewChannel) {
 		_ = asked.Reject(ssh.Prohibited, "administratively prohibited")
 		return
 	}
+	c.join(asked, func(w masu.Workspace) (net.Conn, error) { return c.service.Dial(c.ctx, string(w.ID), int(to.Port)) })
+}
+
+// join connects a channel that the other side asks for with what is reached in the workspace.
+func (c *client) join(asked ssh.NewChannel, reach func(masu.Workspace) (net.Conn, error)) {
 	w, err := c.workspace(c.ctx)
 	if err != nil {
 		_ = asked.Reject(ssh.Prohibited, c.server.sentence(c.who.Lang, err))
 		return
 	}
-	inside, err := c.service.Dial(c.ctx, string(w.ID), int(to.Port))
+	conn, err := reach(w)
 	if err != nil {
 		_ = asked.Reject(ssh.ConnectionFailed, c.server.sentence(c.who.Lang, err))
 		return
 	}
-	defer inside.Close()
 	ch, requests, err := asked.Accept()
 	if err != nil {
+		_ = conn.Close()
 		return
 	}
+	carry(ch, requests, conn)
+}
+
+// carry moves bytes both ways until both sides have said all, or the channel ends.
+func carry(ch ssh.Channel, requests <-chan *ssh.Request, inside net.Conn) {
+	defer inside.Close()
 	var watch, copies sync.WaitGroup
 	watch.Go(func() { ssh.DiscardRequests(requests); _ = inside.Close() }) // the channel has ended
 	copies.Go(func() {

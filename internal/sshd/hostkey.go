@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -76,4 +78,24 @@ func makeHostKey(path string) error {
 		return err
 	}
 	return os.Link(draft.Name(), path)
+}
+
+// ReadHostCert reads what an authority says of the gateway's own key.
+func ReadHostCert(path string, key ssh.Signer) (ssh.Signer, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	k, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	if err != nil {
+		return nil, err
+	}
+	c, is := k.(*ssh.Certificate)
+	switch {
+	case !is || c.CertType != ssh.HostCert:
+		return nil, errors.New("this is no certificate of a host's key (ssh-keygen -h -s)")
+	case time.Now().Unix() >= int64(min(c.ValidBefore, math.MaxInt64)):
+		return nil, errors.New("it has expired")
+	}
+	return ssh.NewCertSigner(c, key)
 }

@@ -63,7 +63,7 @@ func readKey(line []byte) (k masu.SSHKey, err error) {
 	return k, nil
 }
 
-// strong refuses keys that can be forged, and certificates.
+// strong refuses keys that can be forged, and whatever is no plain key.
 func strong(k ssh.PublicKey) error {
 	switch k.Type() {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
@@ -111,7 +111,7 @@ func limits(options []string) (l masu.KeyLimits, err error) {
 func restrict(l *masu.KeyLimits, name string) error {
 	switch name {
 	case "restrict":
-		l.NoPTY, l.NoForward = true, true
+		l.NoPTY, l.NoForward, l.NoAgent = true, true, true
 	case "no-pty":
 		l.NoPTY = true
 	case "pty":
@@ -120,7 +120,13 @@ func restrict(l *masu.KeyLimits, name string) error {
 		l.NoForward = true
 	case "port-forwarding":
 		l.NoForward = false
-	case "no-agent-forwarding", "agent-forwarding", "no-x11-forwarding", "x11-forwarding", "no-user-rc", "user-rc", "no-touch-required":
+	case "no-agent-forwarding":
+		l.NoAgent = true
+	case "agent-forwarding":
+		l.NoAgent = false
+	case "cert-authority":
+		return errors.New("cert-authority: whose certificates let members in is the admin's to say (ssh.user_ca)")
+	case "no-x11-forwarding", "x11-forwarding", "no-user-rc", "user-rc", "no-touch-required":
 	default:
 		return fmt.Errorf("%s is not kept to here", name)
 	}

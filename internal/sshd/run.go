@@ -22,7 +22,16 @@ func (s *session) execute(ctx context.Context, argv []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	e := masu.Exec{Argv: argv, Env: append(s.env, s.whence()...), TTY: s.tty, Size: s.size, Resize: s.resize,
+	env := append(s.env, s.whence()...)
+	if s.agent && w.Owner == s.who.Name { // in another's box their root could use it
+		socket, err := s.inside.agentSocket(ctx, s.client, w)
+		if err != nil {
+			s.tell(s.server.sentence(s.lang(), masu.E(masu.Unreachable, "ssh_no_agent").Because(err)))
+		} else {
+			env = append(env, "SSH_AUTH_SOCK="+socket)
+		}
+	}
+	e := masu.Exec{Argv: argv, Env: env, TTY: s.tty, Size: s.size, Resize: s.resize,
 		Stdin: s.ch, Stdout: s.ch, Stderr: s.ch.Stderr()}
 	if s.tty {
 		s.keys.begin()
@@ -43,27 +52,32 @@ func (s *session) whence() []string {
 	}
 }
 
+// ready gives the workspace when it runs, and tells how it gets there.
+func (s *session) ready(ctx context.Context) (masu.Workspace, error) {
+	return s.client.ready(ctx, func(w masu.Workspace) { s.tell(s.server.Say(s.lang(), "ssh_starting", []string{w.Name})) }, s.progress)
+}
+
 // ready gives the workspace when it runs. One of the member's own that is
 // stopped is started, and they are told how it goes.
-func (s *session) ready(ctx context.Context) (masu.Workspace, error) {
-	w, err := s.workspace(ctx)
-	if err != nil || w.Phase == masu.Running || w.Owner != s.who.Name {
+func (c *client) ready(ctx context.Context, starting func(masu.Workspace), progress func(masu.Progress)) (masu.Workspace, error) {
+	w, err := c.workspace(ctx)
+	if err != nil || w.Phase == masu.Running || w.Owner != c.who.Name {
 		return w, err
 	}
-	s.tell(s.server.Say(s.lang(), "ssh_starting", []string{w.Name}))
+	starting(w)
 	for range roundsMost {
 		if w.Phase.Settled() {
-			if w, err = s.service.Up(ctx, masu.UpRequest{Name: w.Name}); err != nil {
+			if w, err = c.service.Up(ctx, masu.UpRequest{Name: w.Name}); err != nil {
 				return w, err
 			}
 		}
-		for p, err := range s.service.Watch(ctx, string(w.ID)) {
+		for p, err := range c.service.Watch(ctx, string(w.ID)) {
 			if err != nil {
 				return w, err
 			}
-			s.progress(p)
+			progress(p)
 		}
-		switch w, err = s.workspace(ctx); {
+		switch w, err = c.workspace(ctx); {
 		case err != nil || w.Phase == masu.Running:
 			return w, err
 		case w.Trouble != nil && w.Phase.Settled():

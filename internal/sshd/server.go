@@ -1,6 +1,7 @@
 // Package sshd is the ssh gateway: members come in with their own keys, and
-// what they begin runs inside their box. There is no sshd in a box, and no way
-// from here to anywhere else than a box's own loopback.
+// what they begin runs inside their box. There is no sshd in a box, no way from
+// here to anywhere else than a box's own loopback and sockets, and no port that
+// is opened anywhere else.
 //
 // The key decides who somebody is. The name before the @ only says which of
 // that member's workspaces they mean.
@@ -39,8 +40,14 @@ type Config struct {
 	Gate    masu.Gate
 	As      func(masu.Actor) masu.Service
 	HostKey ssh.Signer
-	Say     func(lang masu.Lang, code string, args []string) string
-	Log     *slog.Logger
+	// HostCert is the host key with what an authority says of it; nil for none.
+	HostCert ssh.Signer
+	Trust    Trust
+	// AgentForwarding lets members have their laptop's agent in their own box, if they ask for it (ssh -A).
+	AgentForwarding bool
+
+	Say func(lang masu.Lang, code string, args []string) string
+	Log *slog.Logger
 }
 
 // Server is the gateway.

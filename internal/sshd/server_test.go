@@ -8,15 +8,19 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/agent"
 	"github.com/masu-lab/masu/internal/masutest"
 )
 
@@ -33,6 +37,14 @@ func (g *gate) ByKey(_ context.Context, o masu.KeyOffer) (masu.User, masu.KeyLim
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	u, ok := g.keys[o.Fingerprint]
+	if o.Principals != nil { // a certificate speaks alone
+		ok = false
+		for _, k := range g.keys {
+			if k.Name == o.Principals[0] {
+				u, ok = k, true
+			}
+		}
+	}
 	if !ok {
 		return u, masu.KeyLimits{}, masu.E(masu.Denied, "signin_wrong")
 	}
@@ -60,6 +72,9 @@ type plainly struct {
 }
 
 func (p plainly) Exec(ctx context.Context, name string, e masu.Exec) (int, error) {
+	if slices.Equal(e.Argv, forwardArgv) {
+		return 0, asHelper(ctx, e)
+	}
 	*p.last = e
 	switch {
 	case slices.Equal(e.Argv, shellArgv):
@@ -70,9 +85,39 @@ func (p plainly) Exec(ctx context.Context, name string, e masu.Exec) (int, error
 	return p.Service.Exec(ctx, name, e)
 }
 
+// Dial reaches what stands for a box's ports: those of this machine.
+func (p plainly) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
+	if w, err := p.Service.Workspace(ctx, name); err != nil || port == masutest.EchoPort || w.Phase != masu.Running {
+		return p.Service.Dial(ctx, name, port)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+}
+
+// asAgent makes the test's own program the one that boxes have.
+const asAgent = "MASU_TEST_AGENT"
+
+func asHelper(ctx context.Context, e masu.Exec) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), asAgent+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.WaitDelay = e.Stdin, e.Stdout, time.Second
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	return cmd.Run()
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asAgent) != "" {
+		os.Exit(agent.Main(context.Background(), forwardArgv[2:]))
+	}
+	os.Exit(m.Run())
+}
+
 // desk is a gateway with alice's and bob's keys.
 type desk struct {
-	*testing.T
+	testing.TB
 	lab    *masutest.FakeService
 	gate   *gate
 	server *Server
@@ -82,9 +127,9 @@ type desk struct {
 	last   masu.Exec
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB, change ...func(*Config)) *desk {
 	t.Helper()
-	d := &desk{T: t, lab: masutest.NewService(), gate: &gate{keys: map[string]masu.User{}}, key: map[string]ssh.Signer{}}
+	d := &desk{TB: t, lab: masutest.NewService(), gate: &gate{keys: map[string]masu.User{}}, key: map[string]ssh.Signer{}}
 	for i, name := range []string{"alice", "bob", "nobody"} {
 		d.key[name] = newSigner(t)
 		if name != "nobody" {
@@ -96,9 +141,13 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	d.host = hostKey.PublicKey()
-	d.server, err = New(Config{Gate: d.gate, HostKey: hostKey, Log: slog.New(slog.DiscardHandler),
+	cfg := Config{Gate: d.gate, HostKey: hostKey, Log: slog.New(slog.DiscardHandler),
 		As:  func(a masu.Actor) masu.Service { return plainly{d.lab.As(a), &d.last} },
-		Say: func(_ masu.Lang, code string, args []string) string { return code + " " + strings.Join(args, ",") }})
+		Say: func(_ masu.Lang, code string, args []string) string { return code + " " + strings.Join(args, ",") }}
+	for _, c := range change {
+		c(&cfg)
+	}
+	d.server, err = New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ const (
 var (
 	shellArgv   = []string{"/bin/sh", "-c", `for s in "$SHELL" /bin/bash /bin/sh; do [ -x "$s" ] && exec "$s" -l; done`}
 	commandArgv = []string{"/bin/sh", "-c", `cd; for s in "$SHELL" /bin/bash /bin/sh; do [ -x "$s" ] && exec "$s" -c "$1"; done`, "sh"}
+	forwardArgv = []string{masu.AgentPath, "agent", "forward"}
 	sftpArgv    = []string{masu.AgentPath, "agent", "sftp"}
 )
 
@@ -40,6 +41,7 @@ type session struct {
 	resize chan masu.WinSize
 	keys   *keyboard // with tty, from when the program begins
 	begun  bool
+	agent  bool // the laptop's agent is wanted in the box
 	cancel context.CancelCauseFunc
 }
 
@@ -104,6 +106,9 @@ func (s *session) request(r *ssh.Request) (argv []string, ok bool) {
 	case "signal":
 		var m struct{ Name string }
 		return nil, ssh.Unmarshal(r.Payload, &m) == nil && s.begun && s.signal(m.Name)
+	case "auth-agent-req@openssh.com":
+		s.agent = !s.begun && s.server.AgentForwarding && !s.who.limits.NoAgent
+		return nil, s.agent
 	case "shell", "exec", "subsystem":
 		if s.begun {
 			return nil, false
@@ -112,7 +117,7 @@ func (s *session) request(r *ssh.Request) (argv []string, ok bool) {
 		s.begun = argv != nil
 		return argv, s.begun
 	}
-	return nil, false // the laptop's agent, its screen
+	return nil, false // the laptop's screen
 }
 
 // program is what a request begins; nil for what there is not.

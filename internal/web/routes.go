@@ -115,6 +115,7 @@ func (p routes) workspaces() {
 	p.route("GET /w/{name}", members(p.workspace))
 	p.route("GET /w/{name}/events", members(p.workspaceEvents))
 	p.route("GET /w/{name}/log", members(p.textLog))
+	p.route("GET /w/{name}/bom.cdx.json", members(p.bill))
 	p.route("GET /w/{name}/use", members(p.use))
 	p.route("GET /w/{name}/load", members(p.load))
 	p.route("GET /w/{name}/added", members(p.added))

@@ -13,9 +13,27 @@ install() {
 	apt-get install -y --no-install-recommends -o Acquire::Retries=3 -o APT::Keep-Downloaded-Packages=true -- $(cat "$1")
 }
 
+lock=/opt/recipe/setup/lock-apt.txt
+
+# gone names a package whose locked version is not to be had.
+gone() {
+	# shellcheck disable=SC2046 # as above
+	LC_ALL=C apt-get install -s --no-install-recommends $(sed 's/ /=/' $lock) 2>&1 |
+		sed -n "s/^E: Version '\(.*\)' for '\(.*\)' was not found\$/\2 \1/p; s/^E: Unable to locate package \(.*\)\$/\1 -/p" | head -n 1
+}
+
 [ -s "$1" ] || exit 0
 # Lists of the last hour, from an earlier build's cache, are new enough; when they turn out not to be, they are fetched again.
 [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ] || update
+if [ -s $lock ]; then
+	sed 's/^\([^ ]*\) \(.*\)/Package: \1\nPin: version \2\nPin-Priority: 1001\n/' $lock >/etc/apt/preferences.d/recipe-lock
+	[ -z "$(gone)" ] || update
+	missing=$(gone)
+	[ -z "$missing" ] || {
+		echo "lock: apt $missing is not to be had"
+		exit 86
+	}
+fi
 install "$1" || {
 	update
 	install "$1"

@@ -8,4 +8,4 @@
 set -eu
 here=/opt/recipe
 sh $here/setup/apt.sh "$here/$1"
-[ ! -s "$here/$2" ] || python3 -m pip install --no-cache-dir -c $here/keep.txt -r "$here/$2"
+[ ! -s "$here/$2" ] || sh $here/setup/pip.sh --no-cache-dir -c $here/keep.txt -r "$here/$2"

@@ -3,6 +3,7 @@
 # programs for terminals and editors, and locales.
 set -eu
 here=/opt/recipe
+dpkg-query -W -f '${Package} ${Version}\n' >$here/base.txt # what was there before
 cp $here/setup/dpkg.cfg /etc/dpkg/dpkg.cfg.d/recipe
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache that builds share
 
