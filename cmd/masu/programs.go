@@ -90,7 +90,7 @@ func (a *app) appAddCommand() *cobra.Command {
 	})
 	f := c.Flags()
 	f.IntVarP(&w.Port, "port", "p", 0, "")
-	f.StringVar(&w.Path, "path", "", "")
+	f.StringVar(&w.Health, "health", "", "")
 	f.StringVar(&w.Logs, "logs", "", "")
 	f.BoolVar(&w.OnVisit, "on-visit", false, "")
 	f.DurationVar(&idle, "idle", 0, "")

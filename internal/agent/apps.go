@@ -212,6 +212,8 @@ func startOf(wishes []masu.AppWish) (out []masu.App) {
 		a := masu.App{Name: w.Name, Port: w.Port, Own: w.Command != "", Rests: w.OnVisit}
 		if port, known := masu.AppPort(w.Name); known {
 			a.Port = port
+		} else if w.Command == "" {
+			a.Error = fmt.Sprintf("masu does not know the app %q", w.Name)
 		}
 		out = append(out, a)
 	}
@@ -234,7 +236,7 @@ func appOf(w masu.AppWish) (app, error) {
 	if !masu.ValidAppName(w.Name) || w.Port < 1024 || w.Port > 65535 || w.Port == masu.AgentPort {
 		return app{}, fmt.Errorf("an app %q at port %d cannot be", w.Name, w.Port)
 	}
-	return app{name: w.Name, port: w.Port, path: w.Path, usedAt: &moment{}, env: appVariables(w),
+	return app{name: w.Name, port: w.Port, path: w.Health, usedAt: &moment{}, env: appVariables(w),
 		argv: func(b box) []string { return []string{b.Shell, "-c", w.Command} }}, nil
 }
 

@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 	if m := next(); m.Ready || m.Apps == nil {
 		t.Errorf("first: %+v", m)
 	}
-	s.change(func(s *state) { s.received, s.asked = true, startOf([]string{"jupyter", "nonsense"}) })
+	s.change(func(s *state) { s.received, s.asked = true, startOf(masu.NamedApps("jupyter", "nonsense")) })
 	if m := next(); m.Ready || len(m.Apps) != 2 || m.Apps[1].Error == "" {
 		t.Errorf("second: %+v", m)
 	}

@@ -38,12 +38,11 @@ func (s *supervisor) keep(ctx context.Context, a app, log io.Writer) {
 	for {
 		began := time.Now()
 		words, err := s.once(ctx, a, log)
-		if ctx.Err() != nil { // it was told to end
-			return
-		}
 		s.state.app(a.name, func(m *masu.App) {
 			m.Ready, m.Since = false, time.Time{}
-			m.Error = lastLines(words, err)
+			if ctx.Err() == nil { // nobody has told it to end
+				m.Error = lastLines(words, err)
+			}
 		})
 		if time.Since(began) > healthy {
 			pause = firstPause

@@ -21,6 +21,12 @@ func (s *service) PutApp(ctx context.Context, name string, a masu.AppWish) (err 
 		return err
 	}
 	defer func() { s.l.record(ctx, s.actor, "app put", w.Label, err) }()
+	if _, known := masu.AppPort(a.Name); !known && strings.TrimSpace(a.Command) == "" {
+		return masu.E(masu.Invalid, "app_needs", a.Name, "command")
+	}
+	if a.Command != "" && a.Port == 0 {
+		return masu.E(masu.Invalid, "app_needs", a.Name, "port")
+	}
 	if err := s.setApps(ctx, &w, func(have []masu.AppWish) ([]masu.AppWish, error) {
 		i := slices.IndexFunc(have, func(b masu.AppWish) bool { return b.Name == a.Name })
 		if i < 0 {

@@ -3,7 +3,6 @@ package masutest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -171,35 +170,6 @@ type pipeAddr struct{}
 
 func (pipeAddr) Network() string { return "pipe" }
 func (pipeAddr) String() string  { return "box" }
-
-// fakeApp is how the fake's app is said to stand.
-func fakeApp(w masu.AppWish) masu.App {
-	port, known := masu.AppPort(w.Name)
-	if !known {
-		port = w.Port
-	}
-	return masu.App{Name: w.Name, Port: port, Ready: !w.OnVisit, Rests: w.OnVisit, Own: w.Command != ""}
-}
-
-// fakeAgent answers as an agent all of whose apps are ready.
-func fakeAgent(spec masu.AgentSpec) http.Handler {
-	status := masu.AgentStatus{Ready: true, Apps: []masu.App{}}
-	for _, a := range spec.Apps {
-		status.Apps = append(status.Apps, fakeApp(a))
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(status)
-	})
-	mux.HandleFunc("GET /v1/watch", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		_ = json.NewEncoder(w).Encode(status)
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done() // nothing changes until the box ends
-	})
-	return mux
-}
 
 // fakeLog is what a box has printed.
 type fakeLog struct {

@@ -12,6 +12,9 @@ import (
 // PutApp is masu.Programs'.
 func (s *fakeActor) PutApp(_ context.Context, name string, a masu.AppWish) error {
 	return s.program(name, a.Name, func(r *room) error {
+		if _, known := masu.AppPort(a.Name); !known && a.Command == "" {
+			return masu.E(masu.Invalid, "app_needs", a.Name, "command")
+		}
 		i := slices.IndexFunc(r.Project.Apps, func(b masu.AppWish) bool { return b.Name == a.Name })
 		if i < 0 {
 			r.Project.Apps = append(r.Project.Apps, a)

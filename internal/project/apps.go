@@ -2,7 +2,9 @@ package project
 
 import (
 	"cmp"
+	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +16,8 @@ import (
 )
 
 const appsMost = 32
+
+var idleForm = regexp.MustCompile(`^([1-9][0-9]{0,2}h([1-9][0-9]?m)?|[1-9][0-9]{0,3}m)$`)
 
 // readApps reads names of apps that masu knows, and apps by their command.
 func readApps(d *document, k key, n *yaml.Node) error {
@@ -77,22 +81,25 @@ func (d *document) app(k key, n *yaml.Node) (a masu.AppWish, err error) {
 		{"name", "name: demo", text(&a.Name, validApp)},
 		{"command", "command: streamlit run app.py", text(&a.Command, func(s string) bool { return strings.TrimSpace(s) != "" && len(s) <= 4<<10 && plainScript(s) })},
 		{"port", "port: 8501", func(d *document, k key, n *yaml.Node) error {
-			v, ok := asWritten(n)
-			if a.Port, err = strconv.Atoi(v); !ok || err != nil || a.Port < 1024 || a.Port > 65535 || a.Port == masu.AgentPort {
+			if a.Port, err = strconv.Atoi(n.Value); n.Tag != "!!int" || err != nil || a.Port < 1024 || a.Port > 65535 || a.Port == masu.AgentPort || masu.IsAppPort(a.Port) {
 				return d.wrong(k, n)
 			}
 			return nil
 		}},
-		{"path", "path: /healthz", text(&a.Path, func(s string) bool { return len(s) <= 200 && strings.HasPrefix(s, "/") && plainScript(s) && !strings.ContainsAny(s, " \n") })},
+		{"health", "health: /healthz", text(&a.Health, func(s string) bool {
+			return len(s) <= 200 && strings.HasPrefix(s, "/") && plainScript(s) && !strings.ContainsAny(s, " \n")
+		})},
 		{"start", "start: visit", text(new(string), func(s string) bool { a.OnVisit = s == "visit"; return s == "visit" || s == "box" })},
 		{"idle", "idle: 30m", func(d *document, k key, n *yaml.Node) error {
 			v, ok := asWritten(n)
-			if a.IdleFor, err = time.ParseDuration(v); !ok || err != nil || a.IdleFor < time.Minute || a.IdleFor > 30*24*time.Hour {
+			if a.IdleFor, err = time.ParseDuration(v); !ok || err != nil || !idleForm.MatchString(v) {
 				return d.wrong(k, n)
 			}
 			return nil
 		}},
-		{"logs", "logs: runs", text(&a.Logs, func(s string) bool { return len(s) <= 400 && plainScript(s) && path.IsAbs("/"+s) && !strings.HasPrefix(path.Clean(s), "..") && !path.IsAbs(s) })},
+		{"logs", "logs: runs", text(&a.Logs, func(s string) bool {
+			return len(s) <= 400 && plainScript(s) && path.IsAbs("/"+s) && !strings.HasPrefix(path.Clean(s), "..") && !path.IsAbs(s)
+		})},
 	})
 	if err != nil {
 		return a, err
@@ -106,7 +113,7 @@ func (d *document) wholeApp(n *yaml.Node, seen map[string]*yaml.Node, a masu.App
 	switch {
 	case a.Name == "":
 		return masu.E(masu.Invalid, "app_needs", d.at(n), "name")
-	case known && (a.Command != "" || a.Port != 0 || a.Path != ""):
+	case known && (a.Command != "" || a.Port != 0 || a.Health != ""):
 		return masu.E(masu.Invalid, "app_known", d.at(n), a.Name)
 	case !known && a.Command == "":
 		return masu.E(masu.Invalid, "app_needs", d.at(n), "command")
@@ -114,7 +121,7 @@ func (d *document) wholeApp(n *yaml.Node, seen map[string]*yaml.Node, a masu.App
 		return masu.E(masu.Invalid, "app_needs", d.at(n), "port")
 	case a.Logs != "" && a.Name != "tensorboard":
 		return masu.E(masu.Invalid, "app_logs", d.at(seen["logs"]))
-	case a.Name == "jupyter" && (a.OnVisit || a.IdleFor != 0):
+	case a.Name == "jupyter":
 		return masu.E(masu.Invalid, "app_always", d.at(n), a.Name)
 	}
 	return nil
@@ -162,14 +169,14 @@ func appsText(apps []masu.AppWish) string {
 			add("command", doubleQuoted(a.Command))
 			add("port", strconv.Itoa(a.Port))
 		}
-		if a.Path != "" {
-			add("path", doubleQuoted(a.Path))
+		if a.Health != "" {
+			add("health", doubleQuoted(a.Health))
 		}
 		if a.OnVisit {
 			add("start", "visit")
 		}
 		if a.IdleFor > 0 {
-			add("idle", a.IdleFor.String())
+			add("idle", idleText(a.IdleFor))
 		}
 		if a.Logs != "" {
 			add("logs", doubleQuoted(a.Logs))
@@ -177,6 +184,18 @@ func appsText(apps []masu.AppWish) string {
 		b.WriteString("  - {" + strings.Join(words, ", ") + "}\n")
 	}
 	return b.String()
+}
+
+// idleText writes hours and minutes as idleForm reads them.
+func idleText(d time.Duration) string {
+	h, m := int(d.Hours()), int(d.Minutes())%60
+	switch {
+	case h == 0:
+		return strconv.Itoa(m) + "m"
+	case m == 0:
+		return strconv.Itoa(h) + "h"
+	}
+	return fmt.Sprintf("%dh%dm", h, m)
 }
 
 // doubleQuoted writes text as YAML's double-quoted scalar, of which JSON's string is one.
