@@ -47,7 +47,7 @@ type AgentSpec struct {
 	Work     string            `json:"work"` // the project folder in the box: HOME/work
 	Sudo     bool              `json:"sudo"`
 	NoSudo   string            `json:"no_sudo,omitempty"` // why not, in the member's language, shown when sudo is refused
-	Apps     []string          `json:"apps,omitempty"`    // to start, by name; none for a run
+	Apps     []AppWish         `json:"apps,omitempty"`    // none for a run
 	Command  []string          `json:"command,omitempty"` // to run instead, once: the box ends with it, and with its exit code
 	Env      map[string]string `json:"env,omitempty"`     // for everything the member runs
 	Lang     Lang              `json:"lang,omitempty"`

@@ -13,7 +13,7 @@ type Project struct {
 	Name        string            `json:"name,omitempty"`
 	Environment Environment       `json:"environment"`
 	Want        Want              `json:"want"`
-	Apps        []string          `json:"apps,omitempty"` // app names; empty means jupyter
+	Apps        []AppWish         `json:"apps,omitempty"` // none means jupyter
 	Variables   map[string]string `json:"variables,omitempty"`
 	Limits      Limits            `json:"limits"`
 	Sides       []SideBox         `json:"services,omitempty"` // by name

@@ -20,6 +20,7 @@ type Service interface {
 	Projects
 	Sharing
 	Lending
+	Programs
 	Accounting
 	Runs
 	Images

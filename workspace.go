@@ -83,11 +83,26 @@ type Layer struct {
 
 // App is a web program in a workspace.
 type App struct {
-	Name  string    `json:"name"`  // "jupyter", "tensorboard", or "p8889" for a port that the member opened by hand
-	Port  int       `json:"port"`  // on the box's loopback
-	Ready bool      `json:"ready"` // it answers
+	Name  string    `json:"name"`            // "jupyter", "tensorboard", or "p8889" for a port that the member opened by hand
+	Port  int       `json:"port"`            // on the box's loopback
+	Ready bool      `json:"ready"`           // it answers
+	Rests bool      `json:"rests,omitempty"` // it begins when somebody opens it
+	Own   bool      `json:"own,omitempty"`   // the member's, by a command in masu.yaml
 	Since time.Time `json:"since,omitzero"`
 	Error string    `json:"error,omitempty"` // last words of an app that keeps dying
+}
+
+// State is a word for how the app stands: "ready", "rests", "fails" or "starts".
+func (a App) State() string {
+	switch {
+	case a.Ready:
+		return "ready"
+	case a.Rests:
+		return "rests"
+	case a.Error != "":
+		return "fails"
+	}
+	return "starts"
 }
 
 // App returns the named app.

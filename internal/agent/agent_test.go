@@ -27,7 +27,7 @@ func TestTakeSpec(t *testing.T) {
 	t.Setenv("MASU_OTHER", "x")
 	t.Setenv("MASU_SPEC", `{"user":{"name":"alice","uid":30001,"gid":30001,"home":"/home/alice"},"work":"/home/alice/work","apps":["jupyter"]}`)
 	spec, err := takeSpec()
-	if err != nil || spec.User.UID != 30001 || spec.Apps[0] != "jupyter" {
+	if err != nil || spec.User.UID != 30001 || spec.Apps[0].Name != "jupyter" {
 		t.Errorf("%+v, %v", spec, err)
 	}
 	for _, kv := range os.Environ() {

@@ -1,13 +1,9 @@
 package agent
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"github.com/masu-lab/masu"
 )
 
 // app is a program that the agent knows how to start.
@@ -16,7 +12,9 @@ type app struct {
 	port int
 	path string // answers with success when the app is ready
 	// argv gives the command for a box, and how it is found.
-	argv func(b box) []string
+	argv   func(b box) []string
+	env    []string // besides the member's
+	usedAt *moment  // when somebody was last seen to be connected
 }
 
 // appNamed knows the apps.
@@ -25,7 +23,7 @@ func appNamed(name string) (app, bool) {
 	case "jupyter":
 		return app{name: name, port: 8888, path: "/api", argv: jupyterArgv}, true
 	case "tensorboard":
-		return app{name: name, port: 6006, path: "/", argv: tensorboardArgv}, true
+		return app{name: name, port: 6006, path: "/", argv: func(b box) []string { return tensorboardArgv(b, filepath.Join(b.Work, "runs")) }}, true
 	case "code":
 		return app{name: name, port: editorPort, path: "/healthz", argv: editorArgv}, true
 	}
@@ -60,8 +58,8 @@ func jupyterArgv(b box) []string {
 	return append([]string{findCommand("python3", b.path(), b.Work).path, "-m", "jupyterlab"}, server...)
 }
 
-func tensorboardArgv(b box) []string {
-	return []string{findCommand("tensorboard", b.path(), b.Work).path, "--host=127.0.0.1", "--port=6006", "--logdir=" + filepath.Join(b.Work, "runs")}
+func tensorboardArgv(b box, logs string) []string {
+	return []string{findCommand("tensorboard", b.path(), b.Work).path, "--host=127.0.0.1", "--port=6006", "--logdir=" + logs}
 }
 
 // command is the file that a name stands for; an empty path, and the exit
@@ -108,18 +106,4 @@ func runnable(path string) command {
 		return command{code: exitCannot}
 	}
 	return command{path: path}
-}
-
-// startOf is how an app stands before it runs.
-func startOf(names []string) []masu.App {
-	var apps []masu.App
-	for _, name := range names {
-		a, known := appNamed(name)
-		m := masu.App{Name: name, Port: a.port}
-		if !known {
-			m.Error = fmt.Sprintf("masu does not know the app %s", strconv.Quote(name))
-		}
-		apps = append(apps, m)
-	}
-	return apps
 }

@@ -437,7 +437,7 @@ func TestBoxRoot(t *testing.T) {
 
 func TestBoxApps(t *testing.T) {
 	spec := plainSpec()
-	spec.Apps = []string{"jupyter"}
+	spec.Apps = masu.NamedApps("jupyter")
 	b := newBox(t, spec)
 	b.until("the missing app is told", func() bool {
 		s, err := b.status()

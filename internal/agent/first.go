@@ -67,11 +67,12 @@ type first struct {
 	wg    sync.WaitGroup
 
 	outputs *outputs
+	apps    *apps
 }
 
 // begin answers the daemon, receives the member and starts the apps, in this order.
 func (f *first) begin(ctx context.Context) error {
-	f.outputs = newOutputs(ctx, f.wg.Go)
+	f.outputs, f.apps = newOutputs(ctx, f.wg.Go), newApps(ctx, f.wg.Go)
 	if err := f.serve(ctx); err != nil {
 		return err
 	}
@@ -88,18 +89,16 @@ func (f *first) begin(ctx context.Context) error {
 	if len(f.spec.Command) > 0 {
 		f.wg.Go(func() { f.done <- sup.command(f.spec.Command) })
 	}
-	for _, name := range f.spec.Apps {
-		if a, known := appNamed(name); known {
-			f.wg.Go(func() { sup.keep(ctx, a) })
-		}
-	}
+	f.apps.received(sup, f.spec.Apps)
 	f.wg.Go(func() { // nobody waits for it: a notebook needs longer to install something
 		if err := (packages{root: "/"}).rememberBrought(); err != nil {
 			complain(err)
 		}
 	})
 	f.wg.Go(func() { watchPorts(ctx, f.state, f.spec.User.UID) })
-	f.wg.Go(func() { watchActivity(ctx, f.state, slices.Contains(f.spec.Apps, "jupyter")) })
+	f.wg.Go(func() {
+		watchActivity(ctx, f.state, slices.ContainsFunc(f.spec.Apps, func(w masu.AppWish) bool { return w.Name == "jupyter" }))
+	})
 	return nil
 }
 
@@ -122,7 +121,7 @@ func receive(spec masu.AgentSpec) (box, error) {
 // serve answers on the box's loopback, and in a folder of the host's where the
 // daemon cannot enter the box's network.
 func (f *first) serve(ctx context.Context) error {
-	h := handler(f.state, newPasswords(f.state), f.outputs)
+	h := handler(f.state, newPasswords(f.state), f.outputs, f.apps)
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(masu.AgentPort)))
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // socket is one line of /proc/net/tcp.
 type socket struct {
 	local, remote netip.AddrPort
-	listens       bool
+	listens, open bool // open: both sides are there
 	uid           int
 }
 
@@ -31,7 +31,10 @@ func sockets() []socket {
 	return all
 }
 
-const tcpListen = "0A"
+const (
+	tcpOpen   = "01"
+	tcpListen = "0A"
+)
 
 func parseSockets(table string) []socket {
 	var all []socket
@@ -44,7 +47,7 @@ func parseSockets(table string) []socket {
 		remote, ok2 := parseAddrPort(f[2])
 		uid, err := strconv.Atoi(f[7])
 		if ok1 && ok2 && err == nil {
-			all = append(all, socket{local, remote, f[3] == tcpListen, uid})
+			all = append(all, socket{local, remote, f[3] == tcpListen, f[3] == tcpOpen, uid})
 		}
 	}
 	return all

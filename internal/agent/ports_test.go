@@ -72,7 +72,7 @@ func TestOwnSocket(t *testing.T) {
 
 func TestStatePorts(t *testing.T) {
 	s := newState()
-	s.change(func(s *state) { s.received, s.asked = true, startOf([]string{"jupyter"}) })
+	s.change(func(s *state) { s.received, s.asked = true, startOf(masu.NamedApps("jupyter")) })
 	then := time.Now().Add(-time.Hour)
 	s.ports([]int{9000, 5000, 8888}, then)
 	_, changed := s.now()

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"reflect"
 	"slices"
 	"sync"
@@ -54,7 +53,7 @@ func (s *state) status() masu.AgentStatus {
 	apps := make([]masu.App, 0, len(s.asked)+len(s.found))
 	apps = append(append(apps, s.asked...), s.found...)
 	return masu.AgentStatus{
-		Ready:      s.received && !slices.ContainsFunc(s.asked, func(a masu.App) bool { return !a.Ready }),
+		Ready:      s.received && !slices.ContainsFunc(s.asked, func(a masu.App) bool { return !a.Ready && !a.Rests && !a.Own }),
 		Apps:       apps,
 		Notebooks:  s.open,
 		ActiveAt:   s.active,
@@ -73,6 +72,25 @@ func (s *state) app(name string, f func(*masu.App)) {
 	})
 }
 
+// put takes an app into those that were asked for, or changes the one of its name.
+func (s *state) put(a masu.App) {
+	s.change(func(s *state) {
+		if i := slices.IndexFunc(s.asked, func(b masu.App) bool { return b.Name == a.Name }); i >= 0 {
+			s.asked[i] = a
+			return
+		}
+		s.asked = append(slices.Clone(s.asked), a)
+		s.found = slices.DeleteFunc(slices.Clone(s.found), func(b masu.App) bool { return b.Port == a.Port })
+	})
+}
+
+// drop takes one out.
+func (s *state) drop(name string) {
+	s.change(func(s *state) {
+		s.asked = slices.DeleteFunc(slices.Clone(s.asked), func(b masu.App) bool { return b.Name == name })
+	})
+}
+
 // ports replaces what was opened by hand, keeping since when each was there.
 func (s *state) ports(open []int, now time.Time) {
 	s.change(func(s *state) {
@@ -87,7 +105,7 @@ func (s *state) ports(open []int, now time.Time) {
 			}
 			found = append(found, a)
 		}
-		slices.SortFunc(found, func(a, b masu.App) int { return cmp.Compare(a.Port, b.Port) })
+		slices.SortFunc(found, byPort)
 		s.found = found
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,14 +33,16 @@ type supervisor struct {
 }
 
 // keep runs an app, and again each time it dies, until ctx ends and it has died.
-func (s *supervisor) keep(ctx context.Context, a app) {
+func (s *supervisor) keep(ctx context.Context, a app, log io.Writer) {
 	pause := firstPause
 	for {
 		began := time.Now()
-		words, err := s.once(ctx, a)
+		words, err := s.once(ctx, a, log)
 		s.state.app(a.name, func(m *masu.App) {
 			m.Ready, m.Since = false, time.Time{}
-			m.Error = lastLines(words, err)
+			if ctx.Err() == nil { // nobody has told it to end
+				m.Error = lastLines(words, err)
+			}
 		})
 		if time.Since(began) > healthy {
 			pause = firstPause
@@ -54,13 +57,13 @@ func (s *supervisor) keep(ctx context.Context, a app) {
 }
 
 // once runs an app to its end and gives what it said last, and how it ended.
-func (s *supervisor) once(ctx context.Context, a app) (*tail, error) {
-	words := &tail{to: s.out}
+func (s *supervisor) once(ctx context.Context, a app, log io.Writer) (*tail, error) {
+	words := &tail{to: io.MultiWriter(log, s.out)}
 	argv := a.argv(s.box)
 	if argv[0] == "" {
 		return words, fmt.Errorf("%s is not installed in this environment", a.name)
 	}
-	pid, ended, copied, err := s.launch(argv, words)
+	pid, ended, copied, err := s.launch(argv, a.env, words)
 	if err != nil {
 		return words, fmt.Errorf("%s: %w", argv[0], err)
 	}
@@ -71,7 +74,10 @@ func (s *supervisor) once(ctx context.Context, a app) (*tail, error) {
 			s.state.app(a.name, func(m *masu.App) { m.Ready, m.Since, m.Error = true, time.Now(), "" })
 		}
 	})
+	gone := make(chan struct{})
+	wg.Go(func() { endGroup(ctx, pid, gone) })
 	status := <-ended
+	close(gone)
 	stop()
 	wg.Wait()
 	_ = syscall.Kill(-pid, syscall.SIGKILL) // what it has left behind in its own group
@@ -93,7 +99,7 @@ func describe(name string, s syscall.WaitStatus) error {
 }
 
 // launch starts a program as the member, in a session of its own.
-func (s *supervisor) launch(argv []string, words io.Writer) (pid int, ended <-chan syscall.WaitStatus, copied <-chan struct{}, err error) {
+func (s *supervisor) launch(argv, env []string, words io.Writer) (pid int, ended <-chan syscall.WaitStatus, copied <-chan struct{}, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, nil, nil, err
@@ -107,7 +113,7 @@ func (s *supervisor) launch(argv []string, words io.Writer) (pid int, ended <-ch
 	_ = w.Chown(s.box.User.UID, s.box.User.GID) // so that it can open /dev/stdout
 	pid, ended, err = s.kids.start(argv, &syscall.ProcAttr{
 		Dir:   s.box.Work,
-		Env:   s.box.Env,
+		Env:   append(slices.Clone(s.box.Env), env...),
 		Files: []uintptr{null.Fd(), w.Fd(), w.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: credential(s.box.User)},
 	})
@@ -143,6 +149,9 @@ func (a app) await(ctx context.Context) bool {
 }
 
 func (a app) answers(ctx context.Context, client *http.Client) bool {
+	if a.path == "" {
+		return listensAt(a.port)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", a.port, a.path), nil)
 	if err != nil {
 		return false
@@ -212,7 +221,7 @@ func (s *supervisor) command(argv []string) int {
 		complain(fmt.Errorf("%s: cannot be run", argv[0]))
 		return c.code
 	}
-	pid, ended, copied, err := s.launch(append([]string{c.path}, argv[1:]...), &tail{to: s.out})
+	pid, ended, copied, err := s.launch(append([]string{c.path}, argv[1:]...), nil, &tail{to: s.out})
 	if err != nil {
 		complain(err)
 		return exitCannot

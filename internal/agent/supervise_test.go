@@ -92,7 +92,7 @@ touch died; echo hello; printf 'one\n\033[31mtwo\033[0m\nthree\nfour\n' >&2; exi
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		s.keep(ctx, a)
+		s.keep(ctx, a, io.Discard)
 		close(done)
 	}()
 	await(t, s.state, "it died", func(m masu.AgentStatus) bool {
@@ -114,7 +114,7 @@ touch died; echo hello; printf 'one\n\033[31mtwo\033[0m\nthree\nfour\n' >&2; exi
 	cancel()
 	syscall.Kill(pid, syscall.SIGTERM)
 	<-done
-	if m, _ := s.state.now(); m.Ready || !strings.Contains(m.Apps[0].Error, "terminated") {
+	if m, _ := s.state.now(); m.Ready || m.Apps[0].Error != "" { // it was told to end
 		t.Errorf("after its end: %+v", m)
 	}
 	if !strings.Contains(out.String(), "hello\n") {
@@ -129,11 +129,11 @@ func TestAppThatCannotStart(t *testing.T) {
 		"/no/such: no such file or directory":              {"/no/such"},
 	} {
 		s := newSupervisor(t, io.Discard)
-		s.state.change(func(s *state) { s.received, s.asked = true, startOf([]string{"tensorboard"}) })
+		s.state.change(func(s *state) { s.received, s.asked = true, startOf(masu.NamedApps("tensorboard")) })
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
-			s.keep(ctx, app{name: "tensorboard", argv: func(box) []string { return argv }})
+			s.keep(ctx, app{name: "tensorboard", argv: func(box) []string { return argv }}, io.Discard)
 			close(done)
 		}()
 		await(t, s.state, want, func(m masu.AgentStatus) bool { return m.Apps[0].Error == want && !m.Ready })

@@ -29,7 +29,7 @@ func examplePlan() plan {
 				{Folder: "/data/imagenet", Dataset: true, Target: "/data/imagenet"},
 			},
 			Limits:    masu.Limits{CPUs: 4, Memory: 8 * masu.GiB},
-			Agent:     masu.AgentSpec{User: alice(), Work: "/home/alice/work", Sudo: true, Apps: []string{"jupyter"}, Env: map[string]string{"MASU": "1"}, Lang: masu.Japanese},
+			Agent:     masu.AgentSpec{User: alice(), Work: "/home/alice/work", Sudo: true, Apps: masu.NamedApps("jupyter"), Env: map[string]string{"MASU": "1"}, Lang: masu.Japanese},
 			Variables: map[string]string{"HF_HOME": "/home/alice/work/.hf"},
 		},
 		wish:    "digest-of-the-box",

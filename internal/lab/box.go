@@ -15,7 +15,7 @@ func (l *Lab) box(w masu.Workspace, owner masu.User) masu.Box {
 	b.Mounts = append(b.Mounts, l.editorMounts(w.Project)...)
 	b.GPUs = w.GPUs
 	if b.Agent.Apps = w.Project.Apps; len(b.Agent.Apps) == 0 {
-		b.Agent.Apps = []string{"jupyter"}
+		b.Agent.Apps = masu.NamedApps("jupyter")
 	}
 	return b
 }

@@ -109,6 +109,11 @@ func (s *service) Keep(ctx context.Context, name string, l masu.Layer) (err erro
 	if err != nil {
 		return err
 	}
+	return s.writeFiles(dir, files)
+}
+
+// writeFiles puts files into a member's folder, if it is right with them.
+func (s *service) writeFiles(dir string, files []masu.File) error {
 	over := fstest.MapFS{}
 	for _, f := range files {
 		over[f.Path] = &fstest.MapFile{Data: []byte(f.Text), Mode: 0o644}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"path"
-	"slices"
 	"strings"
 	"testing/fstest"
 
@@ -25,7 +24,7 @@ type Shelf interface {
 	Put(ctx context.Context, name string, tar io.Reader) error
 }
 
-func wantsEditor(p masu.Project) bool { return slices.Contains(p.Apps, editorApp) }
+func wantsEditor(p masu.Project) bool { return p.HasApp(editorApp) }
 
 // editorRecipe says how the editor is made on this host.
 func (l *Lab) editorRecipe() (recipe.Recipe, error) {

@@ -37,7 +37,7 @@ func TestEditorOnceForAll(t *testing.T) {
 	w := newWorld(t)
 	plain := t.TempDir()
 	w.project = func(dir string) masu.Project {
-		p := masu.Project{Apps: []string{"jupyter", "code"}}
+		p := masu.Project{Apps: masu.NamedApps("jupyter", "code")}
 		if dir == plain {
 			p.Apps = nil
 		}
@@ -81,18 +81,18 @@ func TestEditorOnceForAll(t *testing.T) {
 func TestEditorNotMade(t *testing.T) {
 	w := newWorld(t)
 	w.shelf = &shelf{}
-	w.project = func(string) masu.Project { return masu.Project{Apps: []string{"code"}} }
+	w.project = func(string) masu.Project { return masu.Project{Apps: masu.NamedApps("code")} }
 	l, stop := w.daemon()
 	defer stop()
 	w.runtime.FailBuild(masu.E(masu.Invalid, "build_failed", 1, "RUN", 1))
-	if err := l.editor(t.Context(), "alice", masu.Project{Apps: []string{"code"}}, func(masu.Progress) {}); masu.CodeOf(err) != "editor_failed" {
+	if err := l.editor(t.Context(), "alice", masu.Project{Apps: masu.NamedApps("code")}, func(masu.Progress) {}); masu.CodeOf(err) != "editor_failed" {
 		t.Errorf("%v", err)
 	}
 	w.runtime.FailBuild(nil)
 	full := errors.New("no room")
 	w.shelf = &shelf{fail: full}
 	l.cfg.Shelf = w.shelf
-	if err := l.editor(t.Context(), "alice", masu.Project{Apps: []string{"code"}}, func(masu.Progress) {}); !errors.Is(err, full) {
+	if err := l.editor(t.Context(), "alice", masu.Project{Apps: masu.NamedApps("code")}, func(masu.Progress) {}); !errors.Is(err, full) {
 		t.Errorf("%v", err)
 	}
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
 	NameFor func(dir string) string
 	Keep    func(f masu.Folder, preset string, l masu.Layer) ([]masu.File, error) // the folder's files with packages added
+	SetApps func(f masu.Folder, preset string, apps []masu.AppWish) ([]masu.File, error)
 	Text    func(env masu.Environment, comments ...string) (string, error)        // the masu.yaml that asks for an environment
 	Host    func(ctx context.Context) masu.Host
 	Examine func(ctx context.Context) []masu.Finding              // of the host, for admins; nil for nothing
@@ -123,7 +124,7 @@ type Lab struct {
 // New checks that nothing is missing. It reads the lab's identity from the store.
 func New(c Config) (*Lab, error) {
 	if c.Store == nil || c.Runtime == nil || c.Inventory == nil || c.Accounts == nil || c.Folders == nil || c.Origins == nil ||
-		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Text == nil || c.Keep == nil || c.Host == nil || c.Log == nil {
+		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Text == nil || c.Keep == nil || c.SetApps == nil || c.Host == nil || c.Log == nil {
 		return nil, errors.New("lab: a part of Config is missing")
 	}
 	l := &Lab{

@@ -74,7 +74,7 @@ func (w *world) daemon() (l *Lab, stop func()) {
 		Context: func(masu.Folder, string, string) (fs.FS, int64, error) {
 			return nil, 0, errors.New("no Dockerfile here")
 		},
-		NameFor: func(string) string { return "work" }, Notifier: w.post, Say: sayPlainly, Keep: keep, Text: func(masu.Environment, ...string) (string, error) { return "preset: python\n", nil },
+		NameFor: func(string) string { return "work" }, Notifier: w.post, Say: sayPlainly, Keep: keep, SetApps: setApps, Text: func(masu.Environment, ...string) (string, error) { return "preset: python\n", nil },
 		Host:   func(context.Context) masu.Host { return masu.Host{CPUs: 2, Memory: 8 * masu.GiB, Arch: "amd64"} },
 		Policy: policy, Version: "test", HostName: "host", Log: slog.New(slog.DiscardHandler),
 	})
@@ -130,6 +130,14 @@ func (w *world) view(f func(masu.Tx) error) {
 // keep writes the masu.yaml of a folder that said nothing.
 func keep(_ masu.Folder, _ string, l masu.Layer) ([]masu.File, error) {
 	return []masu.File{{Path: "masu.yaml", Text: "apt:\n  - " + strings.Join(l.Apt, "\n  - ") + "\n"}}, nil
+}
+
+func setApps(_ masu.Folder, _ string, apps []masu.AppWish) ([]masu.File, error) {
+	var text strings.Builder
+	for _, a := range apps {
+		text.WriteString("# app " + a.Name + "\n")
+	}
+	return []masu.File{{Path: "masu.yaml", Text: text.String()}}, nil
 }
 
 type accounts struct{}

@@ -269,6 +269,9 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 	if s.actor.Door != masu.DoorWeb { // EnterLink has written that down
 		s.visits(ctx, w)
 	}
+	if err := s.l.wakeApp(ctx, w, port); err != nil {
+		return nil, err
+	}
 	return s.l.cfg.Runtime.Dial(ctx, w.ID, port)
 }
 

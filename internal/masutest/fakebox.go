@@ -3,7 +3,6 @@ package masutest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -171,39 +170,6 @@ type pipeAddr struct{}
 
 func (pipeAddr) Network() string { return "pipe" }
 func (pipeAddr) String() string  { return "box" }
-
-// appPorts are where the fake's apps are said to listen.
-func appPort(name string) int {
-	switch name {
-	case "jupyter":
-		return 8888
-	case "tensorboard":
-		return 6006
-	case "code":
-		return 8443
-	}
-	return 9000
-}
-
-// fakeAgent answers as an agent all of whose apps are ready.
-func fakeAgent(spec masu.AgentSpec) http.Handler {
-	status := masu.AgentStatus{Ready: true, Apps: []masu.App{}}
-	for _, name := range spec.Apps {
-		status.Apps = append(status.Apps, masu.App{Name: name, Port: appPort(name), Ready: true, Since: time.Now()})
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(status)
-	})
-	mux.HandleFunc("GET /v1/watch", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		_ = json.NewEncoder(w).Encode(status)
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done() // nothing changes until the box ends
-	})
-	return mux
-}
 
 // fakeLog is what a box has printed.
 type fakeLog struct {

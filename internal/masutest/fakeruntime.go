@@ -425,7 +425,7 @@ func (f *FakeRuntime) Dial(ctx context.Context, id masu.WorkspaceID, port int) (
 	}
 	h := f.handlers[port]
 	if h == nil && port == masu.AgentPort {
-		h = fakeAgent(b.box.Agent)
+		h = newFakeAgent(b.box.Agent)
 	}
 	if h == nil {
 		return nil, masu.E(masu.Unreachable, "port_silent", port)

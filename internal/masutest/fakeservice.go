@@ -139,7 +139,7 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 		now := time.Now()
 		r = &room{user: s.actor.User, Workspace: masu.Workspace{ID: newID(), Owner: s.actor.Name, Name: name,
 			Label: name + "--" + string(s.actor.Name), CreatedAt: now}}
-		r.Project = masu.Project{Dir: q.Dir, Name: name, Apps: []string{"jupyter"}}
+		r.Project = masu.Project{Dir: q.Dir, Name: name, Apps: masu.NamedApps("jupyter")}
 		s.rooms[r.ID] = r
 	}
 	switch {
@@ -223,7 +223,7 @@ func (s *fakeActor) move(r *room, p masu.Phase, trouble *masu.Trouble) {
 	r.Apps = nil
 	if p == masu.Running {
 		for _, a := range r.Project.Apps {
-			r.Apps = append(r.Apps, masu.App{Name: a, Port: appPort(a), Ready: true})
+			r.Apps = append(r.Apps, fakeApp(a))
 		}
 	}
 	s.changed()

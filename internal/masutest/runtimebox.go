@@ -223,7 +223,7 @@ func (r *rig) talker() (b masu.Box, say func(line string)) {
 		r.Fatal(err)
 	}
 	b = r.box() // after the image, which it keeps from being removed
-	b.Image, b.Agent.Apps = id, []string{"tensorboard"}
+	b.Image, b.Agent.Apps = id, masu.NamedApps("tensorboard")
 	r.up(b)
 	return b, func(line string) {
 		r.Helper()

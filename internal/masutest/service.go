@@ -48,6 +48,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"Sharing", testServiceSharing},
 		{"Images", testServiceImages},
 		{"Keep", testServiceKeep},
+		{"Programs", testServicePrograms},
 		{"Lending", testServiceLending},
 		{"OrCPU", testServiceOrCPU},
 		{"Reserve", testServiceReserve},

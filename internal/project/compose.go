@@ -248,9 +248,9 @@ func (c *composed) build(main *composeService) error {
 	p, own := c.p, main.own
 	p.Environment, p.Want, p.Limits, p.Variables = own.Environment, own.Want, own.Limits, own.Variables
 	p.Notes = append(p.Notes, own.Notes...)
-	p.Apps = []string{"jupyter"}
+	p.Apps = masu.NamedApps("jupyter")
 	if slices.Contains(main.ports, tensorboardPort) {
-		p.Apps = append(p.Apps, "tensorboard")
+		p.Apps = append(p.Apps, masu.AppWish{Name: "tensorboard"})
 	}
 	if len(main.side.Command) > 0 || len(main.side.Entrypoint) > 0 {
 		p.Notes = append(p.Notes, note("compose_command", main.side.Name, shownList(append(main.side.Entrypoint, main.side.Command...))))

@@ -82,7 +82,7 @@ func TestComposeOfTheGuide(t *testing.T) {
 		Dir: "/home/alice/bert", Source: "compose.yml", Compose: "compose.yml", Name: "bert", Work: "work",
 		Environment: masu.Environment{Dockerfile: "Dockerfile", Context: ".", BuildArgs: map[string]string{"USER_NAME": "alice", "USER_UID": "30001"}},
 		Want:        masu.Want{Count: 1},
-		Apps:        []string{"jupyter", "tensorboard"},
+		Apps:        masu.NamedApps("jupyter", "tensorboard"),
 		Variables:   map[string]string{"HF_HOME": "/home/alice/work/.hf"},
 		Limits:      masu.Limits{CPUs: 4, Memory: 16 * masu.GiB, Shm: 8 * masu.GiB},
 		Sides: []masu.SideBox{{Name: "db", Image: "redis:7", Command: []string{"redis-server", "--save", "60 1"},

@@ -172,22 +172,6 @@ func readRun(d *document, k key, n *yaml.Node) error {
 	return nil
 }
 
-func readApps(d *document, k key, n *yaml.Node) error {
-	list, err := d.items(k, n)
-	if err != nil {
-		return err
-	}
-	for _, c := range list {
-		if !masu.ValidAppName(c.Value) || portApp.MatchString(c.Value) { // p8889 is a port that a member opened by hand
-			return d.wrong(k, c)
-		}
-		if !slices.Contains(d.p.Apps, c.Value) {
-			d.p.Apps = append(d.p.Apps, c.Value)
-		}
-	}
-	return nil
-}
-
 func readEnv(d *document, k key, n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode || len(n.Content) > 2*maxPackages {
 		return d.wrong(k, n)

@@ -3,6 +3,7 @@ package project
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,12 +47,48 @@ func TestEveryKey(t *testing.T) {
 			Locale: "ja_JP.UTF-8", Timezone: "Asia/Tokyo",
 		},
 		Want:      masu.Want{Count: 2, Memory: 24 * masu.GiB, Model: "A100"},
-		Apps:      []string{"jupyter", "tensorboard"},
+		Apps:      masu.NamedApps("jupyter", "tensorboard"),
 		Variables: map[string]string{"HF_HOME": "~/work/.hf", "EPOCHS": "010", "DEBUG": "yes", "EMPTY": "", "RATIO": "1.50"},
 		Limits:    masu.Limits{CPUs: 1.5, Memory: 32 * masu.GiB, Shm: 512 * masu.MiB},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestOwnApps(t *testing.T) {
+	got := read(t, files("masu.yaml", "apps:\n  - jupyter\n  - {name: tensorboard, logs: out/logs}\n  - {name: demo, command: serve -p $PORT, port: 8501, health: /ok, start: visit, idle: 2h}\n  - {name: b, command: b, port: 8502, start: box}\n"), "").Apps
+	want := []masu.AppWish{
+		{Name: "jupyter"},
+		{Name: "tensorboard", Logs: "out/logs"},
+		{Name: "demo", Command: "serve -p $PORT", Port: 8501, Health: "/ok", OnVisit: true, IdleFor: 2 * time.Hour},
+		{Name: "b", Command: "b", Port: 8502},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestSetApps: the key is replaced and nothing else, and what was written says the same when it is read.
+func TestSetApps(t *testing.T) {
+	apps := []masu.AppWish{{Name: "jupyter"}, {Name: "demo", Command: `echo "a: b" # c`, Port: 8501, OnVisit: true, IdleFor: 30 * time.Minute}}
+	const written = "apps:\n  - jupyter\n  - {name: demo, command: \"echo \\\"a: b\\\" # c\", port: 8501, start: visit, idle: 30m}\n"
+	for before, after := range map[string]string{
+		"preset: python\n": "preset: python\n" + written,
+		"# mine\napps: [jupyter, tensorboard] # both\n\n# cards\ngpus: 1\n":              "# mine\n" + written + "\n# cards\ngpus: 1\n",
+		"gpus: 1\napps:\n- jupyter\n- {name: demo, command: old,\n   port: 8501}\n# end": "gpus: 1\n" + written + "# end\n",
+	} {
+		got, err := SetApps(files("masu.yaml", before), "", apps)
+		if err != nil || len(got) != 1 || got[0].Text != after {
+			t.Errorf("%q became %+v, %v", before, got, err)
+			continue
+		}
+		if d := cmp.Diff(apps, read(t, files("masu.yaml", got[0].Text), "").Apps); d != "" {
+			t.Error(d)
+		}
+	}
+	if _, err := SetApps(files("Dockerfile", "FROM x\n"), "", apps); masu.CodeOf(err) != "keep_by_hand" {
+		t.Error(err)
 	}
 }
 
@@ -163,6 +200,18 @@ func TestRefusedYAML(t *testing.T) {
 		{`run: ["a\eb"]`, "control_character", "1:7"},
 		{"apps: [Jupyter]", "value_wrong", "1:8"},
 		{"apps: [p8889]", "value_wrong", "1:8"},
+		{"apps: [{name: demo, port: 8501}]", "app_needs", "1:8"},
+		{"apps: [{name: demo, command: a}]", "app_needs", "1:8"},
+		{"apps: [{command: a, port: 8501}]", "app_needs", "1:8"},
+		{"apps: [{name: jupyter, command: a, port: 8501}]", "app_known", "1:8"},
+		{"apps: [{name: jupyter, start: visit}]", "app_always", "1:8"},
+		{"apps: [{name: a, command: a, port: 8888}, jupyter]", "value_wrong", "1:36"},
+		{"apps:\n- {name: a, command: a, port: 8501}\n- {name: a, command: a, port: 8502}", "app_twice", "3:3"},
+		{"apps:\n- {name: a, command: a, port: 8501}\n- {name: b, command: a, port: 8501}", "app_port_taken", "3:3"},
+		{"apps: [{name: a, command: a, prt: 8501}]", "unknown_key", "1:30"},
+		{"apps: [{name: a, command: a, port: 80}]", "value_wrong", "1:36"},
+		{"apps: [{name: a, command: a, port: 8501, logs: x}]", "app_logs", "1:42"},
+		{"apps: [{name: tensorboard, logs: ../x}]", "value_wrong", "1:34"},
 		{"cpus: 0", "value_wrong", "1:7"},
 		{"cpus: .inf", "value_wrong", "1:7"},
 		{"cpus: 0x2", "value_wrong", "1:7"},
