@@ -37,15 +37,16 @@ type Config struct {
 
 // Server serves the pages and the apps.
 type Server struct {
-	cfg    Config
-	pages  http.Handler
-	apps   http.Handler
-	looks  *looks
-	live   live
-	seen   seen
-	papers *papers
-	opened chan opened // app ports on their way to Run
-	ended  chan struct{}
+	cfg      Config
+	pages    http.Handler
+	apps     http.Handler
+	looks    *looks
+	live     live
+	seen     seen
+	papers   *papers
+	attached attached
+	opened   chan opened // app ports on their way to Run
+	ended    chan struct{}
 }
 
 // opened is a port that an app was given.
