@@ -21,6 +21,12 @@ type Notebook struct {
 
 const notebookSuffix = ".ipynb"
 
+// Opening is what a box is told when a page is about to open a notebook.
+type Opening struct {
+	Path  string              `json:"path"`  // from Jupyter's root folder
+	Pages map[string][]string `json:"pages"` // by kernel, the sessions of pages that are attached to it through masu
+}
+
 // IsNotebook tells whether a command's first word is a notebook.
 func IsNotebook(word string) bool {
 	return strings.HasSuffix(word, notebookSuffix) && len(word) > len(notebookSuffix)

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	pathMost     = 4096
+	openingMost  = 64 << 10
 	settleWithin = 10 * time.Second
 	againPause   = time.Second
 )
@@ -46,14 +46,14 @@ func (o *outputs) received(sup *supervisor) {
 
 // post is for a notebook that is about to be opened: it answers when what was kept for it is there.
 func (o *outputs) post(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.Query().Get("path")
-	if path == "" || len(path) > pathMost {
+	var page masu.Opening
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, openingMost)).Decode(&page); err != nil || page.Path == "" {
 		http.Error(w, "which notebook?", http.StatusBadRequest)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), settleWithin)
 	defer cancel()
-	if err := o.ask(ctx, path); err != nil {
+	if err := o.ask(ctx, page); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
@@ -117,7 +117,7 @@ func (o *outputs) start() (net.Conn, <-chan syscall.WaitStatus, error) {
 }
 
 // ask asks, one after the other. An answer that nobody waits for any more is still awaited before the next question.
-func (o *outputs) ask(ctx context.Context, path string) error {
+func (o *outputs) ask(ctx context.Context, page masu.Opening) error {
 	select {
 	case o.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -126,7 +126,7 @@ func (o *outputs) ask(ctx context.Context, path string) error {
 	done := make(chan error, 1)
 	go func() { // ends with the answer, or with the program
 		defer func() { <-o.turn }()
-		done <- o.converse(path)
+		done <- o.converse(page)
 	}()
 	select {
 	case err := <-done:
@@ -136,12 +136,12 @@ func (o *outputs) ask(ctx context.Context, path string) error {
 	}
 }
 
-func (o *outputs) converse(path string) error {
+func (o *outputs) converse(page masu.Opening) error {
 	conn, err := o.program()
 	if err != nil {
 		return err
 	}
-	line, err := json.Marshal(path)
+	line, err := json.Marshal(page)
 	if err != nil {
 		return err
 	}

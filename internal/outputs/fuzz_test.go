@@ -47,7 +47,7 @@ func FuzzTake(f *testing.F) {
 		b.take(message{kind: kind, parent: "1", content: json.RawMessage(content)}, now)
 		b.take(message{kind: kind2, parent: "1", content: json.RawMessage(content2)}, now)
 		nb := &notebook.Notebook{Cells: []*notebook.Cell{notebook.NewCode("x")}}
-		if _, err := b.fill(nb, now.Add(-time.Minute), false, "ja"); err != nil {
+		if _, err := b.fill(nb, now.Add(-time.Minute), func(string) bool { return false }, "ja"); err != nil {
 			t.Skip() // it cannot be written, and is not
 		}
 		text, err := nb.Bytes()

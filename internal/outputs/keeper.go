@@ -60,9 +60,9 @@ type keeper struct {
 	order  []string // of the books, the oldest first
 }
 
-// Serve keeps outputs until asks ends. Each line that asks gives is the path of
-// a notebook, in JSON, that is about to be opened: it is answered with an empty
-// line when what was kept for it has been put there.
+// Serve keeps outputs until asks ends. Each line that asks gives is a
+// masu.Opening of a notebook: it is answered with an empty line when what was
+// kept for it has been put there.
 func Serve(ctx context.Context, c Config, asks io.Reader, answers io.Writer) error {
 	k := &keeper{cfg: c, books: map[string]*book{}, follow: map[string]func(){}}
 	ctx, cancel := context.WithCancel(ctx)
@@ -75,11 +75,12 @@ func Serve(ctx context.Context, c Config, asks io.Reader, answers io.Writer) err
 	context.AfterFunc(ctx, func() { _ = watch.Close() })
 	k.look(ctx)
 	lines := bufio.NewScanner(asks)
+	lines.Buffer(nil, askMost)
 	for lines.Scan() {
-		var path string
-		if json.Unmarshal(lines.Bytes(), &path) == nil {
+		var page masu.Opening
+		if json.Unmarshal(lines.Bytes(), &page) == nil {
 			k.look(ctx)
-			if err := k.settle(ctx, path); err != nil {
+			if err := k.settle(ctx, page); err != nil {
 				complain(err)
 			}
 		}

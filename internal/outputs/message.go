@@ -54,7 +54,6 @@ func (c connection) address() string { return net.JoinHostPort(c.IP, strconv.Ito
 type message struct {
 	kind    string
 	parent  string // the request that it is about
-	asked   string // its kind
 	session string // of the page that asked
 	content json.RawMessage
 	cut     bool // the content was too long, and is not here
@@ -98,6 +97,6 @@ func decode(parts [][]byte, key string) (m message, err error) {
 	if err := json.Unmarshal(signed[1], &parent); err != nil {
 		return m, err
 	}
-	m.kind, m.parent, m.asked, m.session = own.Type, parent.ID, parent.Type, parent.Session
+	m.kind, m.parent, m.session = own.Type, parent.ID, parent.Session
 	return m, nil
 }

@@ -69,9 +69,6 @@ func (b *book) take(m message, now time.Time) {
 		b.begin(m, now)
 		return
 	}
-	if m.asked == "kernel_info_request" { // as a page does that comes back
-		delete(b.gone, m.session)
-	}
 	e := b.find(m.parent)
 	if e == nil {
 		return

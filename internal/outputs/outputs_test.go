@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
 )
 
@@ -102,10 +103,10 @@ type box struct {
 	kernel  net.Listener
 
 	mu       sync.Mutex
-	attached int
+	attached int // as Jupyter counts
+	pages    []string
 	asks     io.Writer
 	answers  io.Reader
-	keeper   *keeper
 }
 
 func newBox(t *testing.T) *box {
@@ -138,10 +139,11 @@ func newBox(t *testing.T) *box {
 	return b
 }
 
-func (b *box) attach(n int) {
+// attach says which pages there are, and how many more than masu knows of.
+func (b *box) attach(more int, pages ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.attached = n
+	b.attached, b.pages = len(pages)+more, pages
 }
 
 // start is a kernel's beginning: Jupyter writes how it is reached.
@@ -157,7 +159,13 @@ func (b *box) start() *publisher {
 
 func (b *box) settle(path string) {
 	b.t.Helper()
-	if _, err := io.WriteString(b.asks, strconv.Quote(path)+"\n"); err != nil {
+	b.mu.Lock()
+	line, err := json.Marshal(masu.Opening{Path: path, Pages: map[string][]string{"k1": b.pages}})
+	b.mu.Unlock()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.asks.Write(append(line, '\n')); err != nil {
 		b.t.Fatal(err)
 	}
 	if _, err := io.ReadFull(b.answers, make([]byte, 1)); err != nil {
@@ -251,7 +259,7 @@ func TestNight(t *testing.T) {
 	b.until("the first cell's beginning is there, and a word that it goes on", func(s []string) bool {
 		return strings.HasPrefix(s[0], "a\n… [masu: this cell is still running")
 	})
-	b.attach(1)
+	b.attach(0, "page-b") // and with it a page of its own
 	k.prints("1", "b\n")
 	k.ends("1")
 	k.begins("2", "two", 5)
@@ -260,7 +268,7 @@ func TestNight(t *testing.T) {
 	k.say("error", "2", `{"ename":"E","evalue":"v","traceback":["tr"]}`)
 	k.ends("2")
 	b.save(cell(t, "one", "a\n", 4), cell(t, "two", "", 0), cell(t, "idle", "mine", 3)) // the second page knows no better
-	b.attach(0)
+	b.attach(0, "page-c", "page-b")
 	b.until("all is there", func(s []string) bool { return s[0] == "a\nb\n" && s[1] == "newtr" && s[2] == "mine" })
 	fi, err := os.Stat(filepath.Join(b.work, "a.ipynb"))
 	if err != nil || fi.Mode().Perm() != 0o640 {
@@ -269,6 +277,33 @@ func TestNight(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(b.work, ".*"))
 	if len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestAttached: what the page that asked for it has before it is left to it; so is
+// everything while a page is there that did not come through masu.
+func TestAttached(t *testing.T) {
+	b := newBox(t)
+	b.save(cell(t, "one", "", 0))
+	k := b.start()
+	b.attach(0, "page-a")
+	k.begins("1", "one", 1)
+	k.prints("1", "a\n")
+	k.ends("1")
+	k.begins("2", "two", 2) // what comes now comes after all that
+	b.attach(1)
+	b.settle("a.ipynb")
+	b.attach(0, "page-a", "page-b")
+	b.settle("a.ipynb")
+	if got := b.holds(); got[0] != "" {
+		t.Errorf("it was written: %q", got)
+	}
+	b.attach(0, "page-b")
+	b.until("its page has gone", func(s []string) bool { return s[0] == "a\n" })
+	b.save(cell(t, "one", "", 0)) // its outputs are cleared
+	b.settle("a.ipynb")
+	if got := b.holds(); got[0] != "" {
+		t.Errorf("what was cleared is back: %q", got)
 	}
 }
 
@@ -335,7 +370,7 @@ func TestWhoseTurn(t *testing.T) {
 		{name: "a page has saved it with a hole", source: "x", printed: "lg", count: 1, saved: after, want: true},
 		{name: "it ran again elsewhere", source: "x", printed: "lg", count: 9, saved: after},
 		{name: "it is another cell now", source: "y", saved: before},
-		{name: "its page had gone, and another has saved", source: "x", printed: "lo", count: 1, saved: after, attached: true, gone: before, want: true},
+		{name: "its page had gone, and another has saved", source: "x", printed: "lo", count: 1, saved: after, gone: before, want: true},
 	} {
 		b := newBook()
 		said(b, "1", "a", "x", 1, "long", end)
@@ -343,7 +378,7 @@ func TestWhoseTurn(t *testing.T) {
 			b.gone["a"] = c.gone
 		}
 		nb := &notebook.Notebook{Cells: []*notebook.Cell{cell(t, c.source, c.printed, c.count)}}
-		filled, err := b.fill(nb, c.saved, c.attached, "en")
+		filled, err := b.fill(nb, c.saved, func(string) bool { return c.attached }, "en")
 		if err != nil || (len(filled) == 1) != c.want {
 			t.Errorf("%s: %d cells are filled (%v)", c.name, len(filled), err)
 		}

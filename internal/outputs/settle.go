@@ -16,63 +16,58 @@ import (
 	"github.com/masu-lab/masu/internal/notebook"
 )
 
-// How long a page that was just closed has until Jupyter has noticed.
-const (
-	leaves     = time.Second
-	leavesLook = 50 * time.Millisecond
-	fileMost   = 128 << 20 // bytes of a notebook
-)
+const fileMost = 128 << 20 // bytes of a notebook
 
-// settle puts into a notebook what was kept for it. While a page is attached to
-// its kernel, it is the page's to save: only what no page can have any more is put there then.
-func (k *keeper) settle(ctx context.Context, path string) error {
-	if !filepath.IsLocal(path) {
+// settle puts into a notebook what was kept for it. The outputs of a page that
+// is still attached are its own to save.
+func (k *keeper) settle(ctx context.Context, page masu.Opening) error {
+	if !filepath.IsLocal(page.Path) {
 		return nil
 	}
-	list, attached, err := k.of(ctx, path)
-	if err != nil || len(list) == 0 {
+	list, err := k.of(ctx, page)
+	if err != nil {
 		return err
 	}
-	for until := time.Now().Add(leaves); attached && time.Now().Before(until); {
-		time.Sleep(leavesLook)
-		if list, attached, err = k.of(ctx, path); err != nil {
-			return err
-		}
-	}
-	for _, b := range list {
-		if err := b.settle(filepath.Join(k.cfg.Work, filepath.FromSlash(path)), attached, k.cfg.Lang); err != nil {
+	for b, attached := range list {
+		if err := b.settle(filepath.Join(k.cfg.Work, filepath.FromSlash(page.Path)), attached, k.cfg.Lang); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// of gives what is kept for a notebook, and whether a page is attached to a kernel of it.
-func (k *keeper) of(ctx context.Context, path string) (list []*book, attached bool, err error) {
+// pages tells whether a session's page is attached to a kernel.
+type pages func(session string) bool
+
+// of gives what is kept for a notebook, with the pages that are attached. If
+// Jupyter counts more than masu has let through, any page may be.
+func (k *keeper) of(ctx context.Context, page masu.Opening) (map[*book]pages, error) {
 	k.mu.Lock()
 	empty := !slices.ContainsFunc(k.order, func(id string) bool { return k.books[id].weight() > 0 })
 	k.mu.Unlock()
 	if empty { // the most frequent case
-		return nil, false, nil
+		return nil, nil
 	}
 	sessions, err := k.sessions(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	counted := map[string]int{}
 	for _, s := range sessions { // a notebook may have been renamed
 		if b := k.books[s.Kernel.ID]; b != nil {
 			b.name(s.Path)
-			attached = attached || s.Path == path && s.Kernel.Connections > 0
+			counted[s.Kernel.ID] = s.Kernel.Connections
 		}
 	}
-	for _, id := range k.order {
-		if b := k.books[id]; b.is(path) && b.weight() > 0 {
-			list = append(list, b)
+	list := map[*book]pages{}
+	for id, b := range k.books {
+		if known := page.Pages[id]; b.is(page.Path) && b.weight() > 0 {
+			list[b] = func(session string) bool { return counted[id] > len(known) || slices.Contains(known, session) }
 		}
 	}
-	return list, attached, nil
+	return list, nil
 }
 
 func (b *book) name(path string) {
@@ -88,7 +83,7 @@ func (b *book) is(path string) bool {
 }
 
 // settle fills a file's cells. It is written in one step, and only if it is still what was read.
-func (b *book) settle(path string, attached bool, lang masu.Lang) error {
+func (b *book) settle(path string, attached pages, lang masu.Lang) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -120,14 +115,14 @@ func (b *book) settle(path string, attached bool, lang masu.Lang) error {
 
 // fill puts the outputs of executions into the cells they are of, and tells up
 // to when. The notebook's file was last saved at the time that is given.
-func (b *book) fill(nb *notebook.Notebook, saved time.Time, attached bool, lang masu.Lang) (filled map[*execution]time.Time, err error) {
+func (b *book) fill(nb *notebook.Notebook, saved time.Time, attached pages, lang masu.Lang) (filled map[*execution]time.Time, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !attached { // the page that is about to open takes the place of those before
-		for _, e := range b.runs {
-			if _, known := b.gone[e.session]; !known {
-				b.gone[e.session] = time.Now()
-			}
+	for _, e := range b.runs {
+		if _, known := b.gone[e.session]; attached(e.session) {
+			delete(b.gone, e.session)
+		} else if !known {
+			b.gone[e.session] = time.Now()
 		}
 	}
 	filled = map[*execution]time.Time{}
@@ -140,7 +135,7 @@ func (b *book) fill(nb *notebook.Notebook, saved time.Time, attached bool, lang 
 		if err != nil {
 			return nil, err
 		}
-		if e.missing(c, old, outputs, file{saved, b.gone[e.session], attached}) {
+		if e.missing(c, old, outputs, file{saved, b.gone[e.session]}) {
 			c.Fill(outputs, e.count)
 			filled[e] = e.last
 		}
@@ -150,26 +145,23 @@ func (b *book) fill(nb *notebook.Notebook, saved time.Time, attached bool, lang 
 
 // file is how a notebook's file stands to an execution.
 type file struct {
-	saved    time.Time
-	gone     time.Time // when the page that had asked for the execution was known to have gone; zero if it was not
-	attached bool      // some page is
+	saved time.Time
+	gone  time.Time // since when it is known that the page that asked for the execution has gone; zero if it has not
 }
 
 // missing tells whether the file lacks what the execution has printed.
 func (e *execution) missing(c *notebook.Cell, old, outputs json.RawMessage, f file) bool {
-	switch gone := !f.gone.IsZero(); {
+	switch {
+	case f.gone.IsZero(): // it will save it
+		return false
 	case bytes.Equal(old, outputs) && c.Count() == e.count:
 		return false
 	case e.cut && len(old) >= len(outputs): // a page has more than was kept
 		return false
-	case gone && e.last.After(f.gone) && e.last.After(e.written): // no page has had that
-		return true
-	case f.attached: // it will save it
-		return false
-	case e.last.After(f.saved):
+	case e.last.After(f.saved), e.last.After(f.gone): // nobody has saved that, or can have had it
 		return e.last.After(e.written)
 	default: // a page has saved it, but what came while its connection was broken is not there
-		return gone && len(c.Outputs()) > 0 && len(old) < len(outputs) && (c.Count() == 0 || c.Count() == e.count)
+		return len(c.Outputs()) > 0 && len(old) < len(outputs) && (c.Count() == 0 || c.Count() == e.count)
 	}
 }
 

@@ -31,8 +31,9 @@ type Target struct {
 	// Framed says that the request is authorised by what a browser keeps for such a frame only, where the
 	// pages around it are another site to it.
 	Framed bool
-	// Before is called when a request is let through, before the app has it; nil means that nothing is to be done.
-	Before func(r *http.Request)
+	// Around is called when a request is let through, before the app has it, and what it returns when the
+	// exchange or the WebSocket has ended; either may be nil.
+	Around func(r *http.Request) (after func())
 	// OnEnd has f called when the session ends, until stop is called: what it
 	// still has going ends with it. nil means that it never ends.
 	OnEnd func(f func()) (stop func() bool)
@@ -81,8 +82,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil && t.Framed {
 		err = inside(r)
 	}
-	if err == nil && t.Before != nil {
-		t.Before(r)
+	if err == nil && t.Around != nil {
+		if after := t.Around(r); after != nil {
+			defer after()
+		}
 	}
 	switch {
 	case err != nil:

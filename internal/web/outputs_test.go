@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,8 +30,8 @@ func TestOpensNotebook(t *testing.T) {
 	}
 }
 
-// TestBefore: the box is told the path, and its answer is awaited but not read.
-func TestBefore(t *testing.T) {
+// TestOutputsAround: the box is told the path and who is attached, and its answer is awaited but not read.
+func TestOutputsAround(t *testing.T) {
 	asked := make(chan string, 1)
 	dial := func(context.Context) (net.Conn, error) {
 		here, there := net.Pipe()
@@ -40,16 +41,23 @@ func TestBefore(t *testing.T) {
 			if err != nil {
 				return
 			}
-			asked <- r.Method + " " + r.URL.Path + " " + r.URL.Query().Get("path")
+			body, _ := io.ReadAll(r.Body)
+			asked <- r.Method + " " + r.URL.Path + " " + string(body)
 			_, _ = there.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nxxxx"))
 		}()
 		return here, nil
 	}
-	before("jupyter", dial)(httptest.NewRequest("GET", "/api/contents/a%26b.ipynb", nil))
-	if got := <-asked; got != "POST /v1/outputs a&b.ipynb" {
+	var a attached
+	around := a.around("w", dial)
+	attach := httptest.NewRequest("GET", "/api/kernels/k1/channels?session_id=s1", nil)
+	attach.Header.Set("Upgrade", "websocket")
+	leave := around(attach)
+	around(httptest.NewRequest("GET", "/api/contents/a%26b.ipynb", nil))
+	if got := <-asked; got != `POST /v1/outputs {"path":"a\u0026b.ipynb","pages":{"k1":["s1"]}}` {
 		t.Errorf("asked %q", got)
 	}
-	if before("tensorboard", dial) != nil {
-		t.Error("another app has notebooks")
+	leave()
+	if len(a.of("w")) > 0 || len(a.pages) > 0 {
+		t.Errorf("it has left, and is in %v", a.pages)
 	}
 }

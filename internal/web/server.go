@@ -37,16 +37,17 @@ type Config struct {
 
 // Server serves the pages and the apps.
 type Server struct {
-	cfg    Config
-	pages  http.Handler
-	apps   http.Handler
-	looks  *looks
-	live   live
-	seen   seen
-	papers *papers
-	opened chan opened     // app ports on their way to Run
-	until  context.Context // of all that outlives a request
-	end    context.CancelFunc
+	cfg      Config
+	pages    http.Handler
+	apps     http.Handler
+	looks    *looks
+	live     live
+	seen     seen
+	papers   *papers
+	attached attached
+	opened   chan opened     // app ports on their way to Run
+	until    context.Context // of all that outlives a request
+	end      context.CancelFunc
 }
 
 // opened is a port that an app was given.
