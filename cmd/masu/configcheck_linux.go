@@ -28,6 +28,9 @@ func (a *app) configCommand() *cobra.Command {
 		if _, err := versionTable(c.Versions); err != nil {
 			return err
 		}
+		if _, err := c.SSH.trust(); err != nil {
+			return masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
+		}
 		o := serveOptions{named: c.HostName, tls: c.TLS, appsDomain: domain(c.Apps)}
 		if err := o.certify(a.serveLog()); err != nil {
 			return err
