@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // siteConfig is a configuration with the certificate authorities that this
@@ -71,8 +70,7 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	openApp(t, ctx, "code")
 	workbench := `document.querySelector('.monaco-workbench .part.statusbar .statusbar-item') && document.querySelector('.explorer-folders-view')`
 	holds(t, ctx, "the workbench is there", workbench)
-	holds(t, ctx, "VS Code asks whether the folder is trusted", `document.querySelector('.monaco-dialog-box .dialog-buttons a')`)
-	do(t, ctx, chromedp.KeyEvent(kb.Enter))
+	holds(t, ctx, "VS Code asks whether the folder is trusted, and is told so", `[...document.querySelectorAll('.monaco-dialog-box .dialog-buttons a')].filter(b => b.textContent.startsWith('Yes')).map(b => b.click() ?? true)[0]`)
 	holds(t, ctx, "the question is gone", `!document.querySelector('.monaco-dialog-box')`)
 	typed := `document.activeElement?.classList.contains('xterm-helper-textarea')`
 	do(t, ctx, chromedp.KeyEvent("`", chromedp.KeyModifiers(2)))
