@@ -27,6 +27,7 @@ type Box struct {
 	Limits    Limits
 	Agent     AgentSpec
 	Variables map[string]string // the member's; the runtime adds and overrides its own
+	Sides     []Side            `json:",omitempty"` // what runs beside it; without, a box is what it was before there were any
 }
 
 // Mount brings something of the host into a box. Exactly one of Folder, Volume, Program is set.
@@ -80,6 +81,7 @@ type BoxStatus struct {
 	OOM       bool   // the memory limit ended it
 	Spec      string // digest of the Box that it was made from
 	Handle    string // the runtime's own name for it (a container ID), for logs and doctor
+	Sides     []SideStatus
 }
 
 // Exec is a command to run in a box.

@@ -16,7 +16,10 @@ type Project struct {
 	Apps        []string          `json:"apps,omitempty"` // app names; empty means jupyter
 	Variables   map[string]string `json:"variables,omitempty"`
 	Limits      Limits            `json:"limits"`
-	Notes       []Note            `json:"notes,omitempty"` // what was ignored or assumed, for the member to read
+	Sides       []SideBox         `json:"services,omitempty"` // by name
+	Work        string            `json:"work,omitempty"`     // the folder inside Dir that is ~/work; "" is Dir itself
+	Compose     string            `json:"compose,omitempty"`  // the compose file inside Dir that was asked to speak for it
+	Notes       []Note            `json:"notes,omitempty"`    // what was ignored or assumed, for the member to read
 }
 
 // Draft is what a member said about a new project. At most one of Preset,

@@ -70,13 +70,21 @@ type Builder interface {
 type Runner interface {
 	// Start makes the box's container and starts it, or starts the stopped one
 	// if it was made from an equal Box and the same image; another one is replaced.
+	// Its side boxes come first, made anew; the box waits until each of them is
+	// ready: Conflict "side_died" (name, exit code, last words), Unreachable
+	// "side_unready" (name, last words); Full "sides_full" where the runtime has no
+	// network left. They and the box know each other by name; nobody else reaches
+	// them. One that fails is started again, with growing pauses, until it has
+	// failed too often.
 	Start(ctx context.Context, b Box) error
-	// Stop asks the agent to end, and ends the box after grace. The box stays, stopped.
+	// Stop asks the agent to end, and ends the box after grace, then its side boxes. All of them stay, stopped.
 	Stop(ctx context.Context, id WorkspaceID, grace time.Duration) error
-	// Remove ends the box at once and removes it; its volumes stay.
+	// Remove ends the box and its side boxes at once and removes them; their volumes stay.
 	Remove(ctx context.Context, id WorkspaceID) error
 	// RemoveVolume removes a named volume that Mount.Volume made.
 	RemoveVolume(ctx context.Context, name string) error
+	// Volumes names the volumes that were made for the box and its side boxes.
+	Volumes(ctx context.Context, id WorkspaceID) ([]string, error)
 	// Boxes tells the truth about every box of this lab.
 	Boxes(ctx context.Context) ([]BoxStatus, error)
 	// Box tells it about one; NotFound "no_box".
@@ -89,6 +97,8 @@ type Runner interface {
 	Exec(ctx context.Context, id WorkspaceID, e Exec) (int, error)
 	// Logs copies what the box has printed; with follow, until it ends or ctx does.
 	Logs(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error
+	// SideLogs is Logs of a side box; NotFound "no_side".
+	SideLogs(ctx context.Context, id WorkspaceID, side string, w io.Writer, follow bool) error
 	// Dial connects to a port on the box's own loopback. It is the only way in; no port of a box is ever published.
 	Dial(ctx context.Context, id WorkspaceID, port int) (net.Conn, error)
 }

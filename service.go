@@ -56,6 +56,8 @@ type Service interface {
 
 	Exec(ctx context.Context, name string, e Exec) (int, error)
 	Logs(ctx context.Context, name string, w io.Writer, follow bool) error
+	// SideLogs copies what a side box of a workspace has printed; NotFound "no_side".
+	SideLogs(ctx context.Context, name, side string, w io.Writer, follow bool) error
 	Dial(ctx context.Context, name string, port int) (net.Conn, error)
 	// Run runs a command in a fresh box that is gone when it ends.
 	Run(ctx context.Context, r RunRequest, progress func(Progress)) (int, error)
@@ -111,12 +113,13 @@ type Hello struct {
 
 // UpRequest asks for a running workspace.
 type UpRequest struct {
-	Dir     string `json:"dir,omitempty"`    // project folder, absolute; "" with Name starts a workspace again
-	Name    string `json:"name,omitempty"`   // "" means after the folder
-	Preset  string `json:"preset,omitempty"` // when the folder says nothing
-	Want    *Want  `json:"want,omitempty"`   // instead of the project's
-	Class   string `json:"class,omitempty"`  // of work, by which the queue for GPUs goes; Invalid "class_unknown", Denied "class_denied"
-	OrCPU   *bool  `json:"or_cpu,omitempty"` // Workspace.OrCPU; nil leaves it as it is
+	Dir     string `json:"dir,omitempty"`     // project folder, absolute; "" with Name starts a workspace again
+	Compose string `json:"compose,omitempty"` // a compose file inside Dir, which then speaks for the folder
+	Name    string `json:"name,omitempty"`    // "" means after the folder
+	Preset  string `json:"preset,omitempty"`  // when the folder says nothing
+	Want    *Want  `json:"want,omitempty"`    // instead of the project's
+	Class   string `json:"class,omitempty"`   // of work, by which the queue for GPUs goes; Invalid "class_unknown", Denied "class_denied"
+	OrCPU   *bool  `json:"or_cpu,omitempty"`  // Workspace.OrCPU; nil leaves it as it is
 	Restart bool   `json:"restart,omitempty"`
 	NoCache bool   `json:"no_cache,omitempty"`
 }

@@ -24,27 +24,28 @@ func (p Phase) Settled() bool { return p == Running || p == Stopped || p == Fail
 
 // Workspace is a member's place to work. It outlives its box.
 type Workspace struct {
-	ID      WorkspaceID `json:"id"`
-	Owner   Username    `json:"owner"`
-	Name    string      `json:"name"`    // unique for its owner
-	Label   string      `json:"label"`   // NAME--USER made fit for a host name; unique in the lab
-	Project Project     `json:"project"` // as it was read at the last up: what runs equals what was checked
-	Phase   Phase       `json:"phase"`
-	Trouble *Trouble    `json:"trouble,omitempty"` // with Failed, or Stopped by something else than its owner: why; Running: why it goes on without its GPUs
-	Image   string      `json:"image,omitempty"`   // ID of the image it runs or last ran
-	Disk    Bytes       `json:"disk,omitempty"`    // that its home and its box take, as last looked; project folders do not count
-	Order   []Layer     `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
-	GPUs    []GPUID     `json:"gpus,omitempty"`
-	Until   time.Time   `json:"until,omitzero"`    // its owner may count on the GPUs until then; zero: no end
-	EndsAt  time.Time   `json:"ends_at,omitzero"`  // announced: the GPUs will be taken back then
-	EndWhy  EndReason   `json:"end_why,omitempty"` // with EndsAt
-	Asked   []Username  `json:"asked,omitempty"`   // who would like to have the GPUs
-	OrCPU   bool        `json:"or_cpu,omitempty"`  // it may run without its GPUs: while it waits for them, and when they are taken back
-	Waits   bool        `json:"waits,omitempty"`   // it runs on the CPU, and has its place in the queue
-	Apps    []App       `json:"apps,omitempty"`    // as the agent last told
-	Adopted *Adoption   `json:"adopted,omitempty"` // a container that somebody made by hand; such a workspace has no project
-	Class   string      `json:"class,omitempty"`   // of work, where its owner named one: the queue goes by it
-	Guests  []Username  `json:"guests,omitempty"`  // colleagues to whom its owner opened it
+	ID      WorkspaceID  `json:"id"`
+	Owner   Username     `json:"owner"`
+	Name    string       `json:"name"`    // unique for its owner
+	Label   string       `json:"label"`   // NAME--USER made fit for a host name; unique in the lab
+	Project Project      `json:"project"` // as it was read at the last up: what runs equals what was checked
+	Phase   Phase        `json:"phase"`
+	Trouble *Trouble     `json:"trouble,omitempty"` // with Failed, or Stopped by something else than its owner: why; Running: why it goes on without its GPUs
+	Image   string       `json:"image,omitempty"`   // ID of the image it runs or last ran
+	Disk    Bytes        `json:"disk,omitempty"`    // that its home and its box take, as last looked; project folders do not count
+	Order   []Layer      `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
+	GPUs    []GPUID      `json:"gpus,omitempty"`
+	Until   time.Time    `json:"until,omitzero"`     // its owner may count on the GPUs until then; zero: no end
+	EndsAt  time.Time    `json:"ends_at,omitzero"`   // announced: the GPUs will be taken back then
+	EndWhy  EndReason    `json:"end_why,omitempty"`  // with EndsAt
+	Asked   []Username   `json:"asked,omitempty"`    // who would like to have the GPUs
+	OrCPU   bool         `json:"or_cpu,omitempty"`   // it may run without its GPUs: while it waits for them, and when they are taken back
+	Waits   bool         `json:"waits,omitempty"`    // it runs on the CPU, and has its place in the queue
+	Apps    []App        `json:"apps,omitempty"`     // as the agent last told
+	Sides   []SideStatus `json:"services,omitempty"` // as the runtime last told
+	Adopted *Adoption    `json:"adopted,omitempty"`  // a container that somebody made by hand; such a workspace has no project
+	Class   string       `json:"class,omitempty"`    // of work, where its owner named one: the queue goes by it
+	Guests  []Username   `json:"guests,omitempty"`   // colleagues to whom its owner opened it
 
 	// Opened is whether it ever had a guest: what is done inside may since then be another's doing.
 	Opened bool `json:"opened,omitempty"`
@@ -63,7 +64,7 @@ type Trouble struct {
 
 // GaveBack forgets what a box had that runs no more.
 func (w *Workspace) GaveBack() {
-	w.Apps, w.GPUs, w.Asked, w.Waits, w.Until, w.EndsAt, w.EndWhy = nil, nil, nil, false, time.Time{}, time.Time{}, ""
+	w.Apps, w.Sides, w.GPUs, w.Asked, w.Waits, w.Until, w.EndsAt, w.EndWhy = nil, nil, nil, nil, false, time.Time{}, time.Time{}, ""
 }
 
 // Without tells whether it runs without the GPUs that it is meant to have.

@@ -55,6 +55,15 @@ if ! docker image inspect masu-test/base >/dev/null 2>&1; then
 	docker import -c 'CMD ["bash"]' "$tmp/base.tar" masu-test/base >/dev/null
 fi
 
+# A service for the tests, made of the distribution's own package.
+if ! docker image inspect masu-test/redis >/dev/null 2>&1; then
+	echo "setup: making masu-test/redis (about 10 s)"
+	redis=$(mktemp -d)
+	mmdebstrap --quiet --variant=essential --dpkgopt=force-unsafe-io --include=redis-server trixie "$redis/redis.tar"
+	docker import -c 'CMD ["redis-server", "--protected-mode", "no", "--dir", "/data"]' -c 'VOLUME /data' "$redis/redis.tar" masu-test/redis >/dev/null
+	rm -rf "$redis"
+fi
+
 # An engine that gives devices by CDI, where the host's own is too old: Debian 13's programs,
 # which find the libraries that came with them, so that they run beside the host's.
 engine=/var/lib/masu-test/engine

@@ -24,7 +24,11 @@ func (a *app) dialStdioCommand() *cobra.Command {
 
 func (a *app) dialStdio(ctx context.Context) error {
 	conn, err := a.knock(ctx)
-	if gone := remote.Greet(a.out, err); err != nil || gone != nil {
+	socket := ""
+	if err == nil {
+		socket = conn.RemoteAddr().String()
+	}
+	if gone := remote.Greet(a.out, socket, err); err != nil || gone != nil {
 		return passed(exitFailed) // the near end tells the reason
 	}
 	defer conn.Close()

@@ -21,6 +21,7 @@ func (a *app) restoreCommand() *cobra.Command   { return a.serverCommand("restor
 func (a *app) dbCommand() *cobra.Command        { return a.serverCommand("db", groupServer) }
 func (a *app) dialStdioCommand() *cobra.Command { return a.serverCommand("dial-stdio", groupOther) }
 func (a *app) notebookCommand() *cobra.Command  { return a.serverCommand("notebook", groupOther) }
+func (a *app) outputsCommand() *cobra.Command   { return a.serverCommand("outputs", groupOther) }
 
 func (a *app) serverCommand(name, group string) *cobra.Command {
 	c := a.command(name, name, group, cobra.ArbitraryArgs, func(context.Context, []string) error { return a.onServer("masu " + name) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,12 @@ func (a *app) toList(ctx context.Context, s masu.Service, all bool) ([]masu.Work
 }
 
 func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
-	t := a.table("col.name", "col.phase", "col.since", "col.gpus", "col.dir", "col.why")
+	columns := []string{"col.name", "col.phase", "col.since", "col.gpus", "col.dir", "col.why"}
+	sides := slices.ContainsFunc(list, func(w masu.Workspace) bool { return len(w.Sides) > 0 })
+	if sides { // most have none
+		columns = slices.Insert(columns, 4, "col.services")
+	}
+	t := a.table(columns...)
 	for _, w := range list {
 		name := w.Name
 		if all {
@@ -73,9 +79,22 @@ func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
 		for _, g := range w.GPUs {
 			gpus = append(gpus, string(g))
 		}
-		t.row(name, a.phase(w.Phase), a.since(w.ChangedAt), strings.Join(gpus, " "), w.Project.Dir, why)
+		cells := []string{name, a.phase(w.Phase), a.since(w.ChangedAt), strings.Join(gpus, " "), w.Project.Dir, why}
+		if sides {
+			cells = slices.Insert(cells, 4, a.sides(w))
+		}
+		t.row(cells...)
 	}
 	t.write()
+}
+
+// sides names the services of a workspace, and how those stand that are not ready.
+func (a *app) sides(w masu.Workspace) string {
+	var all []string
+	for _, s := range w.Sides {
+		all = append(all, a.say("side."+string(s.State), s.Name))
+	}
+	return strings.Join(all, ", ")
 }
 
 // since tells how long ago something was: for people on a terminal, as RFC 3339 for programs.

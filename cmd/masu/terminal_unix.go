@@ -25,3 +25,15 @@ func taken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
 // become puts another program in this one's place.
 func become(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) }
+
+// lockFile takes a lock that ends with the process; it fails where another has it.
+func lockFile(path string) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}

@@ -14,7 +14,7 @@ import (
 )
 
 type upOptions struct {
-	dir, name, preset, gpus, class                string
+	dir, file, name, preset, gpus, class          string
 	restart, noCache, yes, noOpen, detach, noTest bool
 	quiet, orCPU                                  bool
 }
@@ -32,6 +32,7 @@ func (a *app) upCommand() *cobra.Command {
 		return a.up(ctx, o)
 	})
 	f := c.Flags()
+	f.StringVarP(&o.file, "file", "f", "", "")
 	f.StringVar(&o.name, "name", "", "")
 	f.StringVar(&o.preset, "preset", "", "")
 	f.StringVar(&o.gpus, "gpus", "", "")
@@ -61,8 +62,14 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 	if o.name != "" && !masu.ValidWorkspaceName(o.name) {
 		return masu.E(masu.Invalid, "name_wrong", o.name)
 	}
-	dir := ""
-	if byName(o.dir) && o.name == "" && a.server == nil {
+	dir, compose := "", ""
+	if o.file != "" && o.dir == "" {
+		o.dir = filepath.Dir(o.file)
+	}
+	if o.file != "" {
+		compose = filepath.Base(o.file)
+	}
+	if o.file == "" && byName(o.dir) && o.name == "" && a.server == nil {
 		o.name = o.dir // a workspace that is there already
 	} else if dir, err = a.projectDir(o.dir, true); err != nil {
 		return err
@@ -77,7 +84,7 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 			return err
 		}
 	}
-	r := masu.UpRequest{Dir: dir, Name: o.name, Preset: o.preset, Want: want, Class: o.class, Restart: o.restart, NoCache: o.noCache}
+	r := masu.UpRequest{Dir: dir, Compose: compose, Name: o.name, Preset: o.preset, Want: want, Class: o.class, Restart: o.restart, NoCache: o.noCache}
 	if o.orCPU || want != nil && !want.None() { // GPUs that are asked for anew are waited for, unless it is said
 		r.OrCPU = &o.orCPU
 	}

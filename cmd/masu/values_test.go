@@ -78,13 +78,6 @@ func TestWorkspaceAt(t *testing.T) {
 	}
 }
 
-func TestShellLine(t *testing.T) {
-	got := shellLine([]string{"sh", "-c", "echo 'a b' > $X", "", "apt-get", "-o=a"})
-	if want := `sh -c 'echo '\''a b'\'' > $X' '' apt-get -o=a`; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}
-
 func TestLoopbackPort(t *testing.T) {
 	for address, local := range map[string]bool{
 		"http://localhost:8888": true, "http://a--b.localhost:8888": true, "http://127.0.0.1:8888": true,

@@ -184,7 +184,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 // labConfig is what the lab is told, beside the parts that it is made of.
 func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
 	c = lab.Config{
-		Read: project.Read, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep,
+		Read: project.Read, Compose: project.Compose, Context: project.Context, NameFor: project.NameFor, Text: project.Text, Keep: project.Keep,
 		Host: f.host, Room: roomAt, Vouch: o.pam.vouch(), Say: sentence, State: o.state, Site: o.site, CAs: authorities(o.site),
 		Version: version, HostName: o.hostName, Personal: personal(), UID: os.Geteuid(),
 	}

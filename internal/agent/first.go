@@ -65,10 +65,13 @@ type first struct {
 	state *state
 	done  chan int // the exit code of the command that the box is for
 	wg    sync.WaitGroup
+
+	outputs *outputs
 }
 
 // begin answers the daemon, receives the member and starts the apps, in this order.
 func (f *first) begin(ctx context.Context) error {
+	f.outputs = newOutputs(ctx, f.wg.Go)
 	if err := f.serve(ctx); err != nil {
 		return err
 	}
@@ -81,6 +84,7 @@ func (f *first) begin(ctx context.Context) error {
 	}
 	f.state.change(func(s *state) { s.received, s.asked = true, startOf(f.spec.Apps) })
 	sup := &supervisor{box: b, kids: f.kids, state: f.state, out: os.Stdout}
+	f.outputs.received(sup)
 	if len(f.spec.Command) > 0 {
 		f.wg.Go(func() { f.done <- sup.command(f.spec.Command) })
 	}
@@ -118,7 +122,7 @@ func receive(spec masu.AgentSpec) (box, error) {
 // serve answers on the box's loopback, and in a folder of the host's where the
 // daemon cannot enter the box's network.
 func (f *first) serve(ctx context.Context) error {
-	h := handler(f.state, newPasswords(f.state))
+	h := handler(f.state, newPasswords(f.state), f.outputs)
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(masu.AgentPort)))
 	if err != nil {
 		return err

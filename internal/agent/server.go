@@ -15,7 +15,7 @@ import (
 )
 
 // handler is what the daemon, and the password command, talk to.
-func handler(s *state, p *passwords) http.Handler {
+func handler(s *state, p *passwords, o *outputs) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		status, _ := s.now()
@@ -23,6 +23,7 @@ func handler(s *state, p *passwords) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/watch", func(w http.ResponseWriter, r *http.Request) { watch(w, r, s) })
 	mux.HandleFunc("POST /v1/say", say("/dev/pts"))
+	mux.HandleFunc("POST /v1/outputs", o.post)
 	mux.HandleFunc("POST /v1/password", p.post)
 	mux.HandleFunc("GET /v1/password/{id}", p.get)
 	mux.HandleFunc("POST /v1/password/{id}", p.reply)

@@ -21,7 +21,7 @@ import (
 
 func TestLoopbackOnly(t *testing.T) {
 	s := newState()
-	h := handler(s, newPasswords(s))
+	h := handler(s, newPasswords(s), newOutputs(t.Context(), nil))
 	for _, c := range []struct {
 		host, origin string
 		code         int
@@ -45,7 +45,7 @@ func TestLoopbackOnly(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	s := newState()
-	web := httptest.NewServer(handler(s, newPasswords(s)))
+	web := httptest.NewServer(handler(s, newPasswords(s), newOutputs(t.Context(), nil)))
 	defer web.Close()
 	res, err := http.Get(web.URL + "/v1/watch")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestThroughSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := &http.Server{Handler: throughSocket(handler(s, newPasswords(s)))}
+	web := &http.Server{Handler: throughSocket(handler(s, newPasswords(s), newOutputs(t.Context(), nil)))}
 	go web.Serve(l)
 	defer web.Close()
 	echo, err := net.Listen("tcp", "127.0.0.1:0")
@@ -130,7 +130,7 @@ func passwordBox() (h http.Handler, s *state, uid *int) {
 	s, uid = newState(), new(int)
 	p := newPasswords(s)
 	p.who = func(string) int { return *uid }
-	return handler(s, p), s, uid
+	return handler(s, p, &outputs{}), s, uid
 }
 
 func call(h http.Handler, method, path, body string) *httptest.ResponseRecorder {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,62 +218,5 @@ func TestFindCommand(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %+v, want %+v", c.name, got, want)
 		}
-	}
-}
-
-// TestOpenNotebooks: what Jupyter says is bounded, and cannot move a terminal's cursor.
-func TestOpenNotebooks(t *testing.T) {
-	answer := `[{"path":"b.ipynb","kernel":{"id":"2"}},{"path":"a\u001b[2J\n.ipynb","kernel":{"id":"1"}}]`
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.String() != "/api/sessions?no_track_activity=1" {
-			http.NotFound(w, r)
-		}
-		io.WriteString(w, answer)
-	}))
-	defer web.Close()
-	ask := func() []masu.OpenNotebook { return openNotebooks(t.Context(), web.Client(), web.URL) }
-	if got, want := ask(), []masu.OpenNotebook{{Kernel: "1", Path: "a[2J.ipynb"}, {Kernel: "2", Path: "b.ipynb"}}; !slices.Equal(got, want) {
-		t.Errorf("%q", got)
-	}
-	answer = `[` + strings.Repeat(`{"path":"`+strings.Repeat("あ", 300)+`"},`, 99) + `{}]`
-	if got := ask(); len(got) != mostNotebooks || len([]rune(got[0].Path)) != mostPath {
-		t.Errorf("%d of %d runes", len(got), len([]rune(got[0].Path)))
-	}
-	answer = `{"message": "no"}`
-	if got := ask(); got != nil {
-		t.Errorf("%v", got)
-	}
-}
-
-func TestJupyterActivity(t *testing.T) {
-	last := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	kernels := `[{"execution_state":"idle"}]`
-	count := "1"
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.String() {
-		case "/api/status":
-			io.WriteString(w, `{"kernels":`+count+`,"last_activity":"`+last.Format(time.RFC3339)+`"}`)
-		case "/api/kernels?no_track_activity=1":
-			io.WriteString(w, kernels)
-		default:
-			http.NotFound(w, r)
-		}
-	}))
-	defer web.Close()
-	ask := func() time.Time { return jupyterActivity(t.Context(), web.Client(), web.URL) }
-	if got := ask(); !got.Equal(last) {
-		t.Errorf("idle: %v", got)
-	}
-	kernels = `[{"execution_state":"idle"},{"execution_state":"busy"}]`
-	if got := ask(); time.Since(got) > time.Minute {
-		t.Errorf("busy: %v", got)
-	}
-	count = "0"
-	if got := ask(); !got.Equal(last) {
-		t.Errorf("no kernel: %v", got)
-	}
-	web.Close()
-	if got := ask(); !got.IsZero() {
-		t.Errorf("no Jupyter: %v", got)
 	}
 }

@@ -22,6 +22,14 @@ func (s *Server) logs(svc masu.Service, w http.ResponseWriter, r *http.Request) 
 	})
 }
 
+// sideLogs is logs of a side box.
+func (s *Server) sideLogs(svc masu.Service, w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	return s.printed(w, r, func(ctx context.Context, to io.Writer) error {
+		return svc.SideLogs(ctx, q.Get("name"), q.Get("service"), to, q.Get("follow") == "true")
+	})
+}
+
 // runLog is logs of a run.
 func (s *Server) runLog(svc masu.Service, w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()

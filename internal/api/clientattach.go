@@ -33,6 +33,11 @@ func (c *Client) Logs(ctx context.Context, name string, w io.Writer, follow bool
 	return c.printed(ctx, "/v1/logs", url.Values{"name": {name}, "follow": {strconv.FormatBool(follow)}}, w)
 }
 
+// SideLogs is masu.Service's.
+func (c *Client) SideLogs(ctx context.Context, name, side string, w io.Writer, follow bool) error {
+	return c.printed(ctx, "/v1/logs/service", url.Values{"name": {name}, "service": {side}, "follow": {strconv.FormatBool(follow)}}, w)
+}
+
 // RunLog is masu.Service's.
 func (c *Client) RunLog(ctx context.Context, id masu.WorkspaceID, w io.Writer, follow bool) error {
 	return c.printed(ctx, "/v1/runs/log", url.Values{"id": {string(id)}, "follow": {strconv.FormatBool(follow)}}, w)

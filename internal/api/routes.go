@@ -42,6 +42,7 @@ func (s *Server) routes() http.Handler {
 	workspacesRoutes(r)
 	imagesRoutes(r)
 	r.handle("GET /v1/logs", s.logs)
+	r.handle("GET /v1/logs/service", s.sideLogs)
 	r.handle("GET /v1/runs/log", s.runLog)
 	r.handle("GET /v1/runs/notebook", s.runNotebook)
 	r.handle("POST /v1/exec", s.exec)

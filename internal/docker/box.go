@@ -32,12 +32,15 @@ func (r *Runtime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 		wg    sync.WaitGroup
 		next  = make(chan int)
 		found = make([]*container.InspectResponse, len(ids))
+		sides = make([][]masu.SideStatus, len(ids))
 		errs  = make([]error, len(ids))
 	)
 	for range min(workers, len(ids)) {
 		wg.Go(func() {
 			for i := range next {
-				found[i], errs[i] = r.find(ctx, ids[i])
+				if found[i], errs[i] = r.find(ctx, ids[i]); found[i] != nil {
+					sides[i], errs[i] = r.sideStatuses(ctx, ids[i], found[i])
+				}
 			}
 		})
 	}
@@ -52,7 +55,9 @@ func (r *Runtime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	var out []masu.BoxStatus
 	for i, c := range found {
 		if c != nil { // nil: gone between the list and the look
-			out = append(out, status(ids[i], c))
+			s := status(ids[i], c)
+			s.Sides = sides[i]
+			out = append(out, s)
 		}
 	}
 	return out, nil
@@ -67,7 +72,9 @@ func (r *Runtime) Box(ctx context.Context, id masu.WorkspaceID) (masu.BoxStatus,
 	if err != nil {
 		return masu.BoxStatus{}, err
 	}
-	return status(id, c), nil
+	s := status(id, c)
+	s.Sides, err = r.sideStatuses(ctx, id, c)
+	return s, err
 }
 
 // ids lists the boxes of this lab. A container that only looks like one,
@@ -148,7 +155,7 @@ func (r *Runtime) Changes(ctx context.Context) iter.Seq2[masu.WorkspaceID, error
 		stream := r.api.Events(ctx, client.EventsListOptions{
 			Since: strconv.FormatInt(since, 10),
 			Filters: client.Filters{}.Add("type", string(events.ContainerEventType)).
-				Add("event", "create", "start", "die", "oom", "pause", "unpause", "destroy"),
+				Add("event", "create", "start", "die", "oom", "pause", "unpause", "destroy", "health_status"),
 		})
 		defer func() {
 			cancel()
@@ -193,8 +200,8 @@ func (r *Runtime) whose(a events.Actor) (masu.WorkspaceID, bool) {
 	if !labelled {
 		return foreignOf(a.ID), len(a.ID) >= 32
 	}
-	id := masu.WorkspaceID(a.Attributes[labelWorkspace])
-	return id, lab == r.cfg.Lab && a.Attributes["name"] == boxName(id)
+	id, name := masu.WorkspaceID(a.Attributes[labelWorkspace]), a.Attributes["name"]
+	return id, lab == r.cfg.Lab && (name == boxName(id) || name == sideName(id, a.Attributes[labelSide]))
 }
 
 // running gives the container of a box that runs; NotFound "no_box", Conflict "box_not_running".
@@ -222,7 +229,11 @@ func (r *Runtime) Logs(ctx context.Context, id masu.WorkspaceID, w io.Writer, fo
 	if c == nil {
 		return masu.E(masu.NotFound, "no_box", id)
 	}
-	body, err := r.api.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow})
+	return r.logs(ctx, c.ID, w, follow)
+}
+
+func (r *Runtime) logs(ctx context.Context, container string, w io.Writer, follow bool) error {
+	body, err := r.api.ContainerLogs(ctx, container, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow})
 	if err != nil {
 		return r.failed("logs", err)
 	}

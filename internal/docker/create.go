@@ -27,8 +27,10 @@ const (
 	labelName      = "masu.name"
 	labelRun       = "masu.run"
 	labelGPUs      = "masu.gpus"
-	labelSpec      = "masu.spec" // digest of the Box
-	labelForm      = "masu.form" // digest of what the driver made of it
+	labelSpec      = "masu.spec"  // digest of the Box
+	labelForm      = "masu.form"  // digest of what the driver made of it
+	labelSides     = "masu.sides" // of a box: the names of its side boxes
+	labelSide      = "masu.side"  // of a side box: its name
 	labelDev       = "devcontainer.metadata"
 )
 
@@ -54,8 +56,6 @@ type plan struct {
 
 // boxName is the container's name: deterministic, so that it is the lock.
 func boxName(id masu.WorkspaceID) string { return "masu-" + string(id) }
-
-func networkName(lab string) string { return "masu-" + lab }
 
 // digest is that of a Box; two equal boxes have the same.
 func digest(v any) string {
@@ -157,12 +157,17 @@ func (p plan) mounts() []mount.Mount {
 	if p.socket != "" {
 		ms = append(ms, mount.Mount{Type: mount.TypeBind, Source: p.socket, Target: runTarget})
 	}
+	// Without NoCopy the engine gives an empty volume the owner of the folder
+	// that it covers, and undoes the agent's chown.
+	return append(ms, p.asked(true)...)
+}
+
+// asked are the mounts that the box is to have.
+func (p plan) asked(noCopy bool) (ms []mount.Mount) {
 	for i, m := range p.box.Mounts {
 		if m.Volume != "" {
 			ms = append(ms, mount.Mount{Type: mount.TypeVolume, Source: m.Volume, Target: m.Target, ReadOnly: m.ReadOnly,
-				// Without NoCopy the engine gives an empty volume the owner of
-				// the folder that it covers, and undoes the agent's chown.
-				VolumeOptions: &mount.VolumeOptions{NoCopy: true, DriverConfig: p.volumeDriver(), Labels: map[string]string{
+				VolumeOptions: &mount.VolumeOptions{NoCopy: noCopy, DriverConfig: p.volumeDriver(), Labels: map[string]string{
 					labelLab: p.lab, labelWorkspace: string(p.box.ID), labelOwner: string(p.box.Owner.Name)}}})
 			continue
 		}
@@ -174,7 +179,7 @@ func (p plan) mounts() []mount.Mount {
 // labels sets all of them always: an image may carry the same ones.
 func (p plan) labels() map[string]string {
 	b := p.box
-	return map[string]string{
+	l := map[string]string{
 		labelLab:       p.lab,
 		labelWorkspace: string(b.ID),
 		labelOwner:     string(b.Owner.Name),
@@ -184,6 +189,10 @@ func (p plan) labels() map[string]string {
 		labelSpec:      p.wish,
 		labelDev:       p.attach(),
 	}
+	if len(b.Sides) > 0 {
+		l[labelSides] = strings.Join(sideNames(b.Sides), ",")
+	}
+	return l
 }
 
 // dangerous are the variables by which an image could take GPUs that were not
@@ -285,7 +294,7 @@ func join(gpus []masu.GPUID) string { return strings.Join(words(gpus), ",") }
 
 // hostname is what the prompt in the box shows.
 func hostname(b masu.Box) string {
-	if masu.ValidWorkspaceName(b.Name) {
+	if masu.ValidWorkspaceName(b.Name) && !slices.Contains(sideNames(b.Sides), b.Name) { // the name of a side box is that one's
 		return b.Name
 	}
 	return string(b.ID)

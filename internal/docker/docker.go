@@ -48,8 +48,13 @@ type Host interface {
 	// Unstage unmounts what Stage mounted and removes the empty folder; it
 	// succeeds when nothing is there.
 	Unstage(at string) error
-	// Fence keeps what comes from a bridge away from the host's own services.
+	// Fence keeps what comes from a bridge away from the host's own services, and
+	// the host's accounts away from what is on it.
 	Fence(ctx context.Context, bridge string) error
+	// FenceInner is Fence for a bridge from which nothing goes on.
+	FenceInner(ctx context.Context, bridge string) error
+	// Unfence takes the rules of a bridge away; it succeeds when there are none.
+	Unfence(ctx context.Context, bridge string) error
 	// BoundBuilds keeps what builds run from taking the whole host.
 	BoundBuilds() error
 	// Dial connects to a port on the loopback of the process's network
@@ -151,6 +156,9 @@ func (r *Runtime) connect(ctx context.Context) error {
 	}
 	r.engine = engine{cpus: info.Info.NCPU, memory: masu.Bytes(info.Info.MemTotal), root: info.Info.DockerRootDir,
 		quotas: quotasOf(string(mounts), info.Info.DockerRootDir, info.Info.Driver, r.api.ClientVersion())}
+	if err := r.sweepSides(ctx); err != nil {
+		return err
+	}
 	return r.sweep(ctx)
 }
 

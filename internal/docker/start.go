@@ -3,8 +3,6 @@ package docker
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -62,18 +60,37 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 			return err
 		}
 	}
+	if err := r.removeSides(ctx, b.ID); err != nil {
+		return err
+	}
+	if !r.cfg.Host.Rootless() {
+		if err := r.unstage(b.ID); err != nil {
+			return err
+		}
+	}
 	p := plan{box: b, wish: digest(b), lab: r.cfg.Lab, agent: r.cfg.Agent, proxy: r.cfg.Site.Proxy, imageID: img.ID, engine: r.engine}
 	if img.Config != nil {
 		p.image = img.Config.Env
 	}
+	if err := r.startSides(ctx, b); err != nil {
+		return r.giveUp(ctx, b.ID, err)
+	}
 	if err := r.stage(&p); err != nil {
-		return errors.Join(err, r.clear(b.ID))
+		return r.giveUp(ctx, b.ID, err)
 	}
 	if err := r.run(ctx, p, old); err != nil {
-		return errors.Join(r.failedGPU(b, err), r.clear(b.ID))
+		return r.giveUp(ctx, b.ID, r.failedGPU(b, err))
 	}
 	r.forget(b.ID)
 	return nil
+}
+
+// giveUp leaves nothing running of a start that failed, also when the caller has
+// gone. Side boxes stay, stopped, for what they have printed.
+func (r *Runtime) giveUp(ctx context.Context, id masu.WorkspaceID, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyUp)
+	defer cancel()
+	return errors.Join(why, r.stopSides(ctx, id, 0), r.clear(id))
 }
 
 // run starts old if it is what the plan would make, and a new container otherwise.
@@ -81,7 +98,7 @@ func (r *Runtime) run(ctx context.Context, p plan, old *container.InspectRespons
 	want := p.create()
 	if old != nil {
 		if p.made(old, want) {
-			_, err := r.api.ContainerStart(ctx, old.ID, client.ContainerStartOptions{})
+			err := r.begin(ctx, p.box, old.ID)
 			if !isNotFound(err) {
 				return err
 			}
@@ -96,13 +113,24 @@ func (r *Runtime) run(ctx context.Context, p plan, old *container.InspectRespons
 		return err // not ours to discard
 	}
 	if err == nil {
-		_, err = r.api.ContainerStart(ctx, id, client.ContainerStartOptions{})
+		err = r.begin(ctx, p.box, id)
 	}
 	if err != nil {
 		// The engine may have made it although the answer was lost.
 		return errors.Join(err, r.discard(ctx, p.box.ID))
 	}
 	return nil
+}
+
+// begin starts a box's container, joined to its side boxes.
+func (r *Runtime) begin(ctx context.Context, b masu.Box, container string) error {
+	if len(b.Sides) > 0 {
+		if err := r.join(ctx, b.ID, container, ""); err != nil {
+			return err
+		}
+	}
+	_, err := r.api.ContainerStart(ctx, container, client.ContainerStartOptions{})
+	return err
 }
 
 // made tells whether a container is what the plan would make.
@@ -188,9 +216,6 @@ func (r *Runtime) stage(p *plan) error {
 	if r.cfg.Host.Rootless() {
 		return r.mountPlainly(p)
 	}
-	if err := r.unstage(p.box.ID); err != nil {
-		return err
-	}
 	for i, m := range p.box.Mounts {
 		if m.Folder == "" {
 			p.sources[i] = m.Program
@@ -266,38 +291,6 @@ func (r *Runtime) clear(id masu.WorkspaceID) error {
 	return r.unstage(id)
 }
 
-// ensureNetwork makes the lab's bridge, on which boxes reach the world but not each other.
-func (r *Runtime) ensureNetwork(ctx context.Context) error {
-	r.netMu.Lock()
-	defer r.netMu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, quick)
-	defer cancel()
-	name := networkName(r.cfg.Lab)
-	_, err := r.api.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
-	if !isNotFound(err) {
-		return r.failed("network", err)
-	}
-	_, err = r.api.NetworkCreate(ctx, name, client.NetworkCreateOptions{
-		Driver: "bridge",
-		Labels: map[string]string{labelLab: r.cfg.Lab},
-		Options: map[string]string{
-			"com.docker.network.bridge.enable_icc": "false",
-			"com.docker.network.bridge.name":       bridgeName(r.cfg.Lab),
-		},
-	})
-	if isConflict(err) {
-		return nil
-	}
-	return r.failed("network", err)
-}
-
-// bridgeName is the network's interface on the host: a name that firewall
-// rules may rely on, of the at most 15 characters that the kernel takes.
-func bridgeName(lab string) string {
-	sum := sha256.Sum256([]byte(lab))
-	return "masu-" + hex.EncodeToString(sum[:])[:10]
-}
-
 // Stop asks the box to end and ends it after grace, which is rounded up to
 // whole seconds; see masu.Runner.
 func (r *Runtime) Stop(ctx context.Context, id masu.WorkspaceID, grace time.Duration) error {
@@ -307,16 +300,21 @@ func (r *Runtime) Stop(ctx context.Context, id masu.WorkspaceID, grace time.Dura
 	}
 	defer unlock()
 	c, err := r.find(ctx, id)
-	if err != nil || c == nil {
+	if err != nil {
 		return ignoreForeign(err)
 	}
-	if err := r.unpause(ctx, c); err != nil { // what is frozen cannot end itself
-		return err
-	}
-	if c.State.Running {
-		if err := r.stop(ctx, c.ID, grace); err != nil {
+	if c != nil {
+		if err := r.unpause(ctx, c); err != nil { // what is frozen cannot end itself
 			return err
 		}
+		if c.State.Running {
+			if err := r.stop(ctx, c.ID, grace); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.stopSides(ctx, id, grace); err != nil || c == nil {
+		return err
 	}
 	r.forget(id)
 	return r.clear(id)
@@ -352,6 +350,9 @@ func (r *Runtime) Remove(ctx context.Context, id masu.WorkspaceID) error {
 			return err
 		}
 	}
+	if err := r.removeSides(ctx, id); err != nil {
+		return err
+	}
 	r.forget(id)
 	return r.clear(id)
 }
@@ -373,6 +374,21 @@ func ignoreForeign(err error) error {
 		return nil
 	}
 	return err
+}
+
+// Volumes names the volumes that were made for a box and its side boxes.
+func (r *Runtime) Volumes(ctx context.Context, id masu.WorkspaceID) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	list, err := r.api.VolumeList(ctx, client.VolumeListOptions{Filters: r.mine().Add("label", labelWorkspace+"="+string(id))})
+	if err != nil {
+		return nil, r.failed("volumes", err)
+	}
+	var names []string
+	for _, v := range list.Items {
+		names = append(names, v.Name)
+	}
+	return names, nil
 }
 
 // RemoveVolume removes a volume that a box of this lab was given; it succeeds

@@ -92,22 +92,30 @@ func (p *paper) keep() (stop func() error) {
 	}
 }
 
-// save writes the notebook if it has changed: wholly or not at all.
+// save writes the notebook if it has changed: wholly or not at all. Outputs that
+// come while a disk is slow do not wait for it. One saves at a time.
 func (p *paper) save() error {
+	text, err := p.changed()
+	if err == nil && text != nil {
+		if err = writeFile(p.path, text); err != nil {
+			p.take(func(*notebook.Recorder) bool { return true }) // it is to be tried again
+		}
+	}
+	return err
+}
+
+// changed gives the notebook as it is to be written; nil if the file has it already.
+func (p *paper) changed() ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := os.Stat(p.path); !p.dirty && err == nil {
-		return nil
+		return nil, nil
 	}
 	text, err := p.nb.Bytes()
-	if err != nil {
-		return err
+	if err == nil {
+		p.dirty = false
 	}
-	if err := writeFile(p.path, text); err != nil {
-		return err
-	}
-	p.dirty = false
-	return nil
+	return text, err
 }
 
 // writeFile puts a file in the place of another in one step. What a killed

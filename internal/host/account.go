@@ -32,6 +32,10 @@ type entry struct {
 
 // ByUID finds the login with that number; see masu.Accounts.
 func (h *Host) ByUID(uid int) (masu.User, error) {
+	return h.remembered("number "+strconv.Itoa(uid), func() (masu.User, bool, error) { return h.byUID(uid) })
+}
+
+func (h *Host) byUID(uid int) (masu.User, bool, error) {
 	return h.account(strconv.Itoa(uid), func(e entry) bool { return e.uid == uid })
 }
 
@@ -40,6 +44,10 @@ func (h *Host) ByName(name masu.Username) (masu.User, error) {
 	if !plausible(string(name)) {
 		return masu.User{}, masu.E(masu.NotFound, "no_account", truncate(string(name)))
 	}
+	return h.remembered("name "+string(name), func() (masu.User, bool, error) { return h.byName(name) })
+}
+
+func (h *Host) byName(name masu.Username) (masu.User, bool, error) {
 	return h.account(string(name), func(e entry) bool { return e.name == string(name) })
 }
 
@@ -57,11 +65,12 @@ func truncate(s string) string {
 }
 
 // account looks in the host's own files first and asks the name service, which
-// may be a directory on the network, only for who is not there.
-func (h *Host) account(key string, is func(entry) bool) (masu.User, error) {
+// may be a directory on the network, only for who is not there. It tells
+// whether the files alone have answered.
+func (h *Host) account(key string, is func(entry) bool) (u masu.User, files bool, err error) {
 	passwd, err := os.ReadFile(filepath.Join(h.etc, "passwd"))
 	if err != nil {
-		return masu.User{}, err
+		return u, false, err
 	}
 	e, found := find(passwd, is)
 	local := found
@@ -69,16 +78,16 @@ func (h *Host) account(key string, is func(entry) bool) (masu.User, error) {
 		e, found = find(h.getent("passwd", key), is) // a name of digits is taken for a number: is decides
 	}
 	if !found {
-		return masu.User{}, masu.E(masu.NotFound, "no_account", key)
+		return u, false, masu.E(masu.NotFound, "no_account", key)
 	}
-	u := masu.User{Name: masu.Username(e.name), UID: e.uid, GID: e.gid, Home: e.home}
+	u = masu.User{Name: masu.Username(e.name), UID: e.uid, GID: e.gid, Home: e.home}
 	var names []string
-	u.Groups, names = h.groups(e, local)
+	u.Groups, names, files = h.groups(e, local)
 	if !h.isMember(e, names) {
-		return masu.User{}, masu.E(masu.NotFound, "no_account", key)
+		return masu.User{}, files, masu.E(masu.NotFound, "no_account", key)
 	}
 	u.Admin = e.uid == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(h.cfg.AdminGroups, n) })
-	return u, nil
+	return u, files, nil
 }
 
 // firstMember is the first UID of people, as Debian and most others hand them out.
@@ -138,17 +147,17 @@ func find(passwd []byte, is func(entry) bool) (entry, bool) {
 }
 
 // groups gives the supplementary groups by number, and the names of all groups
-// that the login is in, its own among them.
-func (h *Host) groups(e entry, local bool) ([]masu.Group, []string) {
+// that the login is in, its own among them; files, as account does.
+func (h *Host) groups(e entry, local bool) (list []masu.Group, all []string, files bool) {
 	names, in := h.groupFile(e.name)
-	if !local || h.otherGroups() {
+	files = local && !h.otherGroups()
+	if !files {
 		for _, gid := range initgroups(h.getent("initgroups", e.name)) {
 			in[gid] = true
 		}
 	}
-	h.nameGroups(names, in, e.gid)
-	all := []string{names[e.gid]}
-	var list []masu.Group
+	files = !h.nameGroups(names, in, e.gid) && files
+	all = []string{names[e.gid]}
 	for gid := range in {
 		if gid != e.gid {
 			list = append(list, masu.Group{Name: names[gid], GID: gid})
@@ -156,7 +165,7 @@ func (h *Host) groups(e entry, local bool) ([]masu.Group, []string) {
 		}
 	}
 	slices.SortFunc(list, func(a, b masu.Group) int { return a.GID - b.GID })
-	return list, all
+	return list, all, files
 }
 
 // groupFile reads /etc/group: the names of groups, and those that have the member.
@@ -189,8 +198,8 @@ func readGroups(b []byte, each func(name string, gid int, members []string)) {
 	}
 }
 
-// nameGroups asks for the names that /etc/group does not know.
-func (h *Host) nameGroups(names map[int]string, in map[int]bool, own int) {
+// nameGroups asks for the names that /etc/group does not know, and tells whether there were any.
+func (h *Host) nameGroups(names map[int]string, in map[int]bool, own int) (asked bool) {
 	var unknown []string
 	for gid := range in {
 		if names[gid] == "" {
@@ -209,6 +218,7 @@ func (h *Host) nameGroups(names map[int]string, in map[int]bool, own int) {
 			names[gid] = "g" + strconv.Itoa(gid)
 		}
 	}
+	return len(unknown) > 0
 }
 
 // initgroups reads "name  GID GID…".

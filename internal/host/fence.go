@@ -19,8 +19,9 @@ import (
 
 // A fence is what boxes may not reach from their bridge: the host's own
 // services, addresses where clouds hand out credentials, and, where the house
-// rules say so, the networks around the lab. Boxes have IPv4 only (the engine
-// makes their bridge so), so these rules are all there is.
+// rules say so, the networks around the lab; and it keeps the host's own
+// accounts from connecting to what listens on a bridge. Boxes have IPv4 only
+// (the engine makes their bridges so), so these rules are all there is.
 
 const (
 	fenceTime  = 20 * time.Second
@@ -38,6 +39,15 @@ func private() []string {
 // Fence puts the rules of a lab's bridge in force, or finds that they are.
 // Other rules stay as they are. Without root it does nothing.
 func (h *Host) Fence(ctx context.Context, bridge string) error {
+	return h.fence(ctx, bridge, fenceJumps(bridge), h.fenceRules)
+}
+
+// FenceInner is Fence for a bridge from which nothing goes on: the engine sees to that.
+func (h *Host) FenceInner(ctx context.Context, bridge string) error {
+	return h.fence(ctx, bridge, innerJumps(bridge), innerRules)
+}
+
+func (h *Host) fence(ctx context.Context, bridge string, jumps [][]string, write func(context.Context, string) string) error {
 	if !h.cfg.Root {
 		return nil
 	}
@@ -45,15 +55,15 @@ func (h *Host) Fence(ctx context.Context, bridge string) error {
 	defer cancel()
 	h.fenceMu.Lock()
 	defer h.fenceMu.Unlock()
-	rules := h.fenceRules(ctx, bridge)
-	if h.fenced[bridge] == rules && inForce(ctx, bridge) {
+	rules := write(ctx, bridge)
+	if h.fenced[bridge] == rules && inForce(ctx, bridge, jumps) {
 		return nil
 	}
 	h.unfenceGone(ctx)
 	if err := iptables(ctx, "iptables-restore", rules, "-w", "--noflush"); err != nil {
 		return err
 	}
-	for _, j := range fenceJumps(bridge) {
+	for _, j := range jumps {
 		if iptables(ctx, "iptables", "", append([]string{"-w", "-C"}, j...)...) == nil {
 			continue
 		}
@@ -107,23 +117,32 @@ func (h *Host) unfence(ctx context.Context, bridge string) error {
 	return nil
 }
 
-// fenceJumps are the ways into a bridge's chains: what is for the host, and what goes on from it.
+// fenceJumps are the ways into a bridge's chains: what is for the host, what
+// the host sends by itself, and what goes on.
 func fenceJumps(bridge string) [][]string {
-	return [][]string{{"INPUT", "-i", bridge, "-j", inChain(bridge)}, {"DOCKER-USER", "-i", bridge, "-j", onChain(bridge)}}
+	return append(innerJumps(bridge), []string{"DOCKER-USER", "-i", bridge, "-j", onChain(bridge)})
+}
+
+func innerJumps(bridge string) [][]string {
+	return [][]string{{"INPUT", "-i", bridge, "-j", inChain(bridge)}, {"OUTPUT", "-o", bridge, "-j", toChain(bridge)}}
 }
 
 func inChain(bridge string) string { return "MASU-IN-" + bridge }
+func toChain(bridge string) string { return "MASU-TO-" + bridge }
 func onChain(bridge string) string { return "MASU-ON-" + bridge }
 
 // inForce tells whether the rules are still asked: an engine that starts, or
 // somebody who loads rules of their own, may have left them out.
-func inForce(ctx context.Context, bridge string) bool {
+func inForce(ctx context.Context, bridge string, jumps [][]string) bool {
 	out, err := exec.CommandContext(ctx, "iptables", "-w", "-S").Output()
 	if err != nil {
 		return false
 	}
 	rules := "\n" + string(out)
-	for _, j := range append(fenceJumps(bridge), []string{inChain(bridge), "-j", "REJECT", "--reject-with", "icmp-admin-prohibited"}) {
+	for _, chain := range []string{inChain(bridge), toChain(bridge)} {
+		jumps = append(jumps, []string{chain, "-j", "REJECT", "--reject-with", "icmp-admin-prohibited"})
+	}
+	for _, j := range jumps {
 		if !strings.Contains(rules, "\n-A "+strings.Join(j, " ")+"\n") {
 			return false
 		}
@@ -131,36 +150,62 @@ func inForce(ctx context.Context, bridge string) bool {
 	return true
 }
 
-// fenceRules writes both chains for iptables-restore, which puts them in force at once.
+// ruleset is chains for iptables-restore, which puts them in force at once.
+type ruleset struct{ strings.Builder }
+
+func (b *ruleset) line(format string, a ...any) { fmt.Fprintf(b, format+"\n", a...) }
+
+func (b *ruleset) refuse(chain, to string) {
+	b.line("-A %s%s -p tcp -j REJECT --reject-with tcp-reset", chain, to)
+	b.line("-A %s%s -j REJECT --reject-with icmp-admin-prohibited", chain, to)
+}
+
+// chains begins the rules; answers to what was allowed always pass.
+func (b *ruleset) chains(names ...string) {
+	b.line("*filter")
+	for _, chain := range names {
+		b.line(":%s - [0:0]", chain)
+	}
+	for _, chain := range names {
+		b.line("-A %s -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN", chain)
+	}
+}
+
+// innerRules are those of a bridge whose containers have nothing to do with the host.
+func innerRules(_ context.Context, bridge string) string {
+	var b ruleset
+	b.chains(inChain(bridge), toChain(bridge))
+	b.refuse(inChain(bridge), "")
+	b.refuse(toChain(bridge), "")
+	b.line("COMMIT")
+	return b.String()
+}
+
+// fenceRules are those of a lab's bridge.
 func (h *Host) fenceRules(ctx context.Context, bridge string) string {
-	in, on := inChain(bridge), onChain(bridge)
-	var b strings.Builder
-	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
-	line("*filter\n:%s - [0:0]\n:%s - [0:0]", in, on)
+	in, to, on := inChain(bridge), toChain(bridge), onChain(bridge)
+	var b ruleset
+	b.chains(in, to, on)
 	for _, chain := range []string{in, on} {
-		line("-A %s -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN", chain)
 		for _, at := range nameservers(h.etc, "/run/systemd/resolve") { // the engine asks them from the box's own network
-			line("-A %s -d %s -p udp --dport 53 -j RETURN", chain, at)
-			line("-A %s -d %s -p tcp --dport 53 -j RETURN", chain, at)
+			b.line("-A %s -d %s -p udp --dport 53 -j RETURN", chain, at)
+			b.line("-A %s -d %s -p tcp --dport 53 -j RETURN", chain, at)
 		}
 		for _, at := range h.siteServers(ctx) {
 			host, port, _ := net.SplitHostPort(at)
-			line("-A %s -d %s -p tcp --dport %s -j RETURN", chain, host, port)
+			b.line("-A %s -d %s -p tcp --dport %s -j RETURN", chain, host, port)
 		}
 	}
-	refuse := func(chain, to string) {
-		line("-A %s%s -p tcp -j REJECT --reject-with tcp-reset", chain, to)
-		line("-A %s%s -j REJECT --reject-with icmp-admin-prohibited", chain, to)
-	}
-	refuse(in, "")
+	b.refuse(in, "")
+	b.refuse(to, "")
 	closed := metadata()
 	if h.cfg.NoLAN {
 		closed = append(closed, private()...)
 	}
 	for _, net := range closed {
-		refuse(on, " -d "+net)
+		b.refuse(on, " -d "+net)
 	}
-	line("COMMIT")
+	b.line("COMMIT")
 	return b.String()
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,6 +49,10 @@ type Host struct {
 	asked map[string]answer // what getent said lately
 	ticks ticks             // when Usage was asked last
 
+	usersMu sync.Mutex // never held while somebody is asked
+	users   memory
+	fresh   time.Duration
+
 	fenceMu sync.Mutex
 	fenced  map[string]string // the rules in force, by bridge
 }
@@ -72,7 +77,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.AdminGroups == nil {
 		cfg.AdminGroups = []string{"sudo", "wheel", "masu-admin"}
 	}
-	h := &Host{cfg: cfg, etc: "/etc", homeNet: -1, asked: map[string]answer{}, fenced: map[string]string{}}
+	h := &Host{cfg: cfg, etc: "/etc", fresh: fresh, homeNet: -1, asked: map[string]answer{}, fenced: map[string]string{}}
 	if cfg.Root {
 		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {

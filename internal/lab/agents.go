@@ -31,23 +31,31 @@ func (l *Lab) agent(id masu.WorkspaceID) *http.Client {
 	}}}
 }
 
-func agentURL(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", masu.AgentPort, path) }
-
-// listen follows what the agent tells until it, or ctx, ends, or f says so.
-func (l *Lab) listen(ctx context.Context, id masu.WorkspaceID, f func(masu.AgentStatus) (more bool)) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, agentURL("/v1/watch"), nil)
+// call asks the agent of a box, and refuses a refusal. Who calls closes the answer.
+func (l *Lab) call(ctx context.Context, id masu.WorkspaceID, method, path string, body io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://127.0.0.1:%d%s", masu.AgentPort, path), body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := l.agent(id).Do(req)
 	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= 300 {
+		_ = resp.Body.Close()
+		return nil, errors.New("the agent says " + resp.Status)
+	}
+	return resp.Body, nil
+}
+
+// listen follows what the agent tells until it, or ctx, ends, or f says so.
+func (l *Lab) listen(ctx context.Context, id masu.WorkspaceID, f func(masu.AgentStatus) (more bool)) error {
+	answer, err := l.call(ctx, id, http.MethodGet, "/v1/watch", nil)
+	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the agent says %s", resp.Status)
-	}
-	for d := json.NewDecoder(resp.Body); ; {
+	defer answer.Close()
+	for d := json.NewDecoder(answer); ; {
 		var s masu.AgentStatus
 		if err := d.Decode(&s); err != nil {
 			return err
@@ -243,23 +251,15 @@ func (l *Lab) ask(ctx context.Context, id masu.WorkspaceID, method, request stri
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, agentURL("/v1/password/"+request), bytes.NewReader(b))
+	answer, err := l.call(ctx, id, method, "/v1/password/"+request, bytes.NewReader(b))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := l.agent(id).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		return errors.New("the agent says " + resp.Status)
-	}
+	defer answer.Close()
 	if into == nil {
 		return nil
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(into)
+	return json.NewDecoder(io.LimitReader(answer, 64<<10)).Decode(into)
 }
 
 // write puts a warning on the terminals of a workspace's box, in its owner's
@@ -274,12 +274,8 @@ func (l *Lab) write(ctx context.Context, w masu.Workspace) {
 	err := l.spawn(ctx, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, writeWithin)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, agentURL("/v1/say"), strings.NewReader("masu: "+n.Title+"\n"+n.Body+"\n"))
-		if err != nil {
-			return
-		}
-		if resp, err := l.agent(w.ID).Do(req); err == nil {
-			_ = resp.Body.Close()
+		if answer, err := l.call(ctx, w.ID, http.MethodPost, "/v1/say", strings.NewReader("masu: "+n.Title+"\n"+n.Body+"\n")); err == nil {
+			_ = answer.Close()
 		}
 	})
 	if err != nil && ctx.Err() == nil {

@@ -40,7 +40,7 @@ func (l *Lab) emptyBox(id masu.WorkspaceID, name string, owner masu.User, image 
 			Timezone: p.Environment.Timezone, Locale: p.Environment.Locale},
 	}
 	if p.Dir != "" {
-		b.Mounts = append(b.Mounts, masu.Mount{Folder: p.Dir, Target: work})
+		b.Mounts = append(b.Mounts, masu.Mount{Folder: path.Join(p.Dir, p.Work), Target: work})
 	}
 	b.Mounts = append(b.Mounts, l.policy().Datasets...)
 	return b

@@ -56,22 +56,35 @@ func (l *Lab) ByUID(ctx context.Context, uid int) (masu.User, error) {
 
 // admit adds what masu knows of an account, and refuses a disabled one.
 func (l *Lab) admit(ctx context.Context, u masu.User) (masu.User, error) {
-	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
-		m, err := tx.Member(u.Name)
-		if masu.KindOf(err) == masu.NotFound && err != nil {
-			return nil
-		}
-		if m.Disabled {
-			return masu.E(masu.Denied, "not_a_member", u.UID)
-		}
+	var m masu.Member
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = kept(tx, u.Name); return err })
+	if err != nil {
+		return u, err
+	}
+	return admitted(u, m)
+}
+
+// kept is what masu keeps of a login, which may be nothing.
+func kept(tx masu.Tx, name masu.Username) (masu.Member, error) {
+	m, err := tx.Member(name)
+	if masu.KindOf(err) == masu.NotFound && err != nil {
+		return masu.Member{}, nil
+	}
+	return m, err
+}
+
+func admitted(u masu.User, m masu.Member) (masu.User, error) {
+	if m.Disabled {
+		return u, masu.E(masu.Denied, "not_a_member", u.UID)
+	}
+	if m.Name != "" {
 		u.Lang, u.Role = m.Lang, m.Role
-		u.Admin = u.Admin || m.Role == masu.RoleAdmin
-		return err
-	})
+	}
+	u.Admin = u.Admin || m.Role == masu.RoleAdmin
 	if u.Admin {
 		u.Role = masu.RoleAdmin
 	}
-	return u, err
+	return u, nil
 }
 
 // ByPassword costs the same whatever is wrong.
@@ -186,20 +199,24 @@ func (l *Lab) SignIn(ctx context.Context, s masu.Session) (string, error) {
 
 // BySession finds who a browser's secret belongs to; a session that hangs on another ends with it.
 func (l *Lab) BySession(ctx context.Context, code string) (u masu.User, s masu.Session, err error) {
+	var m masu.Member
 	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		if s, err = tx.Session(hashOf(code)); err != nil {
 			return err
 		}
 		if s.Parent != "" {
-			_, err = tx.Session(s.Parent)
+			if _, err = tx.Session(s.Parent); err != nil {
+				return err
+			}
 		}
+		m, err = kept(tx, s.User)
 		return err
 	})
 	if err == nil {
 		u, err = l.cfg.Accounts.ByName(s.User)
 	}
 	if err == nil {
-		u, err = l.admit(ctx, u)
+		u, err = admitted(u, m)
 	}
 	if err != nil {
 		return masu.User{}, masu.Session{}, wrong()

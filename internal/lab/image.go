@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing/fstest"
 	"time"
 
@@ -236,7 +237,8 @@ func (l *Lab) ownImage(ctx context.Context, wish imageWish, tell func(masu.Progr
 	if d, ok := files.(interface{ Digest() string }); ok && d.Digest() != env.Digest {
 		return "", masu.E(masu.Conflict, "project_changed", wish.project.Dir)
 	}
-	_, err = l.build(ctx, wish.owner.Name, masu.BuildRequest{Ref: ref, Files: files, Dockerfile: env.Dockerfile, Target: env.Target, Args: env.BuildArgs,
+	inner := strings.TrimPrefix(env.Dockerfile, env.Context+"/") // as the context sees it
+	_, err = l.build(ctx, wish.owner.Name, masu.BuildRequest{Ref: ref, Files: files, Dockerfile: inner, Target: env.Target, Args: env.BuildArgs,
 		Labels: map[string]string{"masu.environment": env.Key()}, NoCache: wish.noCache}, tell)
 	return ref, err
 }

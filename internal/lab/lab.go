@@ -29,7 +29,9 @@ type Config struct {
 	Bases     masu.Bases // nil where base images can't be made
 	Shelf     Shelf      // for masu's own programs for boxes; nil for none
 
-	Read    func(f masu.Folder, preset string) (masu.Project, error)
+	Read func(f masu.Folder, preset string) (masu.Project, error)
+	// Compose reads a compose file of a folder; vars are what its ${NAME} may mean. nil where none is read.
+	Compose func(f masu.Folder, file string, vars map[string]string) (masu.Project, error)
 	Context func(f masu.Folder, dockerfile, context string) (fs.FS, int64, error) // of a member's own Dockerfile
 	NameFor func(dir string) string
 	Keep    func(f masu.Folder, preset string, l masu.Layer) ([]masu.File, error) // the folder's files with packages added

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,7 +83,7 @@ func (j *journal) read(ctx context.Context) iter.Seq2[masu.Progress, error] {
 	}
 }
 
-// hub tells every watcher about workspaces as they change.
+// hub tells every watcher about the workspaces it may see, as they change.
 type hub struct {
 	mu     sync.Mutex
 	all    map[*watcher]bool
@@ -90,8 +91,12 @@ type hub struct {
 }
 
 // watcher holds the newest state of each workspace that its reader has not
-// seen yet: a slow reader misses states in between, never the last one.
+// seen yet: a slow reader misses states in between, never the last one. Most
+// have nothing to hold at most times, and a lab has hundreds of them.
 type watcher struct {
+	of      masu.Username
+	open    map[masu.WorkspaceID]bool // others' workspaces that are open to them
+	knows   bool                      // open is what it was told to begin with, and since
 	pending map[masu.WorkspaceID]masu.Workspace
 	order   []masu.WorkspaceID
 	wake    chan struct{}
@@ -99,14 +104,28 @@ type watcher struct {
 
 func newHub() *hub { return &hub{all: map[*watcher]bool{}} }
 
+// send wakes only those whom a change concerns. For a guest who is one no more, the workspace is gone.
 func (h *hub) send(w masu.Workspace) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.all {
+		told := w
+		switch guest := w.Owner != r.of && w.Guest(r.of); {
+		case guest:
+			r.opened(w.ID)
+		case w.Owner != r.of && (r.open[w.ID] || !r.knows):
+			delete(r.open, w.ID)
+			told = masu.Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label}
+		case w.Owner != r.of:
+			continue
+		}
+		if r.pending == nil {
+			r.pending = map[masu.WorkspaceID]masu.Workspace{}
+		}
 		if _, waits := r.pending[w.ID]; !waits {
 			r.order = append(r.order, w.ID)
 		}
-		r.pending[w.ID] = w
+		r.pending[w.ID] = told
 		select {
 		case r.wake <- struct{}{}:
 		default:
@@ -114,8 +133,37 @@ func (h *hub) send(w masu.Workspace) {
 	}
 }
 
-func (h *hub) join() *watcher {
-	r := &watcher{pending: map[masu.WorkspaceID]masu.Workspace{}, wake: make(chan struct{}, 1)}
+func (r *watcher) opened(id masu.WorkspaceID) {
+	if r.open == nil {
+		r.open = map[masu.WorkspaceID]bool{}
+	}
+	r.open[id] = true
+}
+
+// begin notes which workspaces a watcher has read since it joined. What has
+// ended meanwhile of others' is news only if it is among them.
+func (h *hub) begin(r *watcher, list []masu.Workspace) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	read := map[masu.WorkspaceID]bool{}
+	for _, w := range list {
+		if read[w.ID] = true; w.Owner != r.of {
+			r.opened(w.ID)
+		}
+	}
+	r.knows = true
+	r.order = slices.DeleteFunc(r.order, func(id masu.WorkspaceID) bool {
+		w := r.pending[id]
+		nothing := w.Owner != r.of && w.Phase == "" && !read[id]
+		if nothing {
+			delete(r.pending, id)
+		}
+		return nothing
+	})
+}
+
+func (h *hub) join(of masu.Username) *watcher {
+	r := &watcher{of: of, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -138,8 +186,7 @@ func (h *hub) take(r *watcher) (batch []masu.Workspace) {
 	for _, id := range r.order {
 		batch = append(batch, r.pending[id])
 	}
-	clear(r.pending)
-	r.order = nil
+	r.pending, r.order = nil, nil
 	return batch
 }
 

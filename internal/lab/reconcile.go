@@ -129,8 +129,8 @@ func (l *Lab) readopt(ctx context.Context, b masu.BoxStatus) error {
 // that alone decides. What was seen may be old by now: before anything is done
 // about a difference the workspace is claimed and both are looked at again.
 func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, b masu.BoxStatus, has, wasAway bool) error {
-	if inStep(w.Phase, alive(b, has)) {
-		return nil
+	if inStep(w.Phase, alive(b, has), sidesRun(b)) {
+		return l.sidesNow(ctx, w, b)
 	}
 	op := l.claim(w.ID)
 	if op == nil {
@@ -143,7 +143,7 @@ func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, 
 		}
 	}()
 	w, b, has, err := l.look(ctx, w.ID)
-	if err != nil || inStep(w.Phase, alive(b, has)) {
+	if err != nil || inStep(w.Phase, alive(b, has), sidesRun(b)) {
 		return err
 	}
 	switch w.Phase {
@@ -175,8 +175,8 @@ func alive(b masu.BoxStatus, has bool) bool {
 }
 
 // inStep tells whether a phase and its box need nothing done.
-func inStep(p masu.Phase, alive bool) bool {
-	return p == masu.Running && alive || (p == masu.Stopped || p == masu.Failed) && !alive || p == ""
+func inStep(p masu.Phase, alive, sides bool) bool {
+	return p == masu.Running && alive || (p == masu.Stopped || p == masu.Failed) && !alive && !sides || p == ""
 }
 
 // look reads one workspace and its box as they are now. A workspace that is gone has no phase.

@@ -30,12 +30,17 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
 		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH}
-	u, err := s.l.admit(ctx, s.actor.User) // the language may have been chosen since the door was passed
+	var m masu.Member
+	err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
+		if m, err = kept(tx, s.actor.Name); err == nil {
+			h.House, err = tx.House()
+		}
+		return err
+	})
 	if err != nil {
 		return masu.Hello{}, err
 	}
-	h.Actor.User = u
-	if err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { h.House, err = tx.House(); return err }); err != nil {
+	if h.Actor.User, err = admitted(s.actor.User, m); err != nil { // the language may have been chosen since the door was passed
 		return masu.Hello{}, err
 	}
 	s.l.mu.Lock()
@@ -90,25 +95,17 @@ func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspa
 // Changes yields the actor's workspaces as they change.
 func (s *service) Changes(ctx context.Context) iter.Seq2[masu.Workspace, error] {
 	return func(yield func(masu.Workspace, error) bool) {
-		r := s.l.hub.join()
+		r := s.l.hub.join(s.actor.Name)
 		defer s.l.hub.leave(r)
 		list, err := s.Workspaces(ctx, false)
 		if err != nil {
 			yield(masu.Workspace{}, err)
 			return
 		}
-		open := map[masu.WorkspaceID]bool{} // of others, that were open to the actor
-		for {
+		for s.l.hub.begin(r, list); ; {
 			for _, w := range list {
-				visible := w.Owner == s.actor.Name || w.Guest(s.actor.Name)
-				if !visible && open[w.ID] {
-					w = masu.Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label}
-				}
-				if (visible || open[w.ID]) && !yield(w, nil) {
+				if !yield(w, nil) {
 					return
-				}
-				if w.Owner != s.actor.Name {
-					open[w.ID] = visible
 				}
 			}
 			select {
@@ -198,7 +195,7 @@ func (s *service) Remove(ctx context.Context, name string) (err error) {
 	if err := s.l.cfg.Runtime.Remove(ctx, w.ID); err != nil {
 		return err
 	}
-	if err := s.l.cfg.Runtime.RemoveVolume(ctx, homeVolume(w.ID)); err != nil {
+	if err := s.l.removeVolumes(ctx, w.ID); err != nil {
 		return err
 	}
 	if err := s.l.endLease(ctx, w.ID); err != nil {
@@ -245,6 +242,15 @@ func (s *service) Logs(ctx context.Context, name string, to io.Writer, follow bo
 		return masu.E(masu.Conflict, "never_started", w.Name).Because(err)
 	}
 	return err
+}
+
+// SideLogs copies what a side box has printed.
+func (s *service) SideLogs(ctx context.Context, name, side string, to io.Writer, follow bool) error {
+	w, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	return s.l.cfg.Runtime.SideLogs(ctx, w.ID, side, to, follow)
 }
 
 // Dial connects to a port of a running workspace.

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -77,8 +79,19 @@ func (s *service) project(ctx context.Context, r masu.UpRequest) (masu.Project, 
 		if r.Preset == "" {
 			r.Preset = w.Project.Environment.Preset
 		}
+		r.Compose = cmp.Or(r.Compose, w.Project.Compose)
+	}
+	if r.Compose != "" && s.l.cfg.Compose != nil {
+		return s.openAnd(dir, func(f masu.Folder) (masu.Project, error) { return s.l.cfg.Compose(f, r.Compose, s.composeVars()) })
 	}
 	return s.read(dir, r.Preset)
+}
+
+// composeVars are what the guide's compose_up.sh, and a shell, tell a compose file of its member.
+func (s *service) composeVars() map[string]string {
+	name, uid, gid := string(s.actor.Name), strconv.Itoa(s.actor.UID), strconv.Itoa(s.actor.GID)
+	return map[string]string{"USER": name, "USER_NAME": name, "HOME": "/home/" + name,
+		"UID": uid, "USER_ID": uid, "USER_UID": uid, "GID": gid, "GROUP_ID": gid, "USER_GID": gid}
 }
 
 // read opens a folder as the member and reads what it asks for.
@@ -87,18 +100,31 @@ func (s *service) read(dir, preset string) (masu.Project, error) {
 }
 
 func (s *service) readIn(dir, preset string, look func(masu.Folder) masu.Folder) (masu.Project, error) {
+	return s.openAnd(dir, func(f masu.Folder) (masu.Project, error) { return s.l.cfg.Read(look(f), preset) })
+}
+
+func (s *service) openAnd(dir string, read func(masu.Folder) (masu.Project, error)) (masu.Project, error) {
 	f, err := s.l.cfg.Folders.OpenFolder(s.actor.User, dir)
 	if err != nil {
 		return masu.Project{}, err
 	}
 	defer f.Close()
-	p, err := s.l.cfg.Read(look(f), preset)
+	p, err := read(f)
 	if err != nil {
 		return p, err
 	}
 	p.Dir = f.Dir()
-	if p.Environment.Dockerfile != "" && !s.l.policy().OwnDockerfile {
-		return p, masu.E(masu.Denied, "dockerfile_forbidden", p.Environment.Dockerfile)
+	if s.l.policy().OwnDockerfile {
+		return p, nil
+	}
+	builds := []string{p.Environment.Dockerfile}
+	for _, side := range p.Sides {
+		if side.Build != nil {
+			builds = append(builds, side.Build.Dockerfile)
+		}
+	}
+	if own := cmp.Or(builds...); own != "" {
+		return p, masu.E(masu.Denied, "dockerfile_forbidden", own)
 	}
 	return p, nil
 }
@@ -331,7 +357,12 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 	if err != nil {
 		return err
 	}
-	img, err := l.image(ctx, imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}, says.tell)
+	wish := imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}
+	img, err := l.image(ctx, wish, says.tell)
+	if err != nil {
+		return err
+	}
+	beside, err := l.sideImages(ctx, wish, says.tell)
 	if err != nil {
 		return err
 	}
@@ -362,8 +393,11 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 	}); err != nil {
 		return err
 	}
+	box := l.box(w, owner)
+	box.Sides = l.sides(w.ID, w.Project, beside)
+	saySides(w.Project, says)
 	says.say("box_starts")
-	if err := l.cfg.Runtime.Start(ctx, l.box(w, owner)); err != nil {
+	if err := l.cfg.Runtime.Start(ctx, box); err != nil {
 		return err
 	}
 	if err := l.becomeReady(ctx, w, says); err != nil {

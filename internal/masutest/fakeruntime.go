@@ -27,6 +27,8 @@ type FakeRuntime struct {
 	boxes    map[masu.WorkspaceID]*fakeBox
 	images   map[string]*fakeImage // by ID
 	volumes  map[string]files
+	volumeOf map[string]masu.WorkspaceID
+	sides    map[masu.WorkspaceID][]*fakeSide
 	handlers map[int]http.Handler
 	watchers map[*watcher]bool
 	cached   map[string]bool // steps of builds that were done once
@@ -55,6 +57,8 @@ func NewRuntime() *FakeRuntime {
 		boxes:    map[masu.WorkspaceID]*fakeBox{},
 		images:   map[string]*fakeImage{},
 		volumes:  map[string]files{},
+		volumeOf: map[string]masu.WorkspaceID{},
+		sides:    map[masu.WorkspaceID][]*fakeSide{},
 		handlers: map[int]http.Handler{},
 		watchers: map[*watcher]bool{},
 		cached:   map[string]bool{},
@@ -112,6 +116,9 @@ func (f *FakeRuntime) Close() error {
 	for _, b := range f.boxes {
 		f.end(b, 143, false)
 	}
+	for id := range f.sides {
+		f.endSides(id)
+	}
 	for w := range f.watchers {
 		w.fail(f.unreachable())
 	}
@@ -126,14 +133,17 @@ func (f *FakeRuntime) Start(ctx context.Context, b masu.Box) error {
 	if err := pass(ctx, gate); err != nil {
 		return err
 	}
+	if err := f.failing(); err != nil {
+		return err
+	}
+	if err := f.startSides(ctx, b); err != nil {
+		return err
+	}
 	leave, err := f.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if f.startErr != nil {
-		return f.startErr
-	}
 	img := f.image(masu.ImageRef(b.Image))
 	if img == nil {
 		return masu.E(masu.NotFound, "no_image", b.Image)
@@ -141,7 +151,7 @@ func (f *FakeRuntime) Start(ctx context.Context, b masu.Box) error {
 	spec := boxDigest(b)
 	old := f.boxes[b.ID]
 	if old != nil && (old.spec != spec || old.image != img.id) {
-		f.remove(b.ID)
+		f.removeBox(b.ID)
 		old = nil
 	}
 	if old == nil {
@@ -149,11 +159,7 @@ func (f *FakeRuntime) Start(ctx context.Context, b masu.Box) error {
 		old = &fakeBox{id: b.ID, box: b, spec: spec, image: img.id, files: maps.Clone(img.files),
 			handle: imageID("container", fmt.Sprint(f.made))[len("sha256:"):], log: newFakeLog()}
 		f.boxes[b.ID] = old
-		for _, m := range b.Mounts {
-			if _, ok := f.volumes[m.Volume]; m.Volume != "" && !ok {
-				f.volumes[m.Volume] = files{}
-			}
-		}
+		f.makeVolumes(b.ID, b.Mounts)
 	}
 	if old.life == nil {
 		old.life = newLife()
@@ -164,6 +170,12 @@ func (f *FakeRuntime) Start(ctx context.Context, b masu.Box) error {
 		}
 	}
 	return nil
+}
+
+func (f *FakeRuntime) failing() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.startErr
 }
 
 // carryOut runs the command that a box is for; the box ends with it.
@@ -194,6 +206,7 @@ func (f *FakeRuntime) Stop(ctx context.Context, id masu.WorkspaceID, grace time.
 		}
 		f.end(b, code, false)
 	}
+	f.endSides(id)
 	return nil
 }
 
@@ -209,6 +222,12 @@ func (f *FakeRuntime) Remove(ctx context.Context, id masu.WorkspaceID) error {
 }
 
 func (f *FakeRuntime) remove(id masu.WorkspaceID) {
+	f.removeBox(id)
+	f.endSides(id)
+	delete(f.sides, id)
+}
+
+func (f *FakeRuntime) removeBox(id masu.WorkspaceID) {
 	if b, ok := f.boxes[id]; ok {
 		f.end(b, 137, false)
 		delete(f.boxes, id)
@@ -228,22 +247,6 @@ func (f *FakeRuntime) end(b *fakeBox, code int, oom bool) {
 	f.changed(b.id)
 }
 
-// RemoveVolume is masu.Runner's.
-func (f *FakeRuntime) RemoveVolume(ctx context.Context, name string) error {
-	leave, err := f.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	for _, b := range f.boxes {
-		if slices.ContainsFunc(b.box.Mounts, func(m masu.Mount) bool { return m.Volume == name }) {
-			return masu.E(masu.Conflict, "volume_in_use", name)
-		}
-	}
-	delete(f.volumes, name)
-	return nil
-}
-
 // Boxes is masu.Runner's.
 func (f *FakeRuntime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	leave, err := f.enter(ctx)
@@ -253,7 +256,7 @@ func (f *FakeRuntime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	defer leave()
 	var out []masu.BoxStatus
 	for _, b := range f.boxes {
-		out = append(out, b.status())
+		out = append(out, f.status(b))
 	}
 	return out, nil
 }
@@ -269,14 +272,17 @@ func (f *FakeRuntime) Box(ctx context.Context, id masu.WorkspaceID) (masu.BoxSta
 	if b == nil {
 		return masu.BoxStatus{}, masu.E(masu.NotFound, "no_box", id)
 	}
-	return b.status(), nil
+	return f.status(b), nil
 }
 
-func (b *fakeBox) status() masu.BoxStatus {
+func (f *FakeRuntime) status(b *fakeBox) masu.BoxStatus {
 	s := masu.BoxStatus{ID: b.id, Owner: b.box.Owner.Name, Name: b.box.Name, Run: b.box.Run, State: masu.BoxExited, Image: b.image,
 		GPUs: slices.Clone(b.box.GPUs), StartedAt: b.started, EndedAt: b.ended, ExitCode: b.code, OOM: b.oom, Spec: b.spec, Handle: b.handle}
 	if b.life != nil {
 		s.State = masu.BoxRunning
+	}
+	for _, side := range f.sides[b.id] {
+		s.Sides = append(s.Sides, side.standing())
 	}
 	return s
 }

@@ -23,6 +23,7 @@ type shell struct {
 	read   func(path string) ([]byte, error)
 	write  func(path string, text []byte) error
 	kill   func(pid int, ask, root bool) bool
+	knows  func(host string) bool
 	begin  func(parent context.Context) (ctx context.Context, pid int, end func())
 	env    map[string]string
 	dir    string
@@ -76,6 +77,7 @@ func (f *FakeRuntime) shell(b *fakeBox, life *life, e masu.Exec) *shell {
 		read:  func(p string) ([]byte, error) { return f.readFile(b, p) },
 		write: func(p string, text []byte) error { return f.writeFile(b, p, text) },
 		begin: life.begin,
+		knows: func(host string) bool { return f.knows(b.id, host) },
 		env:   map[string]string{"HOME": b.box.Agent.User.Home},
 		dir:   e.Dir, uid: b.box.Agent.User.UID,
 		stdin: e.Stdin, stdout: e.Stdout, stderr: e.Stderr,
@@ -147,6 +149,11 @@ func (s *shell) command(ctx context.Context, argv []string) int {
 		return s.sleep(ctx, argv[1:])
 	case "kill":
 		return s.signal(argv[1:])
+	case "getent":
+		if len(argv) != 3 || argv[1] != "hosts" || s.knows == nil || !s.knows(argv[2]) {
+			return 2
+		}
+		return s.say(s.stdout, "192.0.2.1 "+argv[2])
 	case "sh", "bash":
 		if len(argv) == 3 && argv[1] == "-c" {
 			return s.script(ctx, argv[2])

@@ -45,6 +45,8 @@ func Runtime(t *testing.T, open func(t *testing.T) (rt masu.Runtime, image strin
 		{"Logs", testLogs},
 		{"Dial", testDial},
 		{"Volume", testVolume},
+		{"Sides", testSides},
+		{"SidesFail", testSidesFail},
 		{"Measure", testMeasure},
 		{"Build", testBuild},
 		{"Extract", testExtract},

@@ -241,6 +241,7 @@ func testNotYours(g *guest) {
 		"Remove":    func(n string) error { return bob.Remove(g.ctx, n) },
 		"Exec":      func(n string) error { _, err := bob.Exec(g.ctx, n, masu.Exec{Argv: []string{"true"}}); return err },
 		"Logs":      func(n string) error { return bob.Logs(g.ctx, n, io.Discard, true) },
+		"SideLogs":  func(n string) error { return bob.SideLogs(g.ctx, n, "db", io.Discard, true) },
 		"Dial":      func(n string) error { _, err := bob.Dial(g.ctx, n, masu.AgentPort); return err },
 		"Link":      func(n string) error { _, err := bob.Link(g.ctx, n); return err },
 		"Watch": func(n string) error {

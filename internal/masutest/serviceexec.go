@@ -131,6 +131,7 @@ func testServiceLogs(g *guest) {
 	if err := g.svc.Logs(g.ctx, name, io.Discard, false); err != nil {
 		g.Errorf("logs: %v", err)
 	}
+	wantError(g.T, g.svc.SideLogs(g.ctx, name, "db", io.Discard, false), masu.NotFound, "no_side")
 	done := make(chan error, 1)
 	go func() { done <- g.svc.Logs(g.ctx, name, io.Discard, true) }()
 	if _, err := g.svc.Stop(g.ctx, name); err != nil {

@@ -2,6 +2,7 @@ package notebook
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -48,7 +49,7 @@ func (r *Recorder) Take(kind string, content json.RawMessage) (text string, chan
 			r.clear = true
 			return "", false
 		}
-		r.cell.outputs = nil
+		r.empty()
 		return "", true
 	case Stream, Result, Display, Failure:
 		return r.output(kind, content)
@@ -56,6 +57,17 @@ func (r *Recorder) Take(kind string, content json.RawMessage) (text string, chan
 		return "", r.update(content)
 	}
 	return "", false
+}
+
+// empty takes away the outputs of the cell that runs, and what would change them later.
+func (r *Recorder) empty() {
+	for id, list := range r.shown {
+		list = slices.DeleteFunc(list, func(o *Output) bool { return slices.Contains(r.cell.outputs, o) })
+		if r.shown[id] = list; len(list) == 0 {
+			delete(r.shown, id)
+		}
+	}
+	r.cell.outputs, r.clear = nil, false
 }
 
 // transient is what a message says of an output and the notebook does not keep.
@@ -72,7 +84,7 @@ func (r *Recorder) output(kind string, content json.RawMessage) (text string, ch
 	}
 	o.Kind = kind
 	if r.clear {
-		r.cell.outputs, r.clear = nil, false
+		r.empty()
 	}
 	if kind == Stream {
 		var m struct{ Text string }

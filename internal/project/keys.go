@@ -27,6 +27,7 @@ func keys() []key {
 		{"gpus", "gpus: 1", readGPUs},
 		{"apps", "apps: [jupyter, tensorboard]", readApps},
 		{"env", "env: {HF_HOME: ~/work/.hf}", readEnv},
+		{"services", "services: {db: {image: postgres:17}}", readServices},
 		{"cpus", "cpus: 4", readCPUs},
 		{"memory", "memory: 32GiB", readSize(func(p *masu.Project) *masu.Bytes { return &p.Limits.Memory })},
 		{"shm", "shm: 8GiB", readSize(func(p *masu.Project) *masu.Bytes { return &p.Limits.Shm })},

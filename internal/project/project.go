@@ -73,6 +73,7 @@ func Read(folder masu.Folder, preset string) (masu.Project, error) {
 		p.Name = NameFor(p.Dir)
 	}
 	r.noteUnread(&p)
+	r.noteCompose(&p)
 	return p, nil
 }
 
@@ -101,6 +102,16 @@ func (r *recorder) noteUnread(p *masu.Project) {
 	}
 	if len(unread) > 0 {
 		p.Notes = append(p.Notes, note("files_not_read", p.Source, strings.Join(unread, ", ")))
+	}
+}
+
+// noteCompose tells of a compose file, which is only read when it is asked for.
+func (r *recorder) noteCompose(p *masu.Project) {
+	for _, f := range ComposeFiles() {
+		if yes, err := exists(r, f); p.Source != "masu.yaml" && err == nil && yes {
+			p.Notes = append(p.Notes, note("compose_there", f))
+			return
+		}
 	}
 }
 

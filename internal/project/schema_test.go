@@ -104,9 +104,16 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		"cpus: 4": true, "cpus: 1.5": true, "cpus: 0": false, "cpus: 2000": false, "cpus: '4'": false,
 		"memory: 32GiB": true, "memory: 512 MiB": true, "memory: 1.5GiB": true, "memory: 32": false, "memory: 32G": false, "memory: 0GiB": false, "memory: 0.0 GiB": false, "shm: 8GiB": true, "shm: lots": false,
 		"locale: ja_JP.UTF-8": true, "locale: C.UTF-8": true, "locale: ja": false, "timezone: Asia/Tokyo": true, "timezone: UTC": true, "timezone: ../x": false,
-		"privileged: true": false, "services: {}": false, "volumes: [/:/h]": false, "Preset: python": false,
+		"services: {}": true, "services: {db: {image: 'postgres:17'}}": true, "services: {db: {build: db}}": true, "services: {db: {build: ../db}}": false, "services: {db: {}}": false, "services: {db: {image: a, build: db}}": false,
+		"services: {DB: {image: a}}": false, "services: {my_db: {image: a}}": false, "services: {localhost: {image: a}}": false, "services: [db]": false, "services:": false, "services: {db: postgres}": false,
+		"services: {db: {image: --privileged}}": false, "services: {db: {image: a, privileged: true}}": false, "services: {db: {image: a, ports: ['5432:5432']}}": false, "services: {db: {image: a, network_mode: host}}": false,
+		"services: {db: {image: a, command: redis-server --port 1}}": true, "services: {db: {image: a, command: [x, 1, true]}}": true, "services: {db: {image: a, command: ''}}": false, "services: {db: {image: a, command: []}}": false, "services: {db: {image: a, command: [[a]]}}": false,
+		"services: {db: {image: a, health: pg_isready}}": true, "services: {db: {image: a, health: [pg_isready]}}": true, "services: {db: {image: a, health: ' '}}": false, "services: {db: {image: a, env: {A: b}, cpus: 1, memory: 1GiB}}": true, "services: {db: {image: a, env: {LD_PRELOAD: b}}}": false, "services: {db: {image: a, memory: 1G}}": false,
+		"services: {db: {image: a, volumes: ['data:/var/lib/x', './db:/in:ro', 'db/init:/i:rw']}}": true, "services: {db: {image: a, volumes: ['/etc:/x']}}": false, "services: {db: {image: a, volumes: ['../x:/x']}}": false, "services: {db: {image: a, volumes: ['~/x:/x']}}": false,
+		"services: {db: {image: a, volumes: ['data:x']}}": false, "services: {db: {image: a, volumes: ['data:/']}}": false, "services: {db: {image: a, volumes: ['data:/proc/x']}}": false, "services: {db: {image: a, volumes: ['data:/x:exec']}}": false, "services: {db: {image: a, volumes: ['/var/run/docker.sock:/s']}}": false, "services: {db: {image: a, volumes: [data]}}": false, "services: {db: {image: a, volumes: ['Data:/x']}}": false,
+		"privileged: true": false, "volumes: [/:/h]": false, "Preset: python": false,
 	} {
-		_, err := Read(files("masu.yaml", text, "requirements.txt", "numpy"), "")
+		_, err := Read(files("masu.yaml", text, "requirements.txt", "numpy", "db/init/x.sql", "", "db/Dockerfile", "FROM x"), "")
 		if masu.CodeOf(err) == "file_missing" {
 			err = nil // the schema does not know the folder
 		}

@@ -39,37 +39,45 @@ type document struct {
 func (d *document) at(n *yaml.Node) place { return place{d.file, n.Line, n.Column} }
 
 func (d *document) parse(text string) error {
-	line := 0
-	for l := range strings.SplitSeq(text, "\n") {
-		line++
-		indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]
-		if i := strings.IndexByte(indent, '\t'); i >= 0 && strings.TrimSpace(l) != "" {
-			return masu.E(masu.Invalid, "yaml_tab", place{d.file, line, i + 1})
-		}
-	}
-	var root yaml.Node
-	err := yaml.Load([]byte(text), &root, yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
-	if empty(text) {
-		return nil
-	}
-	if err != nil {
-		return d.syntax(err)
-	}
-	if err := d.plainNodes(&root); err != nil {
+	top, err := d.root(text)
+	if err != nil || top == nil {
 		return err
-	}
-	if len(root.Content) != 1 {
-		return masu.E(masu.Invalid, "yaml_syntax", place{d.file, 1, 1}, "")
-	}
-	top := root.Content[0]
-	if top.ShortTag() == "!!null" {
-		return nil
 	}
 	seen, err := d.mapping(top, "", keys())
 	if err != nil {
 		return err
 	}
 	return d.finish(seen)
+}
+
+// root gives what stands at the top of a YAML text; nil for nothing.
+func (d *document) root(text string) (*yaml.Node, error) {
+	line := 0
+	for l := range strings.SplitSeq(text, "\n") {
+		line++
+		indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]
+		if i := strings.IndexByte(indent, '\t'); i >= 0 && strings.TrimSpace(l) != "" {
+			return nil, masu.E(masu.Invalid, "yaml_tab", place{d.file, line, i + 1})
+		}
+	}
+	var root yaml.Node
+	err := yaml.Load([]byte(text), &root, yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
+	if empty(text) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, d.syntax(err)
+	}
+	if err := d.plainNodes(&root); err != nil {
+		return nil, err
+	}
+	if len(root.Content) != 1 {
+		return nil, masu.E(masu.Invalid, "yaml_syntax", place{d.file, 1, 1}, "")
+	}
+	if root.Content[0].ShortTag() == "!!null" {
+		return nil, nil
+	}
+	return root.Content[0], nil
 }
 
 // empty tells whether nothing but comments stands in text.
@@ -136,9 +144,6 @@ func (d *document) mapping(n *yaml.Node, of string, keys []key) (map[string]*yam
 }
 
 func (d *document) unknown(n *yaml.Node, of string, keys []key) error {
-	if of == "" && n.Value == "services" {
-		return masu.E(masu.Invalid, "key_later", d.at(n), show(n.Value))
-	}
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = k.name

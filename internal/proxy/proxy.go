@@ -31,6 +31,8 @@ type Target struct {
 	// Framed says that the request is authorised by what a browser keeps for such a frame only, where the
 	// pages around it are another site to it.
 	Framed bool
+	// Before is called when a request is let through, before the app has it; nil means that nothing is to be done.
+	Before func(r *http.Request)
 	// OnEnd has f called when the session ends, until stop is called: what it
 	// still has going ends with it. nil means that it never ends.
 	OnEnd func(f func()) (stop func() bool)
@@ -78,6 +80,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil && t.Framed {
 		err = inside(r)
+	}
+	if err == nil && t.Before != nil {
+		t.Before(r)
 	}
 	switch {
 	case err != nil:

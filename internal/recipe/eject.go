@@ -196,6 +196,7 @@ func composeFile(p masu.Project) string {
       - ${WORK_DIR}:/home/${USER_NAME:-user}/work
       - home:/home/${USER_NAME:-user}
 `)
+	b.WriteString(waits(p.Sides))
 	if g := gpus(p.Want); g != "" {
 		fmt.Fprintf(&b, `    deploy:
       resources:
@@ -206,7 +207,8 @@ func composeFile(p masu.Project) string {
               capabilities: [gpu]
 `, g)
 	}
-	b.WriteString("volumes:\n  home:\n")
+	b.WriteString(composeSides(p.Sides))
+	b.WriteString("volumes:\n  home:\n" + sideVolumes(p.Sides))
 	return b.String()
 }
 

@@ -14,6 +14,10 @@ import (
 // prints of itself.
 const greeting = "masu-dial/1 "
 
+// socketWord begins the line before it, with the socket where the daemon
+// listens; a near end that does not know it takes it for noise.
+const socketWord = "masu-socket/1 "
+
 // maxNoise bounds what a login's shell may print before the greeting.
 const maxNoise = 64 << 10
 
@@ -24,9 +28,12 @@ type refusal struct {
 	Args []string `json:"args,omitempty"`
 }
 
-// Greet is the far end's first word: nil means that bytes go to and from the daemon from now on.
-func Greet(w io.Writer, err error) error {
-	word := "ok"
+// Greet is the far end's first word: nil means that bytes go to and from the daemon at socket from now on.
+func Greet(w io.Writer, socket string, err error) error {
+	where, word := "", "ok"
+	if plainPath(socket) {
+		where = socketWord + socket + "\n"
+	}
 	if err != nil {
 		e, ok := errors.AsType[*masu.Error](err)
 		if !ok {
@@ -38,32 +45,36 @@ func Greet(w io.Writer, err error) error {
 		}
 		word = string(b)
 	}
-	_, err = io.WriteString(w, greeting+word+"\n")
+	_, err = io.WriteString(w, where+greeting+word+"\n")
 	return err
 }
 
 // errSilent means that the far end ended without a greeting.
 var errSilent = errors.New("remote: no greeting")
 
-// awaitGreeting reads up to the far end's first word, and gives its error. It
-// reads no byte more than that: the rest is the daemon's.
-func awaitGreeting(r io.Reader) error {
+// awaitGreeting reads up to the far end's first word, and gives its error, or
+// where its daemon listens if it says so. It reads no byte more than that: the
+// rest is the daemon's.
+func awaitGreeting(r io.Reader) (socket string, err error) {
 	var line []byte
 	b := make([]byte, 1)
 	for range maxNoise {
 		if _, err := io.ReadFull(r, b); err != nil {
-			return errSilent
+			return "", errSilent
 		}
 		if b[0] != '\n' {
 			line = append(line, b[0])
 			continue
 		}
 		if _, word, ok := strings.Cut(string(line), greeting); ok {
-			return understood(word)
+			return socket, understood(word)
+		}
+		if _, path, ok := strings.Cut(string(line), socketWord); ok && plainPath(path) {
+			socket = path
 		}
 		line = line[:0]
 	}
-	return errSilent
+	return "", errSilent
 }
 
 func understood(word string) error {

@@ -25,11 +25,15 @@ func TestGreeting(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		b.WriteString(c.before)
-		if err := Greet(&b, c.err); err != nil {
+		if err := Greet(&b, "/run/masu/masu.sock", c.err); err != nil {
 			t.Fatal(err)
 		}
 		b.WriteString("HTTP/1.1")
-		if err := awaitGreeting(&b); masu.CodeOf(err) != c.code && (err != nil || c.code != "") {
+		socket, err := awaitGreeting(&b)
+		if err == nil && socket != "/run/masu/masu.sock" {
+			t.Errorf("%s: the daemon is at %q", name, socket)
+		}
+		if masu.CodeOf(err) != c.code && (err != nil || c.code != "") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b.String() != "HTTP/1.1" {
@@ -43,7 +47,7 @@ func TestGreeting(t *testing.T) {
 		"nothing": strings.NewReader(""), "half a word": strings.NewReader(greeting + "o"), "nonsense": strings.NewReader(greeting + "{\n"),
 		"noise without end": strings.NewReader(strings.Repeat("x", 2*maxNoise) + "\n" + greeting + "ok\n"),
 	} {
-		if err := awaitGreeting(r); !errors.Is(err, errSilent) {
+		if _, err := awaitGreeting(r); !errors.Is(err, errSilent) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -51,9 +55,13 @@ func TestGreeting(t *testing.T) {
 
 func FuzzGreeting(f *testing.F) {
 	f.Add([]byte(greeting + "ok\n"))
+	f.Add([]byte(socketWord + "/run/x:y\n" + greeting + "ok\n"))
 	f.Add([]byte("hello\n" + greeting + `{"kind":"denied","code":"x"}` + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		err := awaitGreeting(bytes.NewReader(b))
+		socket, err := awaitGreeting(bytes.NewReader(b))
+		if socket != "" && !plainPath(socket) {
+			t.Errorf("%q is taken for a socket", socket)
+		}
 		if err == nil && !bytes.Contains(b, []byte(greeting+"ok\n")) {
 			t.Errorf("%q is taken for a daemon", b)
 		}

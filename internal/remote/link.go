@@ -82,6 +82,14 @@ func (l *Link) client() []string {
 
 // Dial connects to the daemon at the far end.
 func (l *Link) Dial(ctx context.Context) (net.Conn, error) {
+	if c, ok := l.dialDirect(ctx); ok {
+		return c, nil
+	}
+	return l.dialSession(ctx)
+}
+
+// dialSession connects by a session in which masu greets, and says what is wrong.
+func (l *Link) dialSession(ctx context.Context) (net.Conn, error) {
 	command := strings.Replace(atFarEnd, "LANG", string(l.Lang), 1)
 	for begin, pause := time.Now(), busyPause; ; {
 		options := l.connection()
@@ -91,7 +99,10 @@ func (l *Link) Dial(ctx context.Context) (net.Conn, error) {
 			}
 			options = l.client()
 		}
-		c, err := l.session(ctx, append(append(options, l.Server.args()...), command))
+		c, socket, err := l.session(ctx, append(append(options, l.Server.args()...), command))
+		if err == nil && l.shared() {
+			l.openDirect(ctx, socket)
+		}
 		if !errors.Is(err, errRefused) || time.Since(begin) > busyTime {
 			return c, err
 		}
@@ -104,8 +115,8 @@ func (l *Link) Dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// session runs a command at the far end and waits until it has reached the daemon.
-func (l *Link) session(ctx context.Context, args []string) (_ net.Conn, err error) {
+// session runs a command at the far end and waits until it has reached the daemon, at the socket that it names.
+func (l *Link) session(ctx context.Context, args []string) (_ net.Conn, socket string, err error) {
 	cmd := exec.Command(l.ssh, args...) // its end is the connection's, not the dialling's
 	words := &tail{}
 	cmd.Stderr = words
@@ -115,24 +126,24 @@ func (l *Link) session(ctx context.Context, args []string) (_ net.Conn, err erro
 	aside(cmd, l.shared())
 	c, err := attach(cmd)
 	if err != nil {
-		return nil, masu.E(masu.Internal, "ssh_failed", l.Server, "").Because(err)
+		return nil, "", masu.E(masu.Internal, "ssh_failed", l.Server, "").Because(err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	err = awaitGreeting(c)
+	socket, err = awaitGreeting(c)
 	if !stop() {
 		_ = c.Close()
-		return nil, masu.E(masu.Cancelled, "cancelled").Because(context.Cause(ctx))
+		return nil, "", masu.E(masu.Cancelled, "cancelled").Because(context.Cause(ctx))
 	}
 	if err == nil {
-		return c, nil
+		return c, socket, nil
 	}
 	if !errors.Is(err, errSilent) {
 		_ = c.Close()
-		return nil, err
+		return nil, "", err
 	}
 	_ = c.out.Close()
 	<-c.ended // it has closed its output, and ends
-	return nil, l.explain(c.cmd.ProcessState.ExitCode(), words.String())
+	return nil, "", l.explain(c.cmd.ProcessState.ExitCode(), words.String())
 }
 
 // open sees to it that there is a shared connection.
@@ -148,7 +159,7 @@ func (l *Link) open(ctx context.Context) error {
 	if l.alive() { // somebody else has made it
 		return nil
 	}
-	_ = os.Remove(l.control()) // of one that was killed
+	_, _ = os.Remove(l.control()), os.Remove(l.direct()) // of one that was killed
 	args := append(l.connection(), "-n", "-o", "ControlMaster=yes", "-o", "ControlPath="+l.control(), "-o", "ControlPersist="+itoa(persistTime), "-o", "StreamLocalBindUnlink=yes")
 	return l.run(ctx, append(append(args, l.Server.args()...), "true"))
 }

@@ -49,7 +49,7 @@ func (t *tx) PutRules(r masu.Rules) error { return t.putMeta("rules", r) }
 // meta reads what the lab has one of; zero if it was never put.
 func meta[T any](t *tx, key string) (v T, err error) {
 	var doc []byte
-	err = t.QueryRow("SELECT value FROM meta WHERE key = ?", key).Scan(&doc)
+	err = t.row("SELECT value FROM meta WHERE key = ?", key).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, nil
 	}

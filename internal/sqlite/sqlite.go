@@ -34,6 +34,7 @@ type Store struct {
 	path    string
 	write   *sql.DB // one connection: writers wait for each other here, not in SQLite
 	read    *sql.DB
+	kept    *statements // of read
 	reserve *reserve
 }
 
@@ -80,6 +81,7 @@ func open(ctx context.Context, c Config, all []migration) (*Store, error) {
 	if s.read, err = pool(path, readers, "_query_only=1"); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
+	s.kept = newStatements(s.read)
 	if err := s.start(ctx, c, all); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -162,7 +164,7 @@ func (s *Store) View(ctx context.Context, f func(masu.Tx) error) error {
 		return s.explain(ctx, err)
 	}
 	defer func() { _ = sqlTx.Rollback() }() // there is nothing to keep
-	return s.explain(ctx, f(&tx{sqlTx, true}))
+	return s.explain(ctx, f(&tx{sqlTx, true, s.kept}))
 }
 
 // Update runs f, and keeps either all that it did or, when it returns an error, nothing.
@@ -174,7 +176,7 @@ func (s *Store) Update(ctx context.Context, f func(masu.Tx) error) error {
 		return s.explain(ctx, err)
 	}
 	defer func() { _ = sqlTx.Rollback() }() // after Commit it does nothing
-	if err := f(&tx{sqlTx, false}); err != nil {
+	if err := f(&tx{sqlTx, false, nil}); err != nil {
 		return s.explain(ctx, err)
 	}
 	return s.explain(ctx, sqlTx.Commit())

@@ -15,6 +15,7 @@ import (
 type tx struct {
 	*sql.Tx
 	readOnly bool
+	kept     *statements // nil where each statement is new
 }
 
 var errReadOnly = errors.New("sqlite: a View cannot write")
@@ -29,7 +30,7 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 func get[T any](t *tx, missing error, query string, args ...any) (T, error) {
 	var noun T
 	var doc []byte
-	err := t.QueryRow(query, args...).Scan(&doc)
+	err := t.row(query, args...).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return noun, missing
 	}
@@ -41,7 +42,7 @@ func get[T any](t *tx, missing error, query string, args ...any) (T, error) {
 
 // list reads nouns.
 func list[T any](t *tx, query string, args ...any) (nouns []T, err error) {
-	rows, err := t.Query(query, args...)
+	rows, err := t.rows(query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -216,9 +216,10 @@ func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.T
 		return t, nil, masu.E(masu.NotFound, "no_app", at.app)
 	}
 	return proxy.Target{
-		Dial: func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
-		Key:  string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
-		User: u.Name,
+		Dial:   func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), app.Port) },
+		Key:    string(ws.ID) + "." + strconv.Itoa(app.Port) + "." + strconv.FormatInt(ws.ChangedAt.UnixNano(), 36),
+		User:   u.Name,
+		Before: before(app.Name, func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), masu.AgentPort) }),
 		OnEnd: func(f func()) func() bool { // with the sign-out, when a guest is dismissed, and when the member may do less
 			a, b, release := life.onEnd(f), own.onEnd(f), s.live.hold(u, secret, f)
 			return func() bool {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -68,6 +69,7 @@ func newLooks() (*looks, error) {
 		if l.pages[lang], err = t.ParseFS(files, "templates/*.html"); err != nil {
 			return nil, err
 		}
+		fold(l.pages[lang], map[string]func(string) string{"asset": l.path, "say": func(code string) string { return text.Say(lang, code) }})
 	}
 	return l, nil
 }
@@ -118,13 +120,19 @@ func (l *looks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) // it may have gone already
 }
 
+// drafts are buffers in which pages are rendered: one that has grown already
+// does not grow again for each.
+var drafts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // render executes one template: a page, or a part of one.
 func (l *looks) render(lang masu.Lang, name string, data any) ([]byte, error) {
-	var out bytes.Buffer
-	if err := l.pages[lang].ExecuteTemplate(&out, name, data); err != nil {
+	out := drafts.Get().(*bytes.Buffer)
+	defer drafts.Put(out)
+	out.Reset()
+	if err := l.pages[lang].ExecuteTemplate(out, name, data); err != nil {
 		return nil, fmt.Errorf("web: %s: %w", name, err)
 	}
-	return out.Bytes(), nil
+	return bytes.Clone(out.Bytes()), nil
 }
 
 // since says how long something lasts, in the largest unit that tells enough.

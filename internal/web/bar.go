@@ -19,7 +19,6 @@ type barView struct {
 	Part      string // where the bar's moving part is
 	Alone     string // opens the app by itself
 	Frame     string // what the frame shows first
-	Mine      bool
 	Now       barPart
 }
 
@@ -83,7 +82,7 @@ func (s *Server) bar(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := &barView{Name: ws.Name, App: appTitle(app), Path: "/w/" + at, Part: "/w/" + at + "/bar", Alone: alonePath(at, app, next), Frame: enter + "&frame=1", Mine: ws.Owner == v.actor.Name}
+	view := &barView{Name: ws.Name, App: appTitle(app), Path: "/w/" + at, Part: "/w/" + at + "/bar", Alone: alonePath(at, app, next), Frame: enter + "&frame=1"}
 	if view.Now, err = s.newBar(r, v, ws); err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ type chromium struct {
 	n        int
 	waits    map[int]chan json.RawMessage
 	loaded   chan struct{}
-	troubles []string // what the page complained of
+	troubles []string             // what the page complained of
+	requests map[string]*transfer // since the last goTo, by the browser's own number
 }
 
 func newChromium(t *testing.T) *chromium {
@@ -65,6 +66,7 @@ func newChromium(t *testing.T) *chromium {
 	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
 		c.call(domain+".enable", nil, nil)
 	}
+	c.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": watchShifts}, nil)
 	return c
 }
 
@@ -96,6 +98,8 @@ func (c *chromium) listen(ctx context.Context) {
 			c.loaded <- struct{}{}
 		case m.Method == "Runtime.exceptionThrown", m.Method == "Log.entryAdded" && !strings.Contains(string(m.Params), `"source":"network"`):
 			c.troubles = append(c.troubles, string(m.Params))
+		case strings.HasPrefix(m.Method, "Network."):
+			c.transferred(m.Method, m.Params)
 		}
 		c.mu.Unlock()
 	}
@@ -134,6 +138,9 @@ func (c *chromium) goTo(address string) {
 	for len(c.loaded) > 0 {
 		<-c.loaded
 	}
+	c.mu.Lock()
+	c.requests = map[string]*transfer{}
+	c.mu.Unlock()
 	c.call("Page.navigate", map[string]any{"url": address}, nil)
 	select {
 	case <-c.loaded:
@@ -193,11 +200,17 @@ func (c *chromium) shoot(name string) {
 	}
 }
 
-// well fails if the page scrolls sideways, or if anything went wrong on it.
+// well fails if the page scrolls sideways, if what one reads moved though nobody
+// touched anything, or if anything went wrong on it.
 func (c *chromium) well(what string) {
 	c.t.Helper()
-	if over := c.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != 0.0 {
+	if over := c.eval("Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"); over != 0.0 {
 		c.t.Errorf("%s is %v px too wide: %v", what, over, c.eval(`[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.vh,.term')).map(e => e.tagName + '.' + e.className).slice(0, 5).join(' ')`))
+	}
+	if shift, _ := c.eval("window.masuShift?.sum ?? 0").(float64); shift > 0.001 && shift <= mostShift {
+		c.t.Logf("%s moves by %.3f: %v", what, shift, c.eval("masuShift.what.join('; ')"))
+	} else if shift > mostShift {
+		c.t.Errorf("%s moves under the reader's eyes by %.3f: %v", what, shift, c.eval("masuShift.what.join('; ')"))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

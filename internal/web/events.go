@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -15,37 +14,10 @@ import (
 	"github.com/masu-lab/masu/internal/text"
 )
 
-func wantsEvents(r *http.Request) bool { return r.Header.Get("Accept") == "text/event-stream" }
-
-// stream is a response of server-sent events.
-type stream struct {
-	w http.ResponseWriter
-	c *http.ResponseController
-}
-
-func newStream(w http.ResponseWriter) (*stream, error) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	s := &stream{w, http.NewResponseController(w)}
-	return s, s.c.Flush()
-}
-
 // event is one message of a stream.
 type event struct {
 	name string
 	data any
-}
-
-func (s *stream) send(e event) error {
-	b, err := json.Marshal(e.data)
-	if err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", e.name, b); err != nil {
-		return err
-	}
-	return s.c.Flush()
 }
 
 // cardEvent is a workspace as it is now, ready to be put into a page; without HTML it is gone.
@@ -71,28 +43,25 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.whileSignedIn(r, v)
-	defer cancel()
-	out, err := newStream(w)
-	if err != nil {
-		return nil // the browser has gone
-	}
 	ids := []masu.WorkspaceID{}
 	for _, ws := range list {
 		ids = append(ids, ws.ID)
 	}
-	err = out.send(event{"list", ids})
-	for ws, werr := range v.service.Changes(ctx) {
-		if werr != nil || err != nil {
-			return nil // the browser comes again
+	lang := s.lang(r, v)
+	s.stream(w, r, v, func(ctx context.Context, out *stream) {
+		err := out.send(event{"list", ids})
+		for ws, werr := range v.service.Changes(ctx) {
+			if werr != nil || err != nil {
+				return // the browser comes again
+			}
+			var e cardEvent
+			if e, err = s.newCardEvent(lang, "card", ws, v.actor.Name); err != nil {
+				s.cfg.Log.Error("page", "part", "card", "error", err)
+				return
+			}
+			err = out.send(event{"workspace", e})
 		}
-		var e cardEvent
-		if e, err = s.newCardEvent(s.lang(r, v), "card", ws, v.actor.Name); err != nil {
-			s.log(r, err)
-			return nil
-		}
-		err = out.send(event{"workspace", e})
-	}
+	})
 	return nil
 }
 
@@ -103,25 +72,22 @@ func (s *Server) workspaceEvents(w http.ResponseWriter, r *http.Request, v *visi
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.whileSignedIn(r, v)
-	defer cancel()
-	out, err := newStream(w)
-	if err != nil {
-		return nil // the browser has gone
-	}
 	t := &teller{s: s, v: v, lang: s.lang(r, v), ws: ws, news: make(chan event)}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Go(func() {
-		defer close(t.news)
-		t.run(ctx)
-	})
-	for e := range t.news {
-		if out.send(e) != nil {
-			return nil
+	s.stream(w, r, v, func(ctx context.Context, out *stream) {
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			defer close(t.news)
+			t.run(ctx)
+		})
+		for e := range t.news {
+			if out.send(e) != nil {
+				return
+			}
 		}
-	}
+	})
 	return nil
 }
 
@@ -240,7 +206,7 @@ func (s *Server) textLog(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.whileSignedIn(r, v)
+	ctx, cancel := s.whileSignedIn(r.Context(), v)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	control := http.NewResponseController(w)

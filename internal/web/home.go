@@ -41,6 +41,7 @@ type card struct {
 	Folder     string
 	GPU        string // "" for none
 	Apps       []appLink
+	Sides      []sideView
 	Problem    *problem
 	Busy       bool // something is going on
 	Running    bool
@@ -100,8 +101,34 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 	}
 	if c.Running {
 		c.Apps = appLinks(lang, w, key(w, me))
+		c.Sides = sideViews(lang, w.Sides)
 	}
 	return c
+}
+
+// sideView is a service as a page shows it.
+type sideView struct {
+	Name, State string
+	Bad         bool
+}
+
+func sideViews(lang masu.Lang, sides []masu.SideStatus) (all []sideView) {
+	for _, s := range sides {
+		v := sideView{Name: s.Name, Bad: s.State == masu.SideUnwell || s.State == masu.SideEnded}
+		switch {
+		case s.State == masu.SideEnded && s.OOM:
+			v.State = text.Say(lang, "web.side.oom")
+		case s.State == masu.SideEnded:
+			v.State = text.Say(lang, "web.side.ended", s.ExitCode)
+		default:
+			v.State = text.Say(lang, "web.side."+string(s.State))
+		}
+		if s.Restarts > 0 {
+			v.State += " · " + text.Say(lang, "web.side.restarts", s.Restarts)
+		}
+		all = append(all, v)
+	}
+	return all
 }
 
 // appLinks lists the apps that can be opened, Jupyter first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"maps"
-	"net/http"
 	"sync"
 	"time"
 
@@ -149,9 +148,9 @@ func less(now, was masu.User) bool {
 // streamLife bounds a stream: the browser comes again by itself, and is asked again who it is.
 const streamLife = 30 * time.Minute
 
-// whileSignedIn gives a context that ends with the session, the request, or a stream's life.
-func (s *Server) whileSignedIn(r *http.Request, v *visit) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(r.Context(), streamLife)
+// whileSignedIn gives a context that ends with the session, its parent, or a stream's life.
+func (s *Server) whileSignedIn(parent context.Context, v *visit) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(parent, streamLife)
 	forget := s.live.of(v.session.Hash, v.actor.Name).onEnd(cancel)
 	release := s.live.hold(v.actor.User, v.secret, cancel)
 	return ctx, func() { forget(); release(); cancel() }

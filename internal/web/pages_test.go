@@ -54,7 +54,8 @@ func everyPage(lang masu.Lang) map[string]page {
 	ws := masu.Workspace{ID: "x", Owner: "alice", Name: "thesis", Phase: masu.Running, Project: masu.Project{Dir: "/home/alice/実験" + evil, Source: "masu.yaml",
 		Environment: masu.Environment{Preset: "pytorch", Base: "debian:13", Python: "3.9", Torch: "2.0.1", Apt: []string{"git"}, Pip: []string{evil}}, Notes: []masu.Note{{Code: "restart_needed", Args: []string{"x"}}}},
 		Until: time.Now().Add(time.Hour), EndsAt: time.Now(), EndWhy: masu.EndIdle, Asked: []masu.Username{"bob", evil},
-		GPUs: []masu.GPUID{"g"}, Apps: []masu.App{{Name: "p8000", Port: 8000}, {Name: "tensorboard"}, {Name: "jupyter"}}, ChangedAt: time.Now().Add(-time.Hour)}
+		GPUs: []masu.GPUID{"g"}, Apps: []masu.App{{Name: "p8000", Port: 8000}, {Name: "tensorboard"}, {Name: "jupyter"}},
+		Sides: []masu.SideStatus{{Name: "db", State: masu.SideReady}, {Name: evil, State: masu.SideEnded, ExitCode: 3, Restarts: 8}, {Name: "s3", State: masu.SideEnded, OOM: true}, {Name: "q", State: masu.SideUnwell}}, ChangedAt: time.Now().Add(-time.Hour)}
 	var list []masu.Workspace
 	for _, p := range []masu.Phase{masu.Building, masu.Waiting, masu.Starting, masu.Running, masu.Stopping, masu.Stopped, masu.Failed} {
 		w := ws
@@ -123,7 +124,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"new wrong": &newView{Plan: &planView{Problem: failed}},
 		"sso":       &ssoView{To: "https://id.example/auth?x=" + evil, Name: evil},
 		"sign sso":  &signinView{SSO: evil},
-		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1", Mine: true,
+		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1",
 			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
 		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
 		"bar turn":    &barView{Now: barPart{Path: "/w/x", Running: true, Mine: true, Turn: true, Ending: evil, EndsAt: time.Now()}},
@@ -236,7 +237,7 @@ func TestSentences(t *testing.T) {
 		}
 	}
 	for c := range said { // made from a word of the dictionary
-		if regexp.MustCompile(`^web\.(weekday|ending|blocked)\.`).MatchString(c) {
+		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side)\.`).MatchString(c) {
 			said[c] = true
 		}
 	}

@@ -44,8 +44,9 @@ type Server struct {
 	live   live
 	seen   seen
 	papers *papers
-	opened chan opened // app ports on their way to Run
-	ended  chan struct{}
+	opened chan opened     // app ports on their way to Run
+	until  context.Context // of all that outlives a request
+	end    context.CancelFunc
 }
 
 // opened is a port that an app was given.
@@ -59,8 +60,9 @@ func New(c Config) (*Server, error) {
 	if c.Gate == nil || c.As == nil || c.Template == nil || c.Origins == nil || c.Log == nil {
 		return nil, errors.New("web: a part of Config is missing")
 	}
-	s := &Server{cfg: c, opened: make(chan opened), ended: make(chan struct{}),
+	s := &Server{cfg: c, opened: make(chan opened),
 		live: newLive(), seen: seen{sights: map[string]sight{}}, papers: newPapers()}
+	s.until, s.end = context.WithCancel(context.Background())
 	var err error
 	if s.looks, err = newLooks(); err != nil {
 		return nil, err
@@ -74,7 +76,7 @@ func New(c Config) (*Server, error) {
 	c.Origins.serve = func(l net.Listener, at place) {
 		select {
 		case s.opened <- opened{l, at}:
-		case <-s.ended:
+		case <-s.until.Done():
 			_ = l.Close() // nobody will serve it
 		}
 	}
@@ -112,7 +114,7 @@ func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer close(s.ended)
+	defer s.end()
 	wg.Go(func() {
 		for e := range s.cfg.Gate.Ended(ctx) {
 			s.live.ended(e)

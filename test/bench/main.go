@@ -57,11 +57,12 @@ var parts = []part{
 	{"daemon", benchDaemon},
 	{"lab", benchLab},
 	{"crowd", benchCrowd},
+	{"laptop", benchLaptop},
 }
 
 func main() {
 	addr := flag.String("upstream", "", "serve the upstream of the proxy part on this address, and nothing else")
-	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab, crowd")
+	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab, crowd, laptop")
 	crowd := flag.Int("crowd", 60, "how many start at once in the part crowd; each needs some 100 MB")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -233,6 +234,11 @@ func (l *lab) folder(u *user.User, name string, files map[string]string) string 
 		l.t.Fatal(err)
 	}
 	for path, text := range files {
+		for in := filepath.Dir(path); in != "."; in = filepath.Dir(in) {
+			if err := errors.Join(os.MkdirAll(filepath.Join(dir, in), 0o755), os.Chown(filepath.Join(dir, in), uid, gid)); err != nil {
+				l.t.Fatal(err)
+			}
+		}
 		if err := os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644); err != nil {
 			l.t.Fatal(err)
 		}

@@ -121,8 +121,18 @@ func (p *pc) must(args ...string) string {
 
 // held is a masu that goes on running, such as one that forwards.
 type held struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu    sync.Mutex
+	text  strings.Builder
+	ended chan struct{} // closed when it has ended by itself, or by Ctrl-C
+	code  int
+	own   bool // it was awaited: Ctrl-C is not what ends it
+}
+
+// end waits until it ends by itself, and gives its exit code.
+func (h *held) end() int {
+	h.own = true
+	<-h.ended
+	return h.code
 }
 
 func (h *held) has(pattern string) string {
@@ -144,7 +154,12 @@ func (p *pc) hold(args ...string) *held {
 		p.t.Fatal(err)
 	}
 	_ = w.Close()
-	h := &held{}
+	h := &held{ended: make(chan struct{})}
+	go func() {
+		defer close(h.ended)
+		_ = cmd.Wait() // told by its state
+		h.code = cmd.ProcessState.ExitCode()
+	}()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -156,8 +171,8 @@ func (p *pc) hold(args ...string) *held {
 	}()
 	p.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
-		if err := cmd.Wait(); err != nil {
-			p.t.Errorf("Ctrl-C ends masu %v with %v", args, err)
+		if <-h.ended; h.code != 0 && !h.own {
+			p.t.Errorf("Ctrl-C ends masu %v with %d", args, h.code)
 		}
 		_ = r.Close()
 		<-read
@@ -276,11 +291,16 @@ func roams(t *testing.T, p *pc, ctx context.Context, up *held) {
 	do(t, ctx, chromedp.KeyEvent(`import time; print("off"); time.sleep(50); print("back", 6*7)`), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(8)))
 	holds(t, ctx, "the long cell runs", `[...document.querySelectorAll('.jp-OutputArea-output pre')].some(e => e.textContent.includes("off"))`)
 	p.root("ip", "link", "set", "masu-e2e0", "down")
+	waits := make(chan result, 1)
+	go func() { waits <- p.masu("ls") }() // over a connection that is open, and leads nowhere
 	p.root("ip", "-n", lanSpace, "addr", "del", lanLaptop+"/24", "dev", "lan0")
 	p.l.until(60*time.Second, "masu notices", func() bool { return up.has(`broke off`) != "" })
 	p.root("ip", "-n", lanSpace, "addr", "add", "10.213.9.3/24", "dev", "lan0")
 	p.root("ip", "link", "set", "masu-e2e0", "up")
 	p.l.until(60*time.Second, "masu has connected again by itself", func() bool { return up.has(`Connected to gpu again`) != "" })
+	if r := <-waits; r.err != nil && !strings.Contains(r.errOut, "ssh cannot connect") {
+		t.Errorf("a command on a half-open connection: %d, %s%s", r.code, r.out, r.errOut)
+	}
 	holds(t, ctx, "the cell goes on, and prints", `[...document.querySelectorAll('.jp-OutputArea-output pre')].some(e => e.textContent.includes("off") && e.textContent.includes("back 42"))`)
 	if after := kernels(); before == "" || after != before {
 		t.Errorf("the kernel was %q and is %q", before, after)

@@ -6,7 +6,6 @@ const root = document.documentElement;
 for (const b of document.querySelectorAll('[data-toggle=theme]')) {
   const dark = () => getComputedStyle(root).colorScheme === 'dark';
   const tell = () => b.setAttribute('aria-pressed', dark());
-  b.hidden = false;
   tell();
   b.addEventListener('click', () => {
     root.dataset.theme = dark() ? 'light' : 'dark';
@@ -16,8 +15,6 @@ for (const b of document.querySelectorAll('[data-toggle=theme]')) {
 }
 
 for (const b of document.querySelectorAll('[data-copy]')) {
-  if (!navigator.clipboard) break; // browsers have none over plain HTTP
-  b.hidden = false;
   b.addEventListener('click', async () => {
     await navigator.clipboard.writeText(b.previousElementSibling.textContent);
     b.classList.add('done');
