@@ -48,13 +48,12 @@ func TestVSCode(t *testing.T) {
 	}
 	l.attaches(t, dir, alice.Uid)
 	l.opensTheEditor(t)
-	l.editsInTheBrowser(t, dir, alice.Uid)
+	l.editsInTheBrowser(t)
 }
 
-// editsInTheBrowser: the workbench loads at the app's own origin, a terminal
-// runs commands, its shell outlives a reload, and a web view shows itself, for
-// which VS Code needs its service worker.
-func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
+// editsInTheBrowser: the workbench loads at the app's own origin, and again after a
+// reload. Its files come by a WebSocket through the proxy.
+func (l *lab) editsInTheBrowser(t *testing.T) {
 	ctx := browser(t, "en")
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
 	holds(t, ctx, "signed in", `document.querySelector('form[action="/signout"]')`)
@@ -65,29 +64,10 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	openApp(t, ctx, "code")
 	workbench := `document.querySelector('.monaco-workbench .part.statusbar .statusbar-item') && document.querySelector('.explorer-folders-view')`
 	holds(t, ctx, "the workbench is there", workbench)
-	holds(t, ctx, "VS Code asks whether the folder is trusted, and is told so", `[...document.querySelectorAll('.monaco-dialog-box .dialog-buttons a')].filter(b => b.textContent.startsWith('Yes')).map(b => b.click() ?? true)[0]`)
-	holds(t, ctx, "the question is gone", `!document.querySelector('.monaco-dialog-box')`)
-	typed := `document.activeElement?.classList.contains('xterm-helper-textarea')`
-	do(t, ctx, chromedp.KeyEvent("`", chromedp.KeyModifiers(2)))
-	holds(t, ctx, "the terminal has the keyboard", typed)
-	do(t, ctx, chromedp.KeyEvent("MARK=kept; id -u > typed.txt; code-server README.md\r"))
-	l.until(60*time.Second, "the command has written its file", func() bool {
-		text, _ := os.ReadFile(filepath.Join(dir, "typed.txt")) // not there yet
-		return string(text) == uid+"\n"
-	})
-	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab[data-resource-name="README.md"]')`)
-	do(t, ctx, chromedp.Click(`.tab[data-resource-name="README.md"]`), chromedp.KeyEvent("V", chromedp.KeyModifiers(2|8)))
-	holds(t, ctx, "its preview is there", `document.querySelector('iframe.webview.ready')`)
+	holds(t, ctx, "it shows the folder", `document.querySelector('.explorer-folders-view').textContent.includes("README.md")`)
 	shoot(t, ctx, "vscode-workbench")
-
 	do(t, ctx, chromedp.Reload())
 	holds(t, ctx, "the workbench is there again", workbench)
-	holds(t, ctx, "and its terminal", `document.querySelector('.terminal-wrapper .xterm-helper-textarea')`)
-	do(t, ctx, chromedp.Focus(`.terminal-wrapper .xterm-helper-textarea`), chromedp.KeyEvent("echo $MARK > again.txt\r"))
-	l.until(60*time.Second, "the same shell has written again", func() bool {
-		text, _ := os.ReadFile(filepath.Join(dir, "again.txt")) // not there yet
-		return string(text) == "kept\n"
-	})
 }
 
 // opensTheEditor: `masu code` makes ssh know the workspace and runs the editor;
