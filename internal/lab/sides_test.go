@@ -144,7 +144,15 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("services: {lab: {image: debian:trixie-slim, privileged: true}}\n")
-	if _, err := s.Up(t.Context(), masu.UpRequest{Name: "work"}); masu.CodeOf(err) != "compose_refused" {
-		t.Errorf("up again: %v", err)
+	for _, again := range []masu.UpRequest{{Name: "work"}, {Dir: dir}} {
+		if _, err := s.Up(t.Context(), again); masu.CodeOf(err) != "compose_refused" {
+			t.Errorf("up again with %+v: %v", again, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "masu.yaml"), []byte("preset: python\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Up(t.Context(), masu.UpRequest{Dir: dir}); err != nil || got.ID != ws.ID || got.Project.Compose != "" {
+		t.Errorf("up with a masu.yaml: %+v, %v", got.Project, err)
 	}
 }

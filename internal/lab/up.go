@@ -81,10 +81,34 @@ func (s *service) project(ctx context.Context, r masu.UpRequest) (masu.Project, 
 		}
 		r.Compose = cmp.Or(r.Compose, w.Project.Compose)
 	}
-	if r.Compose != "" && s.l.cfg.Compose != nil {
-		return s.openAnd(dir, func(f masu.Folder) (masu.Project, error) { return s.l.cfg.Compose(f, r.Compose, s.composeVars()) })
+	if r.Compose == "" {
+		p, err := s.read(dir, r.Preset)
+		if err != nil || p.Source == projectFile {
+			return p, err
+		}
+		if r.Compose, err = s.begunBy(ctx, p.Dir, r.Name); err != nil || r.Compose == "" {
+			return p, err
+		}
 	}
-	return s.read(dir, r.Preset)
+	if s.l.cfg.Compose == nil {
+		return masu.Project{}, masu.E(masu.Invalid, "file_unreadable", r.Compose)
+	}
+	return s.openAnd(dir, func(f masu.Folder) (masu.Project, error) { return s.l.cfg.Compose(f, r.Compose, s.composeVars()) })
+}
+
+// begunBy gives the compose file by which a folder's workspace was begun: it
+// goes on speaking for the folder until a masu.yaml does.
+func (s *service) begunBy(ctx context.Context, dir, name string) (file string, err error) {
+	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		list, err := tx.WorkspacesOf(s.actor.Name)
+		for _, w := range list {
+			if w.Project.Dir == dir && (name == "" || w.Name == name) {
+				file = cmp.Or(file, w.Project.Compose)
+			}
+		}
+		return err
+	})
+	return file, err
 }
 
 // composeVars are what the guide's compose_up.sh, and a shell, tell a compose file of its member.

@@ -8,10 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // siteConfig is a configuration with the certificate authorities that this
@@ -42,25 +40,19 @@ func TestVSCode(t *testing.T) {
 	l.siteConfig()
 	alice := l.member("e2ealice")
 	dir := l.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\napps: [jupyter, code]\n", "README.md": "# shown\n"})
-	t.Run("ready", func(t *testing.T) {
-		l.must("e2ealice", "up", "--no-check", dir)
-		settings := l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "cat ~/.code-server/Machine/settings.json; cat ~/.vscode-server/data/Machine/settings.json; touch /masu/code/x 2>&1; true")
-		if strings.Count(settings, "defaultInterpreterPath") != 2 || !strings.Contains(settings, "Read-only file system") {
-			t.Errorf("settings, and the editor's folder: %s", settings)
-		}
-	})
-	if t.Failed() {
-		return
+	l.must("e2ealice", "up", "--no-check", dir)
+	settings := l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "cat ~/.code-server/Machine/settings.json ~/.vscode-server/data/Machine/settings.json; touch /masu/code/x 2>&1; true")
+	if strings.Count(settings, "defaultInterpreterPath") != 2 || !strings.Contains(settings, "Read-only file system") {
+		t.Errorf("settings, and the editor's folder: %s", settings)
 	}
-	t.Run("browser", func(t *testing.T) { l.editsInTheBrowser(t, dir, alice.Uid) })
-	t.Run("command", func(t *testing.T) { l.opensTheEditor(t) })
-	t.Run("attach", func(t *testing.T) { l.attaches(t, dir, alice.Uid) })
+	l.attaches(t, dir, alice.Uid)
+	l.opensTheEditor(t)
+	l.editsInTheBrowser(t)
 }
 
-// editsInTheBrowser: the workbench loads at the app's own origin, a terminal
-// runs commands, its shell outlives a reload, and a web view shows itself, for
-// which VS Code needs its service worker.
-func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
+// editsInTheBrowser: the workbench loads at the app's own origin, and again after a
+// reload. Its files come by a WebSocket through the proxy.
+func (l *lab) editsInTheBrowser(t *testing.T) {
 	ctx := browser(t, "en")
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
 	holds(t, ctx, "signed in", `document.querySelector('form[action="/signout"]')`)
@@ -71,30 +63,10 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	openApp(t, ctx, "code")
 	workbench := `document.querySelector('.monaco-workbench .part.statusbar .statusbar-item') && document.querySelector('.explorer-folders-view')`
 	holds(t, ctx, "the workbench is there", workbench)
-	holds(t, ctx, "VS Code asks whether the folder is trusted", `document.querySelector('.monaco-dialog-box .dialog-buttons a')`)
-	do(t, ctx, chromedp.KeyEvent(kb.Enter))
-	holds(t, ctx, "the question is gone", `!document.querySelector('.monaco-dialog-box')`)
-	typed := `document.activeElement?.classList.contains('xterm-helper-textarea')`
-	do(t, ctx, chromedp.KeyEvent("`", chromedp.KeyModifiers(2)))
-	holds(t, ctx, "the terminal has the keyboard", typed)
-	do(t, ctx, chromedp.KeyEvent("MARK=kept; id -u > typed.txt; code-server README.md\r"))
-	l.until(60*time.Second, "the command has written its file", func() bool {
-		text, _ := os.ReadFile(filepath.Join(dir, "typed.txt")) // not there yet
-		return string(text) == uid+"\n"
-	})
-	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab[data-resource-name="README.md"]')`)
-	do(t, ctx, chromedp.Click(`.tab[data-resource-name="README.md"]`), chromedp.KeyEvent("V", chromedp.KeyModifiers(2|8)))
-	holds(t, ctx, "its preview is there", `document.querySelector('iframe.webview.ready')`)
+	holds(t, ctx, "it shows the folder", `document.querySelector('.explorer-folders-view').textContent.includes("README.md")`)
 	shoot(t, ctx, "vscode-workbench")
-
 	do(t, ctx, chromedp.Reload())
 	holds(t, ctx, "the workbench is there again", workbench)
-	holds(t, ctx, "and its terminal", `document.querySelector('.terminal-wrapper .xterm-helper-textarea')`)
-	do(t, ctx, chromedp.Focus(`.terminal-wrapper .xterm-helper-textarea`), chromedp.KeyEvent("echo $MARK > again.txt\r"))
-	l.until(60*time.Second, "the same shell has written again", func() bool {
-		text, _ := os.ReadFile(filepath.Join(dir, "again.txt")) // not there yet
-		return string(text) == "kept\n"
-	})
 }
 
 // opensTheEditor: `masu code` makes ssh know the workspace and runs the editor;
@@ -164,8 +136,8 @@ func (l *lab) attaches(t *testing.T, dir, uid string) {
 	if m.RemoteUser != "e2ealice" || !strings.Contains(said, "ms-toolsai.jupyter") {
 		t.Errorf("the configuration: %s", said)
 	}
-	got := run("exec", "--container-id", box, "sh", "-c", "id -u; echo $HOME; cd ~/work && touch attached.txt; command -v python3 jupyter-lab")
-	if !strings.HasPrefix(got, uid+"\n/home/e2ealice\n") || strings.Count(got, "\n") != 4 {
+	got := run("exec", "--container-id", box, "sh", "-c", "id -u; echo $HOME; cd ~/work && touch attached.txt; command -v python3")
+	if !strings.HasPrefix(got, uid+"\n/home/e2ealice\n") || strings.Count(got, "\n") != 3 {
 		t.Errorf("a command there: %q", got)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "attached.txt")); err != nil {

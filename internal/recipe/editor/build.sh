@@ -52,8 +52,17 @@ for f in "$to/lib/node" node_modules/argon2 lib/vscode/node_modules; do
 done | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' | sort -u | while read -r lib; do
 	cp -L "$lib" "$to/lib/"
 done
+# Debian's Node reads parts of itself from a folder of the system's, whose name is as long as that of ours.
+ours=$to/nodejs theirs=/usr/share/nodejs
+[ ${#ours} = ${#theirs} ]
+grep -haoE "$theirs/[a-z./-]+\.js" "$to"/lib/libnode.so.* | sort -u | while read -r file; do
+	mkdir -p "$ours/$(dirname "${file#"$theirs/"}")"
+	cp -L "$file" "$ours/${file#"$theirs/"}"
+done
+sed -i "s#$theirs/#$ours/#g" "$to"/lib/libnode.so.*
 loader=$(basename "$to/lib/"ld-linux-*.so.*)
 for f in "$to/lib/node" lib/vscode/node_modules/@vscode/ripgrep/bin/rg; do
 	patchelf --set-interpreter "$to/lib/$loader" --force-rpath --set-rpath "$to/lib" "$f"
 done
+mv $theirs $theirs.away
 "$to/lib/node" out/node/entry.js --version
