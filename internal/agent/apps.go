@@ -116,17 +116,19 @@ func (s *apps) start(name string) bool {
 func (s *apps) stop(name string) bool {
 	s.mu.Lock()
 	r := s.all[name]
-	var end context.CancelFunc
-	if r != nil {
-		end = r.end
-	}
-	s.mu.Unlock()
-	if end == nil {
+	if r == nil || r.end == nil {
+		s.mu.Unlock()
 		return r != nil
 	}
+	end, done := r.end, r.done
+	s.mu.Unlock()
 	end()
-	<-r.done
+	<-done
 	s.mu.Lock()
+	if r.done != done || r.end == nil { // somebody else has stopped it meanwhile, and perhaps started it again
+		s.mu.Unlock()
+		return true
+	}
 	r.end = nil
 	s.mu.Unlock()
 	s.sup.state.app(name, func(m *masu.App) { m.Ready, m.Rests, m.Since, m.Error = false, true, time.Time{}, "" })

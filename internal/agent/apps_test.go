@@ -163,6 +163,30 @@ func TestAppsComeAndGo(t *testing.T) {
 	}
 }
 
+// TestAppStopsForAll: several who stop and start an app at once leave nothing of it behind.
+func TestAppStopsForAll(t *testing.T) {
+	w := helper(freePort(t))
+	w.OnVisit = true
+	a, web := testApps(t, w)
+	if code, words := ask(t, web, "POST", "/v1/apps/demo/start", ""); code != 200 {
+		t.Fatal(code, words)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 4 {
+				a.stop("demo")
+				a.start("demo")
+			}
+		})
+	}
+	wg.Wait()
+	a.stop("demo")
+	if listensAt(w.Port) {
+		t.Error("it goes on although it was stopped")
+	}
+}
+
 func TestAppLog(t *testing.T) {
 	var l appLog
 	for i := range logKept/8 + 100 {

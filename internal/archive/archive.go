@@ -24,7 +24,10 @@ const (
 	entriesMost = 5000
 )
 
-var sameLayer = regexp.MustCompile(`^\.\./[0-9a-f]{64}/layer\.tar$`)
+var (
+	layerFile = regexp.MustCompile(`^[0-9a-f]{64}/layer\.tar$`)
+	sameLayer = regexp.MustCompile(`^\.\./[0-9a-f]{64}/layer\.tar$`)
+)
 
 // Config is the description of an image, as far as it matters here.
 type Config struct {
@@ -106,7 +109,9 @@ func (p *passing) entry(h *tar.Header) error {
 	switch {
 	case h.Typeflag == tar.TypeDir:
 		return p.write(&tar.Header{Typeflag: tar.TypeDir, Name: file + "/", Mode: 0o755}, nil)
-	case h.Typeflag == tar.TypeSymlink && sameLayer.MatchString(h.Linkname): // older engines: a layer twice
+	case sparse(h): // its holes would come out as zeros: a few bytes become any number
+		return masu.E(masu.Invalid, "image_foreign")
+	case h.Typeflag == tar.TypeSymlink && layerFile.MatchString(file) && sameLayer.MatchString(h.Linkname): // older engines: a layer twice
 		return p.write(&tar.Header{Typeflag: tar.TypeSymlink, Name: file, Linkname: h.Linkname, Mode: 0o777}, nil)
 	case h.Typeflag != tar.TypeReg || path.IsAbs(file) || strings.HasPrefix(file, "../") || p.seen[file]:
 		return masu.E(masu.Invalid, "image_foreign")
@@ -142,6 +147,19 @@ func (p *passing) entry(h *tar.Header) error {
 		return masu.E(masu.Invalid, "image_damaged")
 	}
 	return nil
+}
+
+// sparse tells whether a file is larger than what stands of it in the archive.
+func sparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *passing) write(h *tar.Header, body io.Reader) error {

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,6 +70,7 @@ func TestPassRefuses(t *testing.T) {
 	}{
 		{"nothing", "image_foreign", nil}, {"a few words", "image_foreign", []byte("preset: python\n")}, {"text", "image_foreign", bytes.Repeat([]byte("no image "), 200)},
 		{"changed", "image_damaged", changed}, {"cut", "image_damaged", good[:600]}, {"cut between", "image_damaged", good[:1024]},
+		{"holes", "image_foreign", holes(t)}, {"a link as manifest", "image_foreign", linkTar(t, "manifest.json")},
 		{"another tar", "image_foreign", otherTar(t, "/etc/passwd")}, {"out of it", "image_foreign", otherTar(t, "../x")},
 	} {
 		err := Pass(bytes.NewReader(c.in), io.Discard, func(Config) (masu.ImageRef, error) { return "masu/of-1:x", nil })
@@ -75,6 +78,62 @@ func TestPassRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
 	}
+}
+
+// holes is an archive of a few bytes with a file of a gigabyte in it, all of it a hole.
+func holes(t testing.TB) []byte {
+	t.Helper()
+	const size = 1 << 30
+	sparse := fmt.Sprintf("1\n%d\n0\n", size) // one piece, at the end, of no bytes
+	records := map[string]string{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "blobs/sha256/x", "GNU.sparse.realsize": strconv.Itoa(size)}
+	var pax string
+	for k, v := range records {
+		pax += paxRecord(k, v)
+	}
+	var b bytes.Buffer
+	block := func(kind byte, name, body string) {
+		w := tar.NewWriter(&b)
+		err := errors.Join(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(body)), Format: tar.FormatUSTAR}), second(w.Write([]byte(body))), w.Flush())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := b.Bytes()[b.Len()-(len(body)+511)/512*512-512:][:512]
+		h[156] = kind
+		copy(h[148:], "        ")
+		sum := 0
+		for _, c := range h {
+			sum += int(c)
+		}
+		copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+	}
+	block('x', "pax", pax)
+	block('0', "x", sparse+strings.Repeat("\x00", 512-len(sparse)))
+	b.Write(make([]byte, 1024))
+	r := tar.NewReader(bytes.NewReader(b.Bytes()))
+	if h, err := r.Next(); err != nil || h.Size != size {
+		t.Fatalf("no file with holes: %+v, %v", h, err)
+	}
+	return b.Bytes()
+}
+
+func paxRecord(k, v string) string {
+	n := len(k) + len(v) + 3
+	for s := ""; ; n++ {
+		if s = fmt.Sprintf("%d %s=%s\n", n, k, v); len(s) == n {
+			return s
+		}
+	}
+}
+
+// linkTar has a link where older engines have none.
+func linkTar(t testing.TB, name string) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	h := tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: "../" + strings.Repeat("a", 64) + "/layer.tar"}
+	if err := errors.Join(w.WriteHeader(&h), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func otherTar(t testing.TB, name string) []byte {

@@ -36,7 +36,7 @@ type Config struct {
 	NameFor func(dir string) string
 	Keep    func(f masu.Folder, preset string, l masu.Layer) ([]masu.File, error) // the folder's files with packages added
 	SetApps func(f masu.Folder, preset string, apps []masu.AppWish) ([]masu.File, error)
-	Text    func(env masu.Environment, comments ...string) (string, error)        // the masu.yaml that asks for an environment
+	Text    func(env masu.Environment, comments ...string) (string, error) // the masu.yaml that asks for an environment
 	Host    func(ctx context.Context) masu.Host
 	Examine func(ctx context.Context) []masu.Finding              // of the host, for admins; nil for nothing
 	Room    func(path string) (free, total masu.Bytes, err error) // of the file system of a path; nil means plenty

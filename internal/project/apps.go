@@ -147,7 +147,14 @@ func SetApps(folder masu.Folder, preset string, apps []masu.AppWish) ([]masu.Fil
 	if err == nil {
 		text, err = replaceKey(text, "apps", appsText(apps))
 	}
-	return []masu.File{{Path: "masu.yaml", Text: text}}, err
+	if err == nil { // what would be refused when it is read is not written
+		d := document{file: "masu.yaml", folder: folder, p: &masu.Project{Dir: folder.Dir()}}
+		err = d.parse(text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []masu.File{{Path: "masu.yaml", Text: text}}, nil
 }
 
 // appsText is the key with its apps, one on each line.

@@ -87,6 +87,12 @@ func TestSetApps(t *testing.T) {
 			t.Error(d)
 		}
 	}
+	for _, a := range []masu.AppWish{{Name: "demo", Command: "x", Port: 80}, {Name: "demo", Command: "x\x00", Port: 8501}, {Name: "p8889", Command: "x", Port: 8501},
+		{Name: "true", Command: "x", Port: 8501}, {Name: "demo", Command: "x", Port: 8501, Health: "/a b"}, {Name: "tensorboard", Logs: "../other"}} {
+		if got, err := SetApps(files("masu.yaml", ""), "", []masu.AppWish{a}); masu.KindOf(err) != masu.Invalid || err == nil || got != nil {
+			t.Errorf("%+v was written down: %v, %v", a, got, err)
+		}
+	}
 	if _, err := SetApps(files("Dockerfile", "FROM x\n"), "", apps); masu.CodeOf(err) != "keep_by_hand" {
 		t.Error(err)
 	}

@@ -34,7 +34,8 @@ type Store struct {
 	path    string
 	write   *sql.DB // one connection: writers wait for each other here, not in SQLite
 	read    *sql.DB
-	kept    *statements // of read
+	kept    *statements   // of read
+	views   chan struct{} // holds one for each View: a connection stays free on which kept compiles
 	reserve *reserve
 }
 
@@ -74,11 +75,11 @@ func open(ctx context.Context, c Config, all []migration) (*Store, error) {
 	case err != nil:
 		return nil, err
 	}
-	s := &Store{path: path}
+	s := &Store{path: path, views: make(chan struct{}, readers)}
 	if s.write, err = pool(path, 1, "_txlock=immediate", "_journal_mode=WAL"); err != nil {
 		return nil, err
 	}
-	if s.read, err = pool(path, readers, "_query_only=1"); err != nil {
+	if s.read, err = pool(path, readers+1, "_query_only=1"); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
 	s.kept = newStatements(s.read)
@@ -159,6 +160,12 @@ func create(ctx context.Context, path string, all []migration) (err error) {
 
 // View runs f on one moment of the store; f can change nothing.
 func (s *Store) View(ctx context.Context, f func(masu.Tx) error) error {
+	select {
+	case s.views <- struct{}{}:
+		defer func() { <-s.views }()
+	case <-ctx.Done():
+		return s.explain(ctx, ctx.Err())
+	}
 	sqlTx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return s.explain(ctx, err)

@@ -69,10 +69,29 @@ func (s *Server) apart(conn net.Conn, h http.Header, v *visit, tell func(context
 			}
 		}
 	}()
+	to := patient{conn, takesWithin}
 	go func() { // ends with the stream
 		defer cancel()
-		if _, err := conn.Write(head.Bytes()); err == nil {
-			tell(ctx, &stream{conn, func() error { return nil }})
+		if _, err := to.Write(head.Bytes()); err == nil {
+			tell(ctx, &stream{to, func() error { return nil }})
 		}
 	}()
+}
+
+// takesWithin is how long a browser may take to take what it is told: one that
+// reads nothing would keep the stream, and what is told, for as long as it likes.
+const takesWithin = time.Minute
+
+// patient is a connection that waits so long for its other side, and no longer.
+type patient struct {
+	net.Conn
+	within time.Duration
+}
+
+// Write ends with an error where nobody reads.
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.SetWriteDeadline(time.Now().Add(p.within)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
 }
