@@ -70,6 +70,9 @@ func TestApps(t *testing.T) {
 		}
 	}
 	l.stands("goapp", "ready", "")
+	if out := l.must("e2ealice", "app", "log", "goapp", "-w", "denshi"); out != "goapp listens on 127.0.0.1:3100\n" {
+		t.Errorf("goapp has printed %q", out)
+	}
 
 	l.comeAndGo(dir, hers)
 	l.must("e2ealice", "exec", "denshi", "--", "sh", "-c", "mkdir -p ~/.local/bin && install -m 755 ~/work/tb ~/.local/bin/tensorboard")
@@ -130,14 +133,14 @@ func (l *lab) shutsOut(hers *visitor) {
 	l.t.Helper()
 	his := l.visitor("e2ebob")
 	for app, origin := range hers.origins {
-		if code, text := his.get(origin + "/"); code != http.StatusNotFound || strings.Contains(text, "a page by") || strings.Contains(text, "server.js") {
+		if code, text := his.get(origin + "/"); code != http.StatusUnauthorized || strings.Contains(text, "a page by") || strings.Contains(text, "server.js") {
 			l.t.Errorf("he has %s: %d %s", app, code, text)
 		}
 		if code, _ := his.get(his.pages + "/open/denshi--e2ealice/" + app); code != http.StatusNotFound {
 			l.t.Errorf("he opens %s: %d", app, code)
 		}
-		if got := his.echo(origin); got != "" {
-			l.t.Errorf("%s echoes %q to him", app, got)
+		if got := his.echo(origin); got != "401 Unauthorized" {
+			l.t.Errorf("the WebSocket of %s says %q to him", app, got)
 		}
 	}
 	for _, verb := range [][]string{{"ls", "e2ealice/denshi"}, {"log", "board", "-w", "e2ealice/denshi"}, {"stop", "board", "-w", "e2ealice/denshi"}, {"rm", "board", "-w", "e2ealice/denshi"}, {"add", "-w", "e2ealice/denshi", "--port", "3700", "his", "id"}} {
@@ -288,15 +291,17 @@ func (v *visitor) opens(app, page string) string {
 	return origin
 }
 
-// echo says a word to an app's WebSocket and gives what comes back; "" if there is none for this member.
+// echo says a word to an app's WebSocket and gives what comes back, or how it is refused.
 func (v *visitor) echo(origin string) string {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.t.Context(), 20*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, strings.Replace(origin, "http://", "ws://", 1)+"/echo", &websocket.DialOptions{HTTPClient: v.client, HTTPHeader: http.Header{"Origin": {origin}}})
+	c, res, err := websocket.Dial(ctx, strings.Replace(origin, "http://", "ws://", 1)+"/echo", &websocket.DialOptions{HTTPClient: v.client, HTTPHeader: http.Header{"Origin": {origin}}})
 	if err != nil {
-		v.t.Log(err)
-		return ""
+		if res == nil {
+			return err.Error()
+		}
+		return res.Status
 	}
 	defer func() { _ = c.CloseNow() }()
 	if err := c.Write(ctx, websocket.MessageText, []byte("こだま")); err != nil {
