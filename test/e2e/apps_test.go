@@ -21,13 +21,14 @@ import (
 )
 
 const ownApps = `preset: python
+apt: [nodejs]
 apps:
   - jupyter
   - {name: goapp, command: ./server, port: 3100, start: visit}
-  - {name: board, command: exec $NODE server.js, port: 3200}
+  - {name: board, command: node server.js, port: 3200}
   - {name: slow, command: exec python3 slow.py, port: 3600, health: /ok}
   - {name: broken, command: echo no such card >&2; exit 3, port: 3500}
-env: {NODE: node/ld --library-path node node/node}
+env: {KEPT: 'yes'}
 `
 
 // TestApps: a member's own programs, in Go, Node and Python, are apps of her
@@ -39,7 +40,7 @@ func TestApps(t *testing.T) {
 	l.member("e2ebob")
 	dir := l.folder(alice, "denshi", map[string]string{"masu.yaml": ownApps,
 		"server.js": program(t, "server.js"), "slow.py": program(t, "slow.py"), "tb": program(t, "tensorboard"), "out/logs/loss.txt": "falling"})
-	l.programs(alice, dir)
+	l.goServer(alice, dir)
 	l.must("e2ealice", "up", "--no-check", dir) // Jupyter is there, whatever became of the others
 	id := l.only("e2ealice").ID
 	box := func() string {
@@ -105,7 +106,7 @@ func (l *lab) comeAndGo(dir string, hers *visitor) {
 		}
 	}
 	l.must("e2ealice", "app", "add", "-w", "denshi", "--port", "3300", "extra", "echo at $PORT; exec python3 -m http.server --bind $HOST $PORT")
-	if text := written(); !strings.Contains(text, "name: extra") || !strings.Contains(text, "\nenv: {NODE") {
+	if text := written(); !strings.Contains(text, "name: extra") || !strings.Contains(text, "\nenv: {KEPT") {
 		l.t.Errorf("masu.yaml is\n%s", text)
 	}
 	l.stands("extra", "ready", "")
@@ -161,19 +162,19 @@ func program(t *testing.T, name string) string {
 	return string(b)
 }
 
-// programs puts a server built from Go, and the host's Node with the libraries
-// it came with, into a member's folder: no box need install it for a test.
-func (l *lab) programs(u *user.User, dir string) {
+// goServer builds a member's server into her folder.
+func (l *lab) goServer(u *user.User, dir string) {
 	l.t.Helper()
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "server"), "./testdata/goapp")
+	server := filepath.Join(dir, "server")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", server, "./testdata/goapp")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		l.t.Fatalf("go build: %v: %s", err, out)
 	}
-	const copies = `mkdir "$1/node" && cp "$(readlink -f "$(command -v node)")" "$1/node/node" &&
-ldd "$1/node/node" | grep -o '/[^ ]*' | while read -r f; do cp "$f" "$1/node/" || exit 1; done && cp "$1"/node/ld-linux* "$1/node/ld" && chown -R "$2" "$1"`
-	if out, err := exec.Command("sh", "-c", copies, "sh", dir, u.Uid).CombinedOutput(); err != nil {
-		l.t.Fatalf("the host's node: %v: %s", err, out)
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	if err := os.Chown(server, uid, gid); err != nil {
+		l.t.Fatal(err)
 	}
 }
 
