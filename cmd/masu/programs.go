@@ -100,15 +100,21 @@ func (a *app) appAddCommand() *cobra.Command {
 }
 
 func (a *app) appRmCommand() *cobra.Command {
-	return a.appVerb("rm", "rm APP", func(ctx context.Context, s service, workspace, app string) error { return s.DropApp(ctx, workspace, app) })
+	return a.appVerb("rm", "rm APP", func(ctx context.Context, s service, workspace, app string) error {
+		return s.DropApp(ctx, workspace, app)
+	})
 }
 
 func (a *app) appStartCommand() *cobra.Command {
-	return a.appVerb("start", "start APP", func(ctx context.Context, s service, workspace, app string) error { return s.StartApp(ctx, workspace, app) })
+	return a.appVerb("start", "start APP", func(ctx context.Context, s service, workspace, app string) error {
+		return s.StartApp(ctx, workspace, app)
+	})
 }
 
 func (a *app) appStopCommand() *cobra.Command {
-	return a.appVerb("stop", "stop APP", func(ctx context.Context, s service, workspace, app string) error { return s.StopApp(ctx, workspace, app) })
+	return a.appVerb("stop", "stop APP", func(ctx context.Context, s service, workspace, app string) error {
+		return s.StopApp(ctx, workspace, app)
+	})
 }
 
 func (a *app) appLogCommand() *cobra.Command {

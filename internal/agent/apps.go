@@ -247,7 +247,7 @@ func appOf(w masu.AppWish) (app, error) {
 func appVariables(w masu.AppWish) []string {
 	port := strconv.Itoa(w.Port)
 	return []string{
-		"PORT=" + port, "HOST=127.0.0.1", "BASE_URL=/", "MASU_APP=" + w.Name,
+		"PORT=" + port, "HOST=127.0.0.1", "MASU_APP=" + w.Name, "MASU_BASE_URL=/",
 		"STREAMLIT_SERVER_PORT=" + port, "STREAMLIT_SERVER_ADDRESS=127.0.0.1", "STREAMLIT_SERVER_HEADLESS=true", "STREAMLIT_BROWSER_GATHER_USAGE_STATS=false",
 		"GRADIO_SERVER_PORT=" + port, "GRADIO_SERVER_NAME=127.0.0.1", "GRADIO_ANALYTICS_ENABLED=False",
 		"ASPNETCORE_URLS=http://127.0.0.1:" + port,

@@ -105,7 +105,7 @@ func TestAppByVisit(t *testing.T) {
 		fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
 		said, err := io.ReadAll(conn)
 		conn.Close()
-		if err != nil || !strings.Contains(string(said), fmt.Sprintf("\nPORT=%d\n", w.Port)) || !strings.Contains(string(said), "HOST=127.0.0.1") {
+		if err != nil || !strings.Contains(string(said), fmt.Sprintf("\nPORT=%d\n", w.Port)) || !strings.Contains(string(said), "HOST=127.0.0.1") || !strings.Contains(string(said), "\nMASU_BASE_URL=/\n") {
 			t.Fatalf("%v: %s", err, said)
 		}
 		a.idle(sockets, now.Add(2*time.Hour+59*time.Minute))

@@ -129,7 +129,8 @@ func (d *document) wholeApp(n *yaml.Node, seen map[string]*yaml.Node, a masu.App
 
 // SetApps writes the apps of a folder into its masu.yaml, whose other keys stay
 // as they are, with their comments. A folder without any file gets a masu.yaml
-// with preset. Invalid "keep_by_hand" where another file speaks.
+// with preset. Invalid "keep_by_hand" where another file speaks, and what Read
+// would say about apps that cannot be.
 func SetApps(folder masu.Folder, preset string, apps []masu.AppWish) ([]masu.File, error) {
 	p, err := Read(folder, preset)
 	if err != nil {
@@ -182,7 +183,7 @@ func appsText(apps []masu.AppWish) string {
 		if a.OnVisit {
 			add("start", "visit")
 		}
-		if a.IdleFor > 0 {
+		if a.IdleFor != 0 {
 			add("idle", idleText(a.IdleFor))
 		}
 		if a.Logs != "" {
@@ -193,10 +194,12 @@ func appsText(apps []masu.AppWish) string {
 	return b.String()
 }
 
-// idleText writes hours and minutes as idleForm reads them.
+// idleText writes hours and minutes as idleForm reads them; other times as it refuses them.
 func idleText(d time.Duration) string {
 	h, m := int(d.Hours()), int(d.Minutes())%60
 	switch {
+	case d%time.Minute != 0:
+		return d.String()
 	case h == 0:
 		return strconv.Itoa(m) + "m"
 	case m == 0:

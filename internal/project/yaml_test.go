@@ -1,6 +1,7 @@
 package project
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,23 @@ func TestSetApps(t *testing.T) {
 	}
 	if _, err := SetApps(files("Dockerfile", "FROM x\n"), "", apps); masu.CodeOf(err) != "keep_by_hand" {
 		t.Error(err)
+	}
+	for code, bad := range map[string]masu.AppWish{
+		"app_port_taken": {Name: "b", Command: "b", Port: 8501},
+		"app_known":      {Name: "tensorboard", Command: "b", Port: 8502},
+		"app_logs":       {Name: "b", Command: "b", Port: 8502, Logs: "x"},
+	} {
+		if _, err := SetApps(files("masu.yaml", "preset: python\n"), "", append(slices.Clone(apps), bad)); masu.CodeOf(err) != code {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, bad := range []masu.AppWish{
+		{Name: "b", Command: "b", Port: 80}, {Name: "b", Command: "b", Port: masu.AgentPort}, {Name: "p1", Command: "b", Port: 8502}, {Name: "b", Command: "b\x1b", Port: 8502},
+		{Name: "b", Command: "b", Port: 8502, Health: "ok"}, {Name: "b", Command: "b", Port: 8502, IdleFor: 90 * time.Second}, {Name: "b", Command: "b", Port: 8502, IdleFor: -time.Hour},
+	} {
+		if _, err := SetApps(files("masu.yaml", "preset: python\n"), "", append(slices.Clone(apps), bad)); masu.CodeOf(err) != "value_wrong" {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }
 
@@ -296,7 +314,8 @@ func TestMessagesDoNotCarryTerminalCodes(t *testing.T) {
 
 // FuzzYAML: nothing crashes, nothing is slow, and what is accepted keeps the promises that the recipe builds on.
 func FuzzYAML(f *testing.F) {
-	for _, s := range []string{full, "gpus: 0x10", "apt: &a [git]\npip: *a", "a: [", "env: {LD_PRELOAD: x}", `pip: ["x\nUSER root"]`, "run: [a]", "dockerfile: Dockerfile", ""} {
+	for _, s := range []string{full, "gpus: 0x10", "apt: &a [git]\npip: *a", "a: [", "env: {LD_PRELOAD: x}", `pip: ["x\nUSER root"]`, "run: [a]", "dockerfile: Dockerfile", "",
+		"apps: [jupyter, {name: tensorboard, logs: out/logs, idle: 2h30m}]", "apps: [{name: demo, command: 'serve $PORT; #', port: 8501, health: /ok, start: visit, idle: 30m}]", "apps: [{name: a, command: a, port: 0x2135}]", "apps: [{<<: *a}]", "apps:\n- {name: a, command: \"a\\nb\", port: 8501}"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -315,6 +334,16 @@ func FuzzYAML(f *testing.F) {
 		for k := range p.Variables {
 			if reserved(k) || !variable.MatchString(k) {
 				t.Errorf("%q lets the variable %q through", text, k)
+			}
+		}
+		if len(p.Apps) > 0 { // what is written down for a command is read as the same
+			written, err := SetApps(files("masu.yaml", ""), "", p.Apps)
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			again, err := Read(files("masu.yaml", written[0].Text), "")
+			if err != nil || !slices.Equal(again.Apps, p.Apps) {
+				t.Errorf("%q is written as %q: %v", text, written[0].Text, err)
 			}
 		}
 		if !masu.ValidWorkspaceName(p.Name) {

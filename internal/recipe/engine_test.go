@@ -208,7 +208,7 @@ func TestDebianJupyter(t *testing.T) {
 		t.Errorf("modules and compiled modules: %q", got)
 	}
 
-	// One package more: everything that was there stays as it was.
+	// One package more: everything that was there stays as it was, but for the last layer, which says what there is.
 	c.Environment.Apt, c.Order = []string{"tree", "file"}, r.Order
 	more, err := Plan(c)
 	if err != nil {
@@ -216,7 +216,8 @@ func TestDebianJupyter(t *testing.T) {
 	}
 	e.build("recipe-test/more", more.Files, "")
 	before, after := e.layers("recipe-test/debian"), e.layers("recipe-test/more")
-	if len(after) <= len(before) || strings.Join(after[:len(before)], " ") != strings.Join(before, " ") {
+	same := len(before) - 1
+	if len(after) <= len(before) || strings.Join(after[:same], " ") != strings.Join(before[:same], " ") {
 		t.Errorf("the addition made layers anew:\n%v\n%v", before, after)
 	}
 }

@@ -4,6 +4,7 @@ go 1.26.8
 
 require (
 	github.com/chromedp/chromedp v0.23.0
+	github.com/coder/websocket v1.8.15
 	github.com/zitadel/oidc/v3 v3.51.17
 	golang.org/x/sys v0.49.0
 )
