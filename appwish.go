@@ -13,7 +13,7 @@ type AppWish struct {
 	Name    string        `json:"name"`
 	Command string        `json:"command,omitempty"`  // run by the box's shell in the project folder; "" for one that masu knows
 	Port    int           `json:"port,omitempty"`     // of the box's loopback, where the command listens: $PORT
-	Health  string        `json:"health,omitempty"`     // answers when the app is well; "" means that the port does
+	Health  string        `json:"health,omitempty"`   // answers when the app is well; "" means that the port does
 	OnVisit bool          `json:"on_visit,omitempty"` // begins when somebody first opens it, and not with the box
 	IdleFor time.Duration `json:"idle_for,omitempty"` // ends when nobody is connected for so long; 0 means never
 	Logs    string        `json:"logs,omitempty"`     // folder that tensorboard shows, in the project folder

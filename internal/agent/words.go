@@ -100,13 +100,13 @@ func japanese() words {
 		sudoOff: "この箱では使えません。",
 		sudoDo:  "パッケージは masu.yaml（apt: または pip:）に書いて masu up を実行すると追加できます。pip install は sudo なしで使えます。",
 		reasons: map[string]string{
-			"stage_no_idmap_fs":     "プロジェクトのフォルダがあるファイルシステム（NFS など）では、箱の中の root をホストの root と区別できないためです。",
+			"stage_no_idmap_fs":     "プロジェクトのフォルダーがあるファイルシステム（NFS など）では、箱の中の root をホストの root と区別できないためです。",
 			"stage_no_idmap_kernel": "ホストのカーネルが古く、箱の中の root をホストの root と区別できないためです。",
 			"stage_no_userns":       "ホストでユーザー名前空間が無効なため、箱の中の root をホストの root と区別できません。",
 		},
 		readme: `# この箱について
 
-- ~/work はホストにあるプロジェクトのフォルダです。ここのファイルは、箱の中でもホストでもあなたのものです。
+- ~/work はホストにあるプロジェクトのフォルダーです。ここのファイルは、箱の中でもホストでもあなたのものです。
 - ホームのほかのファイルも、箱を停止しても残ります。sudo apt で入れたプログラムは残りません。
   masu.yaml（apt:、pip:）に書いて masu up を実行してください。
 - ~/work では、root もあなたのファイルしか作れません。「Value too large for defined data type」（EOVERFLOW）や
