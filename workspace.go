@@ -105,6 +105,26 @@ func (a App) State() string {
 	return "starts"
 }
 
+// Programs are the apps of a workspace, also when it does not run.
+func (w Workspace) Programs() []App {
+	if w.Phase == Running {
+		return w.Apps
+	}
+	wishes := w.Project.Apps
+	if len(wishes) == 0 {
+		wishes = NamedApps("jupyter")
+	}
+	var out []App
+	for _, x := range wishes {
+		a := App{Name: x.Name, Port: x.Port, Rests: true, Own: x.Command != ""}
+		if port, known := AppPort(x.Name); known {
+			a.Port = port
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
 // App returns the named app.
 func (w Workspace) App(name string) (App, bool) {
 	for _, a := range w.Apps {

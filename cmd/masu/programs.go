@@ -29,7 +29,7 @@ func (a *app) appLsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			apps := appsOf(w)
+			apps := w.Programs()
 			if a.json {
 				return a.data(apps)
 			}
@@ -45,22 +45,6 @@ func (a *app) appLsCommand() *cobra.Command {
 	a.jsonFlag(c)
 	c.ValidArgsFunction = a.completeNames
 	return c
-}
-
-// appsOf lists the apps of a workspace, also when it does not run.
-func appsOf(w masu.Workspace) []masu.App {
-	if len(w.Apps) > 0 {
-		return w.Apps
-	}
-	var out []masu.App
-	for _, x := range w.Project.Apps {
-		port, _ := masu.AppPort(x.Name)
-		if x.Port > 0 {
-			port = x.Port
-		}
-		out = append(out, masu.App{Name: x.Name, Port: port, Rests: true, Own: x.Command != ""})
-	}
-	return out
 }
 
 func portText(port int) string {

@@ -40,6 +40,10 @@ var counterparts = map[string]struct{ command, route, reason string }{
 	"/e/{id}/change":         {"masu environments retire", "/v1/shared/change", ""},
 	"/e/{id}/delete":         {"masu environments rm", "/v1/shared/delete", ""},
 	"/w/{name}/keep":         {"masu keep", "/v1/keep", ""},
+	"/w/{name}/apps/put":     {"masu app add", "/v1/apps/put", ""},
+	"/w/{name}/apps/drop":    {"masu app rm", "/v1/apps/drop", ""},
+	"/w/{name}/apps/start":   {"masu app start", "/v1/apps/start", ""},
+	"/w/{name}/apps/stop":    {"masu app stop", "/v1/apps/stop", ""},
 	"/w/{name}/extend":       {"masu extend", "/v1/leases/extend", ""},
 	"/w/{name}/release":      {"masu release", "/v1/leases/release", ""},
 	"/w/{name}/guest":        {"masu guest add", "/v1/guests/admit", ""},
@@ -71,7 +75,7 @@ func TestEveryActHasACounterpart(t *testing.T) {
 	if len(acts) < 30 {
 		t.Fatalf("only %d acts were found", len(acts))
 	}
-	api := read("../api/routes.go", "../api/sharing.go", "../api/lending.go", "../api/runs.go", "../api/people.go", "../api/keys.go")
+	api := read("../api/routes.go", "../api/sharing.go", "../api/lending.go", "../api/runs.go", "../api/people.go", "../api/keys.go", "../api/programs.go")
 	seen := map[string]bool{}
 	for _, a := range acts {
 		path := a[1]

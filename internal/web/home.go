@@ -141,7 +141,7 @@ func appLinks(lang masu.Lang, w masu.Workspace, key string) []appLink {
 			l.Title = text.Say(lang, "web.open_jupyter")
 			links = slices.Insert(links, 0, l)
 			continue
-		case l.Title == a.Name:
+		case l.Title == a.Name && !a.Own:
 			l.Title = text.Say(lang, "web.open_port", a.Port)
 		}
 		links = append(links, l)

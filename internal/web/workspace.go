@@ -19,6 +19,8 @@ type workspaceView struct {
 	Added        *addedView // asked for by a browser without scripts
 	GuestProblem *problem   // why a colleague was not let in
 	Editor       editorView
+	Programs     programsView
+	AppForm      programForm
 	Environment  []fact
 	Notes        []string
 	Changed      bool     // its folder asks for something else than what runs
@@ -71,7 +73,7 @@ func waitsFor(key string, r *http.Request) string {
 
 // newWorkspace builds the page from what is known.
 func newWorkspace(lang masu.Lang, ws masu.Workspace, me masu.Username) *workspaceView {
-	view := &workspaceView{Card: newCard(lang, ws, me), Guests: ws.Guests, Environment: facts(lang, ws)}
+	view := &workspaceView{Card: newCard(lang, ws, me), Guests: ws.Guests, Environment: facts(lang, ws), Programs: newPrograms(lang, ws, me)}
 	view.Refresh = view.Card.Busy
 	for _, n := range ws.Project.Notes {
 		view.Notes = append(view.Notes, text.Strings(lang, n.Code, n.Args))
