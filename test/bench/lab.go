@@ -22,9 +22,9 @@ import (
 
 // bench is a daemon of its own, and a folder for everything the peers need.
 type bench struct {
-	bin, dir, socket, listen string
-	daemon                   *exec.Cmd
-	crowd                    int
+	bin, dir, socket, listen, gate string // gate: where the ssh gateway listens
+	daemon                         *exec.Cmd
+	crowd                          int
 }
 
 func newBench(ctx context.Context) (*bench, error) {
@@ -36,13 +36,13 @@ func newBench(ctx context.Context) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{bin: bin, dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), listen: freeAddr()}
+	b := &bench{bin: bin, dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), listen: freeAddr(), gate: freeAddr()}
 	log, err := os.Create(filepath.Join(dir, "daemon.log"))
 	if err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte("policy: {workspaces_per_member: 0}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("policy: {workspaces_per_member: 0}\nssh: {listen: \""+b.gate+"\"}\n"), 0o600); err != nil {
 		return nil, err
 	}
 	b.daemon = exec.Command(bin, "serve", "--config", config, "--state", filepath.Join(dir, "state"), "--socket", b.socket, "--listen", b.listen)

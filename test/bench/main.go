@@ -58,11 +58,12 @@ var parts = []part{
 	{"lab", benchLab},
 	{"crowd", benchCrowd},
 	{"laptop", benchLaptop},
+	{"ssh", benchSSH},
 }
 
 func main() {
 	addr := flag.String("upstream", "", "serve the upstream of the proxy part on this address, and nothing else")
-	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab, crowd, laptop")
+	only := flag.String("only", "", "comma-separated parts: start, rebuild, proxy, daemon, lab, crowd, laptop, ssh")
 	crowd := flag.Int("crowd", 60, "how many start at once in the part crowd; each needs some 100 MB")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
