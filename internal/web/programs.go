@@ -16,7 +16,9 @@ import (
 type programsView struct {
 	Path    string // of the workspace's page
 	Running bool
+	Mine    bool // they may be changed
 	Apps    []programView
+	Logs    string // the folder that TensorBoard shows, or would
 }
 
 // programView is one of them.
@@ -29,16 +31,23 @@ type programView struct {
 
 // programForm is what was filled in for another one.
 type programForm struct {
-	Name, Command, Port, Idle string
-	OnVisit                   bool
-	Problem                   *problem
+	Name, Command, Port, Idle, Logs string
+	OnVisit                         bool
+	Problem                         *problem
 }
 
+const tensorBoard = "tensorboard"
+
 func newPrograms(lang masu.Lang, ws masu.Workspace, me masu.Username) programsView {
-	v := programsView{Path: "/w/" + key(ws, me), Running: ws.Phase == masu.Running}
+	v := programsView{Path: "/w/" + key(ws, me), Running: ws.Phase == masu.Running, Mine: ws.Owner == me, Logs: "runs"}
+	for _, a := range ws.Project.Apps {
+		if a.Name == tensorBoard && a.Logs != "" {
+			v.Logs = a.Logs
+		}
+	}
 	for _, a := range ws.Programs() {
 		p := programView{Name: a.Name, Title: appTitle(a.Name), State: text.Say(lang, "app.state."+a.State()), Words: a.Error, Port: a.Port,
-			Bad: a.State() == "fails", Rests: a.Rests, Always: a.Name == jupyter, Own: ws.Project.HasApp(a.Name) && a.Name != jupyter}
+			Bad: a.State() == "fails", Rests: a.Rests, Always: a.Name == jupyter, Own: v.Mine && ws.Project.HasApp(a.Name) && a.Name != jupyter}
 		if v.Running {
 			p.Open = barPath(key(ws, me), a.Name, "")
 		}
@@ -62,14 +71,13 @@ func (s *Server) putApp(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err != nil {
 		return err
 	}
-	form := programForm{Name: strings.TrimSpace(r.PostForm.Get("app")), Command: strings.TrimSpace(r.PostForm.Get("command")),
-		Port: strings.TrimSpace(r.PostForm.Get("port")), Idle: strings.TrimSpace(r.PostForm.Get("idle")), OnVisit: r.PostForm.Get("visit") != ""}
-	wish := masu.AppWish{Name: form.Name, Command: form.Command, OnVisit: form.OnVisit, Logs: strings.TrimSpace(r.PostForm.Get("logs"))}
-	wish.Port, _ = strconv.Atoi(form.Port) // what is no number is told to be missing
-	if minutes, err := strconv.Atoi(form.Idle); err == nil {
-		wish.IdleFor = time.Duration(minutes) * time.Minute
+	field := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
+	form := programForm{Name: field("app"), Command: field("command"), Port: field("port"), Idle: field("idle"), Logs: field("logs"), OnVisit: field("visit") != ""}
+	wish, err := form.wish(ws)
+	if err == nil {
+		err = v.service.PutApp(r.Context(), string(ws.ID), wish)
 	}
-	if err := v.service.PutApp(r.Context(), string(ws.ID), wish); err != nil {
+	if err != nil {
 		s.log(r, err)
 		lang := s.lang(r, v)
 		view := newWorkspace(lang, ws, v.actor.Name)
@@ -79,6 +87,31 @@ func (s *Server) putApp(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	http.Redirect(w, r, pageOf(ws)+"#apps", http.StatusSeeOther)
 	return nil
+}
+
+// wish is what was filled in. Of an app that masu knows, what was not asked for stays as it is.
+func (f programForm) wish(ws masu.Workspace) (w masu.AppWish, err error) {
+	w = masu.AppWish{Name: f.Name, Command: f.Command, OnVisit: f.OnVisit}
+	if f.Name == tensorBoard {
+		for _, a := range ws.Project.Apps {
+			if a.Name == tensorBoard {
+				w = a
+			}
+		}
+		w.Logs = f.Logs
+		return w, nil
+	}
+	if w.Port, err = strconv.Atoi(f.Port); err != nil {
+		return w, masu.E(masu.Invalid, "app_number", f.Port)
+	}
+	if f.Idle != "" {
+		minutes, err := strconv.Atoi(f.Idle)
+		if err != nil || minutes < 1 {
+			return w, masu.E(masu.Invalid, "app_number", f.Idle)
+		}
+		w.IdleFor = time.Duration(minutes) * time.Minute
+	}
+	return w, nil
 }
 
 func (s *Server) dropApp(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -142,4 +175,3 @@ func (l *lateHead) Write(p []byte) (int, error) {
 	l.begin()
 	return l.w.Write(p)
 }
-

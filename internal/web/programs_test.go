@@ -47,7 +47,7 @@ func TestPrograms(t *testing.T) {
 	g := newRig(t)
 	ws := running("alice", "thesis")
 	ws.Guests = []masu.Username{"bob"}
-	ws.Project.Apps = []masu.AppWish{{Name: "jupyter"}, {Name: "demo", Command: "serve", Port: 8501}, {Name: "board", Command: "node", Port: 3000, OnVisit: true}}
+	ws.Project.Apps = []masu.AppWish{{Name: "jupyter"}, {Name: "demo", Command: "serve", Port: 8501}, {Name: "board", Command: "node", Port: 3000, OnVisit: true}, {Name: "tensorboard", Logs: "runs", IdleFor: time.Hour}}
 	ws.Apps = []masu.App{{Name: "jupyter", Port: 8888, Ready: true, Since: time.Now()}, {Name: "demo", Port: 8501, Own: true, Error: "demo ended\n<script>x</script>"}, {Name: "board", Port: 3000, Own: true, Rests: true}, {Name: "p9000", Port: 9000, Ready: true}}
 	g.lab.set(ws)
 	alice := g.browser()
@@ -79,6 +79,12 @@ func TestPrograms(t *testing.T) {
 	if a := alice.post("/w/thesis/apps/put", url.Values{"app": {"x"}, "command": {`a "b"`}, "port": {"many"}}); a.StatusCode != 400 || !strings.Contains(a.text, `value="a &#34;b&#34;"`) {
 		t.Errorf("a port that is none: %s; what was filled in is gone", a.Status)
 	}
+	if a := alice.post("/w/thesis/apps/put", url.Values{"app": {"x"}, "command": {"a"}, "port": {"8502"}, "idle": {"３０分"}}); a.StatusCode != 400 {
+		t.Errorf("an idle time that is none: %s", a.Status)
+	}
+	if a := alice.post("/w/thesis/apps/put", url.Values{"app": {"tensorboard"}, "logs": {"out/logs"}}); a.StatusCode != 303 {
+		t.Errorf("tensorboard's folder: %s", a.Status)
+	}
 	if a := alice.get("/w/thesis/apps/demo/log"); a.text != "<b>said</b>\n" || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("the log is %q, as %s", a.text, a.Header.Get("Content-Type"))
 	}
@@ -87,10 +93,10 @@ func TestPrograms(t *testing.T) {
 	}
 	bob := g.browser()
 	bob.signIn("bob")
-	if a := bob.get("/w/thesis--alice"); a.StatusCode != 200 || strings.Contains(a.text, "/apps/") {
+	if a := bob.get("/w/thesis--alice"); a.StatusCode != 200 || strings.Contains(a.text, "/apps/") || strings.Contains(bob.get("/w/thesis--alice/apps").text, "/apps/") {
 		t.Errorf("a guest is offered to change the apps: %s", a.Status)
 	}
-	for _, want := range []string{"alice put thesis-alice demo serve -p $PORT  30m0s", "alice drop thesis-alice board", "alice start app thesis-alice board", "alice stop app thesis-alice demo"} {
+	for _, want := range []string{"alice put thesis-alice demo serve -p $PORT  30m0s", "alice drop thesis-alice board", "alice start app thesis-alice board", "alice stop app thesis-alice demo", "alice put thesis-alice tensorboard  out/logs 1h0m0s"} {
 		if !strings.Contains(g.lab.doings(), want) {
 			t.Errorf("%q was not done: %q", want, g.lab.doings())
 		}
