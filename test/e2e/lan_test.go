@@ -223,13 +223,13 @@ func laptopReachesNoBox(t *testing.T, l *lab) {
 	l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "python3 -m http.server 7777 --bind 0.0.0.0 >/dev/null 2>&1 &")
 	address := docker(t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "masu-"+id)
 	at := net.JoinHostPort(strings.TrimSpace(address), "7777")
-	l.until(20*time.Second, "the box's own server listens", func() bool {
-		c, err := net.DialTimeout("tcp", at, time.Second)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
+	l.until(20*time.Second, "the box's own server listens", func() bool { // asked inside: not even this host may come from outside
+		return l.as("e2ealice", "exec", "thesis", "--", "python3", "-c", "import socket; socket.create_connection(('"+strings.TrimSpace(address)+"', 7777), 1)").err == nil
 	})
+	if c, err := net.DialTimeout("tcp", at, time.Second); err == nil {
+		_ = c.Close()
+		t.Errorf("a process of this host reaches %s in a box", at)
+	}
 	if c, err := fromLaptop(t.Context(), "tcp", at); err == nil {
 		_ = c.Close()
 		t.Errorf("another machine reaches %s in a box", at)
