@@ -24,6 +24,7 @@ need ip iproute2
 need npm npm
 need sshd openssh-server openssh-client
 need rsync rsync
+/usr/bin/python3 -c "import ipykernel, jupyter_client" 2>/dev/null || missing="${missing:-} python3-ipykernel" # a kernel that prints
 [ -e /usr/include/security/pam_appl.h ] || missing="${missing:-} libpam0g-dev"
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK* 2>/dev/null)" ] || missing="${missing:-} fonts-noto-cjk"
 if [ -n "${missing:-}" ]; then

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"sync"
@@ -105,7 +106,7 @@ func (s *state) ports(open []int, now time.Time) {
 			}
 			found = append(found, a)
 		}
-		slices.SortFunc(found, byPort)
+		slices.SortFunc(found, func(a, b masu.App) int { return cmp.Compare(a.Port, b.Port) })
 		s.found = found
 	})
 }

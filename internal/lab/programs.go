@@ -206,7 +206,7 @@ func (l *Lab) askApps(ctx context.Context, id masu.WorkspaceID, method, app, wha
 	return nil, masu.E(masu.Unreachable, "app_not_ready", app, text).Because(errors.New("the agent says " + resp.Status))
 }
 
-// wake starts an app that rests, for somebody who opens it.
+// wakeApp starts an app that rests, for somebody who opens it.
 func (l *Lab) wakeApp(ctx context.Context, w masu.Workspace, port int) error {
 	i := slices.IndexFunc(w.Apps, func(a masu.App) bool { return a.Port == port && a.Rests })
 	if i < 0 {
