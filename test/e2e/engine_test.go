@@ -140,18 +140,6 @@ func (e *engine) take(images ...string) {
 	}
 }
 
-// environments are the images of masu's that the host's engine has, with the bases they came from.
-func environments(t *testing.T) []string {
-	t.Helper()
-	var refs []string
-	for ref := range strings.FieldsSeq(docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=masu.environment")) {
-		if !strings.HasSuffix(ref, ":<none>") {
-			refs = append(refs, ref)
-		}
-	}
-	return refs
-}
-
 // TestEngineRestart is rows F4 and F5: with live-restore the box is the same
 // process afterwards; without it the workspace says why it stopped and one up
 // brings it back.
@@ -191,17 +179,16 @@ func TestEngineRestart(t *testing.T) {
 	}
 }
 
-// takeImages spares the second engine the build: the host's engine has the
-// same environment from an earlier test, or makes it now.
+// takeImages gives the second engine the plain environment, which it could not
+// build: it reaches no network. The host's engine has it, or makes it now.
 func (l *lab) takeImages(e *engine) {
 	l.t.Helper()
-	refs := environments(l.t)
-	if len(refs) == 0 {
-		return // it will be built there
-	}
-	const newest = 8 // they come first; a machine on which much was built would be copied for minutes
-	refs = refs[:min(newest, len(refs))]
-	e.take(append(refs, bases(l.t)...)...)
+	host := newLab(l.t)
+	dir := host.folder(host.member("e2ebuild"), "plain", map[string]string{"masu.yaml": "preset: python\n"})
+	id := strings.TrimSpace(host.must("e2ebuild", "build", "--quiet", dir))
+	host.kill()
+	ref := strings.TrimSpace(docker(l.t, "inspect", "-f", "{{index .RepoTags 0}}", id))
+	e.take(append(bases(l.t), ref)...)
 }
 
 func bases(t *testing.T) []string {
