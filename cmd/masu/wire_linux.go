@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -53,6 +54,11 @@ func (p *parts) shut(log *slog.Logger) {
 // serve runs the daemon until ctx ends. Boxes go on without it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
 	log := a.serveLog()
+	if os.Getenv("GOGC") == "" {
+		// A lab's heap is some ten megabytes: collected twice as often, the daemon
+		// takes a fifth less of memory that cannot be dropped, and the pages no longer.
+		debug.SetGCPercent(50)
+	}
 	if !personal() {
 		// What is made here has the mode that is written where it is made: members
 		// must reach the socket, and a base image must be anybody's to read.

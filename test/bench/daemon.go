@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -66,17 +63,8 @@ func (b *bench) stopped(ctx context.Context, dir string, n int) error {
 
 // rss is the daemon's resident memory in MiB.
 func (b *bench) rss() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.daemon.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(text), "VmRSS:")
-	f := strings.Fields(after)
-	if len(f) == 0 {
-		return 0, fmt.Errorf("no VmRSS for the daemon")
-	}
-	kib, err := strconv.ParseFloat(f[0], 64)
-	return kib / 1024, err
+	m, err := treeMemory(b.daemon.Process.Pid)
+	return m.resident, err
 }
 
 // list times `masu ls` and `docker ps` in turn, in milliseconds.
