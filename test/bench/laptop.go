@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
@@ -63,15 +67,87 @@ func benchLaptop(ctx context.Context, b *bench) ([]row, error) {
 			small[r.name], big[r.name] = append(small[r.name], rps), append(big[r.name], bps/1e9)
 		}
 	}
+	pages, err := pageLoads(ctx, b, plain, window)
+	if err != nil {
+		return nil, err
+	}
 	ls, bare, err := p.commands(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return []row{
+		{"first page with its style and scripts through the tunnel", pages["masu"], pages["ssh -L"], "ms", "ssh -L", false, 1 / 0.9},
 		{"page through the tunnel, small answers", median(small["masu"]), median(small["ssh -L"]), "req/s", "ssh -L", true, 0.9},
 		{"page through the tunnel, download of 1 GiB", median(big["masu"]), median(big["ssh -L"]), "GB/s", "ssh -L", true, 0.9},
 		{"masu ls over an open connection", ls, bare, "ms", "ssh HOST true", false, 2},
 	}, nil
+}
+
+const pageRounds = 100 // loads of a page whose median is measured
+
+// pageLoads opens the first page as a browser does that has nothing of it yet:
+// the page, then what it names, over six connections at most. In milliseconds.
+func pageLoads(ctx context.Context, b *bench, ways ...route) (map[string]float64, error) {
+	cookie, err := b.cookieOf(ctx, "root")
+	if err != nil {
+		return nil, err
+	}
+	took := map[string][]float64{}
+	for range pageRounds {
+		for _, r := range ways {
+			begin := time.Now()
+			if err := loadPage(ctx, r.addr, cookie); err != nil {
+				return nil, fmt.Errorf("%s: page: %w", r.name, err)
+			}
+			took[r.name] = append(took[r.name], time.Since(begin).Seconds()*1000)
+		}
+	}
+	out := map[string]float64{}
+	for name, t := range took {
+		out[name] = median(t)
+	}
+	return out, nil
+}
+
+var pageParts = regexp.MustCompile(`(?:src|href)="(/static/[^"]+\.(?:js|css))"`)
+
+func loadPage(ctx context.Context, addr, cookie string) error {
+	browser := &http.Transport{MaxConnsPerHost: 6}
+	defer browser.CloseIdleConnections()
+	get := func(path string) (string, error) {
+		q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+		if err != nil {
+			return "", err
+		}
+		q.Host = "localhost" + addr[strings.LastIndexByte(addr, ':'):]
+		q.Header.Set("Cookie", cookie)
+		resp, err := browser.RoundTrip(q)
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s", path, resp.Status)
+		}
+		return string(text), err
+	}
+	page, err := get("/")
+	if err != nil {
+		return err
+	}
+	named := pageParts.FindAllStringSubmatch(page, -1)
+	if len(named) < 2 {
+		return fmt.Errorf("a page that names no style and script: %.200s", page)
+	}
+	errs := make(chan error, len(named))
+	for _, m := range named {
+		go func() { _, err := get(m[1]); errs <- err }()
+	}
+	for range named {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }
 
 // laptop starts an sshd that lets root in with a key of the bench's.
