@@ -50,6 +50,7 @@ func (p routes) entrance() {
 	p.act("/signout", members(p.signout))
 	p.route("GET /{$}", members(p.home))
 	p.route("GET /board", members(p.board))
+	p.route("GET /shared", members(p.sharedApps))
 	p.route("GET /house", members(p.house))
 	p.route("GET "+CallbackPath, p.endSSO)
 }
@@ -126,6 +127,8 @@ func (p routes) workspaces() {
 	p.act("/w/{name}/apps/drop", members(p.dropApp))
 	p.act("/w/{name}/apps/start", members(p.startApp))
 	p.act("/w/{name}/apps/stop", members(p.stopApp))
+	p.act("/w/{name}/apps/share", members(p.shareApp))
+	p.act("/w/{name}/apps/unshare", members(p.unshareApp))
 	p.act("/w/{name}/extend", members(p.extend))
 	p.act("/w/{name}/release", members(p.release))
 	p.act("/w/{name}/guest", members(p.admit))

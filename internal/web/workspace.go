@@ -21,6 +21,7 @@ type workspaceView struct {
 	Editor       editorView
 	Programs     programsView
 	AppForm      programForm
+	ShareApp     shareForm
 	Environment  []fact
 	Notes        []string
 	Changed      bool     // its folder asks for something else than what runs
@@ -40,12 +41,15 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return nil
 	}
+	if ws.Part {
+		return s.show(w, r, v, http.StatusOK, newShared(s.lang(r, v), ws, v.actor.Name))
+	}
 	view := newWorkspace(s.lang(r, v), ws, v.actor.Name)
 	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err
 	}
-	view.Editor = newEditor(ws, hello)
+	view.Editor, view.ShareApp = newEditor(ws, hello), newShareForm(ws, hello.Reach)
 	view.Next, view.Changed = next, r.FormValue("changed") != "" && ws.Phase == masu.Running
 	now := time.Now()
 	samples, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphHours*time.Hour))
