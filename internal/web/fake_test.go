@@ -169,6 +169,7 @@ type fakeLab struct {
 	samples  []masu.Sample
 	byHand   masu.Layer
 	shared   map[string]masu.Shared
+	contents map[masu.WorkspaceID]masu.Contents // of those that were built
 	list     []masu.Workspace
 	told     []masu.Progress
 	news     chan struct{}

@@ -109,6 +109,7 @@ func (p routes) workspaces() {
 	p.act("/new/folder", members(p.makeFolder))
 	p.route("POST /new", members(p.create))
 	p.route("GET /environments", members(p.environments))
+	p.route("GET /compare", members(p.compare))
 	p.route("GET /e/{id}", members(p.environment))
 	p.act("/e/{id}/change", members(p.changeEnvironment))
 	p.act("/e/{id}/delete", members(p.unshare))

@@ -23,6 +23,7 @@ type workspaceView struct {
 	AppForm      programForm
 	ShareApp     shareForm
 	Environment  []fact
+	Compare      string // where its environment is compared with another; "" where it has none of its own
 	Notes        []string
 	Changed      bool     // its folder asks for something else than what runs
 	Problem      *problem // why it was not removed
@@ -79,6 +80,9 @@ func waitsFor(key string, r *http.Request) string {
 func newWorkspace(lang masu.Lang, ws masu.Workspace, me masu.Username) *workspaceView {
 	view := &workspaceView{Card: newCard(lang, ws, me), Guests: ws.Guests, Environment: facts(lang, ws), Programs: newPrograms(lang, ws, me)}
 	view.Refresh = view.Card.Busy
+	if ws.Owner == me && ws.Adopted == nil {
+		view.Compare = comparePath("w/" + ws.Name)
+	}
 	for _, n := range ws.Project.Notes {
 		view.Notes = append(view.Notes, text.Strings(lang, n.Code, n.Args))
 	}
