@@ -6,6 +6,7 @@ type Rules struct {
 	Sudo          *bool    `json:"sudo,omitempty"`           // in boxes that start from now on
 	OwnDockerfile *bool    `json:"own_dockerfile,omitempty"` // members may bring a Dockerfile of their own
 	Guests        *bool    `json:"guests,omitempty"`         // members may open their workspaces to others
+	ShareApps     *Reach   `json:"share_apps,omitempty"`     // how far members may share single apps
 	Workspaces    *int     `json:"workspaces,omitempty"`     // of each member, at most; 0 means as many as they like
 	CPUs          *float64 `json:"cpus,omitempty"`           // of each box, at most; 0 means as the host allows
 	Memory        *Bytes   `json:"memory,omitempty"`         // of each box, at most; 0 means as the host allows
@@ -17,7 +18,7 @@ type Rules struct {
 // Over gives r where it says something, and below where it does not.
 func (r Rules) Over(below Rules) Rules {
 	return Rules{
-		Sudo: either(r.Sudo, below.Sudo), OwnDockerfile: either(r.OwnDockerfile, below.OwnDockerfile), Guests: either(r.Guests, below.Guests),
+		Sudo: either(r.Sudo, below.Sudo), OwnDockerfile: either(r.OwnDockerfile, below.OwnDockerfile), Guests: either(r.Guests, below.Guests), ShareApps: either(r.ShareApps, below.ShareApps),
 		Workspaces: either(r.Workspaces, below.Workspaces), CPUs: either(r.CPUs, below.CPUs), Memory: either(r.Memory, below.Memory),
 		GPUs: either(r.GPUs, below.GPUs), GPUHours: either(r.GPUHours, below.GPUHours), GPUIdleHours: either(r.GPUIdleHours, below.GPUIdleHours),
 	}

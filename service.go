@@ -19,6 +19,7 @@ type Service interface {
 
 	Projects
 	Sharing
+	AppSharing
 	Lending
 	Programs
 	Accounting
@@ -110,6 +111,7 @@ type Hello struct {
 	Personal bool    `json:"personal,omitempty"` // the daemon is the member's own, not root's
 	Notes    []Note  `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
 	House    House   `json:"house,omitzero"`
+	Reach    Reach   `json:"reach,omitempty"` // how far members may share an app
 	SSH      SSHDoor `json:"ssh,omitzero"`
 }
 

@@ -26,8 +26,10 @@ type Tx interface {
 	WorkspaceLabelled(label string) (Workspace, error)
 	Workspaces() ([]Workspace, error) // by owner, then name
 	WorkspacesOf(owner Username) ([]Workspace, error)
-	WorkspacesOpenTo(guest Username) ([]Workspace, error) // by owner, then name
-	PutWorkspace(w Workspace) error                       // Conflict "name_taken" for a second one with that owner and name, or that label
+	// WorkspacesOpenTo lists others' workspaces that have the member as a guest, or share an app with
+	// them or with the lab, by owner, then name.
+	WorkspacesOpenTo(member Username) ([]Workspace, error)
+	PutWorkspace(w Workspace) error // Conflict "name_taken" for a second one with that owner and name, or that label
 	DeleteWorkspace(id WorkspaceID) error
 
 	// Leases lists the running ones.
@@ -94,7 +96,7 @@ type Tx interface {
 
 	// Session finds a session by the hash of its secret; ended and expired ones are not found.
 	Session(hash string) (Session, error)
-	Sessions(user Username) ([]Session, error)
+	Sessions(user Username) ([]Session, error) // "" is everybody's
 	PutSession(s Session) error
 	DeleteSession(hash string) error
 

@@ -47,7 +47,12 @@ type Workspace struct {
 	Class   string       `json:"class,omitempty"`    // of work, where its owner named one: the queue goes by it
 	Guests  []Username   `json:"guests,omitempty"`   // colleagues to whom its owner opened it
 
-	// Opened is whether it ever had a guest: what is done inside may since then be another's doing.
+	// Shares are single apps of it that its owner lets others open.
+	Shares []AppShare `json:"shares,omitempty"`
+	// Part says that this is only what somebody sees with whom an app was shared.
+	Part bool `json:"part,omitempty"`
+
+	// Opened is whether it ever had a guest, or shared an app: what is done inside may since then be another's doing.
 	Opened bool `json:"opened,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`

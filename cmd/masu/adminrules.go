@@ -25,6 +25,9 @@ func rules() []rule {
 		yesNo("sudo", func(r *masu.Rules) **bool { return &r.Sudo }),
 		yesNo("own-dockerfile", func(r *masu.Rules) **bool { return &r.OwnDockerfile }),
 		yesNo("guests", func(r *masu.Rules) **bool { return &r.Guests }),
+		valued("share-apps", func(r *masu.Rules) **masu.Reach { return &r.ShareApps }, func(s string) (masu.Reach, bool) {
+			return masu.Reach(s), masu.Reach(s).Valid()
+		}),
 		whole("workspaces", func(r *masu.Rules) **int { return &r.Workspaces }),
 		decimal("cpus", func(r *masu.Rules) **float64 { return &r.CPUs }),
 		valued("memory", func(r *masu.Rules) **masu.Bytes { return &r.Memory }, func(s string) (masu.Bytes, bool) {

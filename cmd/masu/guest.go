@@ -28,6 +28,9 @@ func (a *app) guestLsCommand() *cobra.Command {
 				t.row(w.Name, joined(w.Guests))
 			}
 			for _, w := range open {
+				if w.Part { // only an app of it
+					continue
+				}
 				t.row(string(w.Owner)+"/"+w.Name, joined(w.Guests))
 			}
 			t.write()
@@ -81,7 +84,7 @@ func (a *app) guestRmCommand() *cobra.Command {
 // ownAndOpen lists the member's workspaces, and those that were opened to them.
 func (a *app) ownAndOpen(ctx context.Context, s masu.Service) (own, open []masu.Workspace, err error) {
 	all, err := s.Workspaces(ctx, false)
-	if err != nil || !slices.ContainsFunc(all, func(w masu.Workspace) bool { return len(w.Guests) > 0 }) {
+	if err != nil || !slices.ContainsFunc(all, func(w masu.Workspace) bool { return len(w.Guests) > 0 || w.Part }) {
 		return all, nil, err // the usual case needs no second question
 	}
 	hello, err := s.Whoami(ctx)

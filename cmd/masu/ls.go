@@ -75,6 +75,9 @@ func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
 		if w.Trouble != nil && w.Phase != masu.Running {
 			why = short(text.Strings(a.lang, w.Trouble.Code, w.Trouble.Args))
 		}
+		if w.Part {
+			why = a.say("ls_part", appNames(w))
+		}
 		var gpus []string
 		for _, g := range w.GPUs {
 			gpus = append(gpus, string(g))
@@ -86,6 +89,15 @@ func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
 		t.row(cells...)
 	}
 	t.write()
+}
+
+// appNames are those of a workspace's apps.
+func appNames(w masu.Workspace) string {
+	var all []string
+	for _, x := range w.Programs() {
+		all = append(all, x.Name)
+	}
+	return strings.Join(all, ", ")
 }
 
 // sides names the services of a workspace, and how those stand that are not ready.

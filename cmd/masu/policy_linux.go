@@ -18,6 +18,7 @@ type policyConfig struct {
 	OwnDockerfile       *bool             `yaml:"own_dockerfile"`
 	LoadImages          *bool             `yaml:"load_images"`
 	Guests              *bool             `yaml:"guests"`
+	ShareApps           *masu.Reach       `yaml:"share_apps"`
 	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
 	BuildsAtOnce        *int              `yaml:"builds_at_once"`
 	BuildsPerMember     *int              `yaml:"builds_per_member"`
@@ -76,6 +77,9 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	take(&p.OwnDockerfile, c.OwnDockerfile)
 	take(&p.LoadImages, c.LoadImages)
 	take(&p.Guests, c.Guests)
+	if take(&p.ShareApps, c.ShareApps); c.ShareApps != nil && !c.ShareApps.Valid() {
+		wrong("share_apps", *c.ShareApps, "nobody, colleagues, lab")
+	}
 	number(&p.WorkspacesPerMember, "workspaces_per_member", c.WorkspacesPerMember, 0)
 	number(&p.BuildsAtOnce, "builds_at_once", c.BuildsAtOnce, 1)
 	number(&p.BuildsPerMember, "builds_per_member", c.BuildsPerMember, 1)

@@ -47,7 +47,7 @@ func TestDocumentedConfig(t *testing.T) {
 
 func equalPolicy(a, b lab.Policy) bool {
 	da, db := a.Datasets, b.Datasets
-	return len(da) == 1 && len(db) == 1 && da[0] == db[0] && a.Sudo == b.Sudo && a.OwnDockerfile == b.OwnDockerfile && a.Limits == b.Limits &&
+	return len(da) == 1 && len(db) == 1 && da[0] == db[0] && a.Sudo == b.Sudo && a.OwnDockerfile == b.OwnDockerfile && a.ShareApps == b.ShareApps && a.Limits == b.Limits &&
 		a.WorkspacesPerMember == b.WorkspacesPerMember && a.BuildsAtOnce == b.BuildsAtOnce && a.BuildsPerMember == b.BuildsPerMember &&
 		a.StartsAtOnce == b.StartsAtOnce && a.BuildWithin == b.BuildWithin && a.SessionFor == b.SessionFor && a.MinPassword == b.MinPassword &&
 		fmt.Sprint(a.GPUs, a.HalfLife, a.HoldMost, a.Horizon, a.ReserveMost) == fmt.Sprint(b.GPUs, b.HalfLife, b.HoldMost, b.Horizon, b.ReserveMost) && a.SpareState == b.SpareState && a.SpareEngine == b.SpareEngine
@@ -63,6 +63,7 @@ func TestConfigRefusals(t *testing.T) {
 		"# x\noidc:\n  name: U":                        "2:1: oidc.issuer: missing",
 		"mail: {server: x, from: a@b}":                 "1:8: mail.server:",
 		"policy: {build_within: -2h}":                  "policy.build_within",
+		"policy: {share_apps: everybody}":              "policy.share_apps: everybody: nobody, colleagues, lab",
 		"policy: {builds_at_once: 0}":                  "policy.builds_at_once: 0: ≥ 1",
 		"policy: {memory: lots}":                       "policy.memory: lots",
 		"policy: {min_password: 4}":                    "policy.min_password",

@@ -14,7 +14,7 @@ import (
 func (a *app) appCommand() *cobra.Command {
 	c := a.command("app", "app", groupWork, a.knownCommand, nil)
 	c.Aliases = []string{"apps"}
-	c.AddCommand(a.appLsCommand(), a.appAddCommand(), a.appRmCommand(), a.appStartCommand(), a.appStopCommand(), a.appLogCommand())
+	c.AddCommand(a.appLsCommand(), a.appAddCommand(), a.appRmCommand(), a.appStartCommand(), a.appStopCommand(), a.appLogCommand(), a.appShareCommand(), a.appUnshareCommand())
 	return c
 }
 
@@ -33,10 +33,10 @@ func (a *app) appLsCommand() *cobra.Command {
 			if a.json {
 				return a.data(apps)
 			}
-			t := a.table("col.app", "col.state", "col.port", "col.why")
+			t := a.table("col.app", "col.state", "col.port", "col.shared", "col.why")
 			for _, x := range apps {
 				why, _, _ := strings.Cut(x.Error, "\n")
-				t.row(x.Name, a.say("app.state."+x.State()), portText(x.Port), why)
+				t.row(x.Name, a.say("app.state."+x.State()), portText(x.Port), a.sharedWith(w, x.Name), why)
 			}
 			t.write()
 			return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// programRoutes adds the routes of masu.Programs, but for the log's.
+// programRoutes adds the routes of masu.Programs, but for the log's, and of masu.AppSharing.
 func programRoutes(r router) {
 	post(r, "/v1/apps/put", func(ctx context.Context, svc masu.Service, q appPut) (nothing, error) {
 		return nothing{}, svc.PutApp(ctx, q.Name, q.App)
@@ -24,6 +24,17 @@ func programRoutes(r router) {
 	post(r, "/v1/apps/stop", func(ctx context.Context, svc masu.Service, q appRequest) (nothing, error) {
 		return nothing{}, svc.StopApp(ctx, q.Name, q.App)
 	})
+	post(r, "/v1/apps/share", func(ctx context.Context, svc masu.Service, q appShareRequest) (masu.Workspace, error) {
+		return svc.ShareApp(ctx, q.Name, q.Share)
+	})
+	post(r, "/v1/apps/unshare", func(ctx context.Context, svc masu.Service, q appShareRequest) (masu.Workspace, error) {
+		return svc.UnshareApp(ctx, q.Name, q.Share)
+	})
+}
+
+type appShareRequest struct {
+	Name  string        `json:"name"`
+	Share masu.AppShare `json:"share"`
 }
 
 type appPut struct {
@@ -62,6 +73,16 @@ func (c *Client) StartApp(ctx context.Context, name, app string) error {
 // StopApp is masu.Programs'.
 func (c *Client) StopApp(ctx context.Context, name, app string) error {
 	return c.done(ctx, "/v1/apps/stop", appRequest{name, app})
+}
+
+// ShareApp is masu.AppSharing's.
+func (c *Client) ShareApp(ctx context.Context, name string, s masu.AppShare) (masu.Workspace, error) {
+	return call[masu.Workspace](ctx, c, "/v1/apps/share", nil, appShareRequest{name, s})
+}
+
+// UnshareApp is masu.AppSharing's.
+func (c *Client) UnshareApp(ctx context.Context, name string, s masu.AppShare) (masu.Workspace, error) {
+	return call[masu.Workspace](ctx, c, "/v1/apps/unshare", nil, appShareRequest{name, s})
 }
 
 // AppLog is masu.Programs'.

@@ -11,7 +11,7 @@ func TestHubWakesWhomItConcerns(t *testing.T) {
 	w := func(owner masu.Username, id string, guests ...masu.Username) masu.Workspace {
 		return masu.Workspace{ID: masu.WorkspaceID(id), Owner: owner, Phase: masu.Running, Guests: guests}
 	}
-	h := newHub()
+	h := newHub(masu.Workspace.ShownTo)
 	alice, bob, late := h.join("alice"), h.join("bob"), h.join("bob")
 	h.begin(alice, nil)
 	h.begin(bob, []masu.Workspace{w("alice", "shared", "bob")})

@@ -128,7 +128,7 @@ func New(c Config) (*Lab, error) {
 		return nil, errors.New("lab: a part of Config is missing")
 	}
 	l := &Lab{
-		cfg: c, log: c.Log, hub: newHub(),
+		cfg: c, log: c.Log,
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
@@ -136,7 +136,7 @@ func New(c Config) (*Lab, error) {
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
-	l.gate, l.keyring = newGate(l), newKeyring()
+	l.hub, l.gate, l.keyring = newHub(l.shown), newGate(l), newKeyring()
 	l.visited.at = map[visit]time.Time{}
 	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {

@@ -9,10 +9,11 @@ import (
 
 // Policy is the lab's house rules.
 type Policy struct {
-	Sudo                bool // in boxes, where folders can be staged
-	OwnDockerfile       bool // members may bring a Dockerfile of their own
-	Guests              bool // members may open their workspaces to others
-	LoadImages          bool // members may bring in images that masu made elsewhere
+	Sudo                bool       // in boxes, where folders can be staged
+	OwnDockerfile       bool       // members may bring a Dockerfile of their own
+	Guests              bool       // members may open their workspaces to others
+	ShareApps           masu.Reach // how far members may share single apps, where Guests may be
+	LoadImages          bool       // members may bring in images that masu made elsewhere
 	Limits              masu.Limits
 	WorkspacesPerMember int
 	BuildsAtOnce        int
@@ -35,7 +36,7 @@ type Policy struct {
 // DefaultPolicy suits one member, or a group that trusts each other, on a host.
 func DefaultPolicy(h masu.Host) Policy {
 	return Policy{
-		Sudo: true, OwnDockerfile: true, Guests: true, LoadImages: true,
+		Sudo: true, OwnDockerfile: true, Guests: true, ShareApps: masu.ReachColleagues, LoadImages: true,
 		WorkspacesPerMember: 20, BuildsAtOnce: 2, BuildsPerMember: 1, StartsAtOnce: max(2, min(8, h.CPUs)),
 		BuildWithin: 2 * time.Hour, SpareState: 256 * masu.MiB, SpareEngine: 2 * masu.GiB,
 		SessionFor: 7 * 24 * time.Hour, MinPassword: 8,

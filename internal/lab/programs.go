@@ -168,8 +168,15 @@ func (s *service) setApps(ctx context.Context, w *masu.Workspace, change func([]
 	if err := s.writeFiles(w.Project.Dir, files); err != nil {
 		return err
 	}
-	*w, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) { w.Project.Apps = apps })
-	return err
+	var lost []masu.AppShare
+	*w, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) {
+		w.Project.Apps = apps
+		lost = w.KeepShares()
+	})
+	if err != nil {
+		return err
+	}
+	return s.dropped(ctx, *w, lost)
 }
 
 // tellApps has the agent of a box do something about an app.

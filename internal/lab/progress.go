@@ -86,6 +86,7 @@ func (j *journal) read(ctx context.Context) iter.Seq2[masu.Progress, error] {
 // hub tells every watcher about the workspaces it may see, as they change.
 type hub struct {
 	mu     sync.Mutex
+	shown  func(w masu.Workspace, to masu.Username) (masu.Workspace, bool)
 	all    map[*watcher]bool
 	closed bool
 }
@@ -102,16 +103,21 @@ type watcher struct {
 	wake    chan struct{}
 }
 
-func newHub() *hub { return &hub{all: map[*watcher]bool{}} }
+func newHub(shown func(masu.Workspace, masu.Username) (masu.Workspace, bool)) *hub {
+	return &hub{shown: shown, all: map[*watcher]bool{}}
+}
 
-// send wakes only those whom a change concerns. For a guest who is one no more, the workspace is gone.
+// send wakes only those whom a change concerns, and tells them what they may see. For a guest who is one no more, the workspace is gone.
 func (h *hub) send(w masu.Workspace) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.all {
-		told := w
-		switch guest := w.Owner != r.of && w.Guest(r.of); {
-		case guest:
+		told, shown := w, true
+		if w.Owner != r.of {
+			told, shown = h.shown(w, r.of)
+		}
+		switch {
+		case w.Owner != r.of && shown:
 			r.opened(w.ID)
 		case w.Owner != r.of && (r.open[w.ID] || !r.knows):
 			delete(r.open, w.ID)

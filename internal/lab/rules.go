@@ -10,7 +10,7 @@ import (
 // configured gives the rules of the configuration, every field said.
 func (p Policy) configured() masu.Rules {
 	hold, idle := p.GPUs.Hold.Hours(), p.GPUs.IdleFor.Hours()
-	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory,
+	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, ShareApps: &p.ShareApps, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory,
 		GPUs: &p.GPUs.PerMember, GPUHours: &hold, GPUIdleHours: &idle}
 }
 
@@ -22,7 +22,7 @@ func (l *Lab) policy() Policy {
 		return p
 	}
 	r := set.Over(p.configured())
-	p.Sudo, p.OwnDockerfile, p.Guests, p.WorkspacesPerMember = *r.Sudo, *r.OwnDockerfile, *r.Guests, *r.Workspaces
+	p.Sudo, p.OwnDockerfile, p.Guests, p.ShareApps, p.WorkspacesPerMember = *r.Sudo, *r.OwnDockerfile, *r.Guests, *r.ShareApps, *r.Workspaces
 	p.Limits.CPUs, p.Limits.Memory = *r.CPUs, *r.Memory
 	p.GPUs.PerMember = *r.GPUs
 	if set.GPUHours != nil {
@@ -59,12 +59,15 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 		r.Memory != nil && *r.Memory != 0 && *r.Memory < least || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
 		return masu.E(masu.Invalid, "rules_wrong", least)
 	}
+	if r.ShareApps != nil && !r.ShareApps.Valid() {
+		return masu.E(masu.Invalid, "rules_reach", *r.ShareApps)
+	}
 	if err := s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutRules(r) }); err != nil {
 		return err
 	}
 	s.l.rules.Store(&r)
 	s.l.lendSoon()
-	return nil
+	return s.l.shutShares(ctx)
 }
 
 // span tells whether so many hours can be meant.

@@ -246,7 +246,7 @@ func (s *service) PruneImages(ctx context.Context, dry bool) (gone []masu.ImageU
 func (s *service) Link(ctx context.Context, name string) (masu.OpenLink, error) {
 	next := "/"
 	if name != "" {
-		w, err := s.visible(ctx, name)
+		w, err := s.shown(ctx, name)
 		if err != nil {
 			return masu.OpenLink{}, err
 		}
@@ -254,7 +254,13 @@ func (s *service) Link(ctx context.Context, name string) (masu.OpenLink, error) 
 		if w.Owner != s.actor.Name { // an admin who helps, or a guest
 			key = w.Label
 		}
-		next = "/w/" + url.PathEscape(key) + "/app/jupyter"
+		next = "/w/" + url.PathEscape(key)
+		switch {
+		case !w.Part:
+			next += "/app/jupyter"
+		case len(w.Project.Apps) == 1:
+			next += "/app/" + w.Project.Apps[0].Name
+		}
 	}
 	expires := time.Now().Add(linkFor)
 	code, err := s.l.link(ctx, masu.Link{User: s.actor.Name, Next: next}, linkFor)

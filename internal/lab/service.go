@@ -29,7 +29,7 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 // Whoami tells the actor and the daemon.
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
-		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH}
+		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH, Reach: s.l.reach()}
 	var m masu.Member
 	err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
 		if m, err = kept(tx, s.actor.Name); err == nil {
@@ -69,7 +69,7 @@ func (s *service) find(ctx context.Context, name string) (w masu.Workspace, err 
 
 // Workspace gives one.
 func (s *service) Workspace(ctx context.Context, name string) (masu.Workspace, error) {
-	return s.visible(ctx, name)
+	return s.shown(ctx, name)
 }
 
 // Workspaces lists the actor's, or everybody's for an admin who asks.
@@ -86,7 +86,11 @@ func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspa
 			return err
 		}
 		open, err := tx.WorkspacesOpenTo(s.actor.Name)
-		list = append(list, open...)
+		for _, w := range open {
+			if w, ok := s.l.shown(w, s.actor.Name); ok {
+				list = append(list, w)
+			}
+		}
 		return err
 	})
 	return list, err
@@ -255,7 +259,7 @@ func (s *service) SideLogs(ctx context.Context, name, side string, to io.Writer,
 
 // Dial connects to a port of a running workspace.
 func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
-	w, err := s.visible(ctx, name)
+	w, err := s.shown(ctx, name)
 	if err == nil && !s.mayDial(w, port) {
 		err = masu.E(masu.Invalid, "bad_port", port)
 	}
@@ -276,12 +280,15 @@ func (s *service) Dial(ctx context.Context, name string, port int) (net.Conn, er
 }
 
 // mayDial tells whether a port of a workspace is the actor's to use: a guest's
-// are those of its apps, and an adopted container has no others.
+// are those of its apps, and an adopted container has no others. With whom an
+// app was shared comes by its page, and by no other door.
 func (s *service) mayDial(w masu.Workspace, port int) bool {
 	listed := func(apps []masu.App) bool {
 		return slices.ContainsFunc(apps, func(a masu.App) bool { return a.Port == port })
 	}
 	switch {
+	case w.Part:
+		return s.actor.Door == masu.DoorWeb && listed(w.Apps)
 	case w.Adopted != nil:
 		return listed(w.Adopted.Apps)
 	case w.Owner != s.actor.Name && !s.actor.Admin:

@@ -18,6 +18,14 @@ const (
 
 // visible resolves a name as find does, also for somebody to whom the workspace was opened.
 func (s *service) visible(ctx context.Context, name string) (w masu.Workspace, err error) {
+	if w, err = s.shown(ctx, name); err == nil && w.Part {
+		return masu.Workspace{}, masu.E(masu.NotFound, "no_workspace", name)
+	}
+	return w, err
+}
+
+// shown is visible, also for somebody with whom an app was shared: they get what they may see of it.
+func (s *service) shown(ctx context.Context, name string) (w masu.Workspace, err error) {
 	if w, err = s.find(ctx, name); masu.CodeOf(err) != "no_workspace" {
 		return w, err
 	}
@@ -25,7 +33,9 @@ func (s *service) visible(ctx context.Context, name string) (w masu.Workspace, e
 	open, err := s.openToMe(ctx)
 	for _, w := range open {
 		if name == string(w.ID) || name == string(w.Owner)+"/"+w.Name {
-			return w, nil
+			if w, ok := s.l.shown(w, s.actor.Name); ok {
+				return w, nil
+			}
 		}
 	}
 	return masu.Workspace{}, cmp.Or(err, missing)
@@ -50,12 +60,8 @@ func (s *service) Admit(ctx context.Context, name string, guest masu.Username) (
 	case s.l.cfg.Personal || !s.l.policy().Guests:
 		return w, masu.E(masu.Denied, "guests_forbidden")
 	}
-	u, err := s.l.cfg.Accounts.ByName(guest)
-	if err == nil {
-		_, err = s.l.admit(ctx, u)
-	}
-	if err != nil {
-		return w, masu.E(masu.NotFound, "no_member", guest).Because(err)
+	if err := s.isMember(ctx, guest); err != nil {
+		return w, err
 	}
 	full := false
 	w, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) {

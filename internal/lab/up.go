@@ -158,6 +158,7 @@ func (s *service) openAnd(dir string, read func(masu.Folder) (masu.Project, erro
 // operation means that nothing needs to be done. What is new is refused with
 // refusal, where there is one.
 func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, refusal error) (w masu.Workspace, op *operation, err error) {
+	var lost []masu.AppShare
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.Workspaces()
 		if err != nil {
@@ -201,6 +202,7 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 			w.OrCPU = *r.OrCPU
 		}
 		w.Project, w.Class, w.Phase, w.Trouble, w.ChangedAt, w.Apps = p, r.Class, masu.Building, nil, now, nil
+		lost = w.KeepShares()
 		return tx.PutWorkspace(w)
 	})
 	if err != nil && op != nil {
@@ -209,6 +211,9 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 	}
 	if op != nil {
 		s.l.hub.send(w)
+		if err := s.dropped(ctx, w, lost); err != nil { // they open nothing any more; what is open ends with the box
+			s.l.log.Error("end shares", "workspace", w.Label, "error", err)
+		}
 	}
 	return w, op, err
 }

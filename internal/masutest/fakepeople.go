@@ -193,7 +193,8 @@ func (s *fakeActor) Rules(context.Context) (masu.RulesNow, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	yes, none, cores, memory, day, two := true, 0, 0.0, masu.Bytes(0), 24.0, 2.0
-	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, Workspaces: &none, CPUs: &cores, Memory: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
+	colleagues := masu.ReachColleagues
+	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, ShareApps: &colleagues, Workspaces: &none, CPUs: &cores, Memory: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
 }
 
 func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {
@@ -203,9 +204,13 @@ func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {
 	if r.Workspaces != nil && *r.Workspaces < 0 {
 		return masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB)
 	}
+	if r.ShareApps != nil && !r.ShareApps.Valid() {
+		return masu.E(masu.Invalid, "rules_reach", *r.ShareApps)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.people.rules = r
+	s.changed()
 	return nil
 }
 

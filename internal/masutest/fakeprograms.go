@@ -21,6 +21,7 @@ func (s *fakeActor) PutApp(_ context.Context, name string, a masu.AppWish) error
 		} else {
 			r.Project.Apps[i] = a
 		}
+		r.KeepShares()
 		if r.Phase == masu.Running {
 			r.Apps = append(slices.DeleteFunc(r.Apps, func(b masu.App) bool { return b.Name == a.Name }), fakeApp(a))
 		}
@@ -39,6 +40,7 @@ func (s *fakeActor) DropApp(_ context.Context, name, app string) error {
 		}
 		r.Project.Apps = slices.DeleteFunc(r.Project.Apps, func(b masu.AppWish) bool { return b.Name == app })
 		r.Apps = slices.DeleteFunc(r.Apps, func(b masu.App) bool { return b.Name == app })
+		r.KeepShares()
 		return nil
 	})
 }

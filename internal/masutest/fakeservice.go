@@ -109,7 +109,7 @@ func (s *fakeActor) Whoami(context.Context) (masu.Hello, error) {
 	defer s.mu.Unlock()
 	a := s.actor
 	a.Lang = cmp.Or(s.langs[a.Name], a.Lang)
-	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888", House: s.people.house}, nil
+	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888", House: s.people.house, Reach: s.reach()}, nil
 }
 
 func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, error) {
@@ -301,11 +301,8 @@ func (s *fakeActor) Remove(ctx context.Context, name string) error {
 func (s *fakeActor) Workspace(_ context.Context, name string) (masu.Workspace, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, err := s.open(name)
-	if err != nil {
-		return masu.Workspace{}, err
-	}
-	return r.Workspace, nil
+	_, w, err := s.shown(name)
+	return w, err
 }
 
 func (s *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, error) {
@@ -316,7 +313,9 @@ func (s *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, e
 
 func (s *fakeActor) mine(all bool) (list []masu.Workspace) {
 	for _, r := range s.rooms {
-		if all || r.Owner == s.actor.Name || r.Guest(s.actor.Name) {
+		if w, ok := s.seen(r); ok {
+			list = append(list, w)
+		} else if all {
 			list = append(list, r.Workspace)
 		}
 	}
@@ -383,11 +382,16 @@ func (s *fakeActor) SideLogs(ctx context.Context, name, side string, w io.Writer
 }
 
 func (s *fakeActor) Dial(ctx context.Context, name string, port int) (net.Conn, error) {
-	id, err := s.box(name, s.open)
+	id, err := s.box(name, func(name string) (*room, error) { r, _, err := s.shown(name); return r, err })
 	if err != nil {
 		return nil, err
 	}
-	if w, err := s.Workspace(ctx, name); err == nil && w.Owner != s.actor.Name && !s.actor.Admin && !slices.ContainsFunc(w.Apps, func(a masu.App) bool { return a.Port == port }) {
+	w, err := s.Workspace(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	listed := slices.ContainsFunc(w.Apps, func(a masu.App) bool { return a.Port == port })
+	if w.Owner != s.actor.Name && !s.actor.Admin && !listed || w.Part && s.actor.Door != masu.DoorWeb {
 		return nil, masu.E(masu.Invalid, "bad_port", port)
 	}
 	if port == EchoPort {
@@ -436,7 +440,7 @@ func (s *fakeActor) Link(_ context.Context, name string) (masu.OpenLink, error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if name != "" {
-		if _, err := s.open(name); err != nil {
+		if _, _, err := s.shown(name); err != nil {
 			return masu.OpenLink{}, err
 		}
 	}

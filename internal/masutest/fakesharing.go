@@ -17,8 +17,11 @@ type sampleKey struct {
 	at int64
 }
 
-func (t *memoryTx) WorkspacesOpenTo(guest masu.Username) ([]masu.Workspace, error) {
-	return pick(t.workspaces, func(w masu.Workspace) bool { return w.Guest(guest) }, byOwnerAndName)
+func (t *memoryTx) WorkspacesOpenTo(member masu.Username) ([]masu.Workspace, error) {
+	return pick(t.workspaces, func(w masu.Workspace) bool {
+		_, shown := w.ShownTo(member)
+		return shown && w.Owner != member
+	}, byOwnerAndName)
 }
 
 func (t *memoryTx) SharedEnvironment(id string) (masu.Shared, error) {

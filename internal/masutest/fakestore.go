@@ -277,7 +277,7 @@ func (t *memoryTx) Session(hash string) (masu.Session, error) {
 
 func (t *memoryTx) Sessions(user masu.Username) ([]masu.Session, error) {
 	now := time.Now()
-	return pick(t.sessions, func(s masu.Session) bool { return s.User == user && now.Before(s.Expires) }, func(a, b masu.Session) int {
+	return pick(t.sessions, func(s masu.Session) bool { return (user == "" || s.User == user) && now.Before(s.Expires) }, func(a, b masu.Session) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Hash, b.Hash))
 	})
 }

@@ -45,6 +45,7 @@ func Service(t *testing.T, open func(t *testing.T, a masu.Actor) masu.Service) {
 		{"People", testServicePeople},
 		{"Keys", testServiceKeys},
 		{"Guests", testServiceGuests},
+		{"AppShares", testServiceAppShares},
 		{"Sharing", testServiceSharing},
 		{"Images", testServiceImages},
 		{"Keep", testServiceKeep},

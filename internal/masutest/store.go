@@ -330,6 +330,9 @@ func testStoreSessions(t *testing.T, s masu.Store) {
 		if len(all) != 2 || all[0].Hash != "first" || all[1].Hash != "later" {
 			t.Errorf("alice's sessions, oldest first: %+v", all)
 		}
+		if everybodys, err := tx.Sessions(""); err != nil || len(everybodys) != 3 {
+			t.Errorf("everybody's sessions: %+v, %v", everybodys, err)
+		}
 		return errors.Join(err, err2)
 	})
 }

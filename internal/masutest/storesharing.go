@@ -30,6 +30,17 @@ func testStoreGuests(t *testing.T, s masu.Store) {
 		t.Error(d)
 	}
 	a.Guests = []masu.Username{"dave"}
+	a.Shares = []masu.AppShare{{App: "demo", With: "carol", Port: 8501, Command: "serve"}, {App: "demo", Lab: true, Port: 8501, Command: "serve"}}
+	update(t, s, func(tx masu.Tx) error { return tx.PutWorkspace(a) })
+	for _, member := range []masu.Username{"carol", "dave", "erin"} {
+		if got := open(member); got[0] != "alice/thesis" {
+			t.Errorf("an app is shared with %s: %v", member, got)
+		}
+	}
+	if got := open("alice"); len(got) != 0 {
+		t.Errorf("her own is open to her: %v", got)
+	}
+	a.Shares = nil
 	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutWorkspace(a), tx.DeleteWorkspace(b.ID)) })
 	if got := open("carol"); len(got) != 0 {
 		t.Errorf("still open to carol: %v", got)

@@ -2,13 +2,18 @@ package sqlite
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/masu-lab/masu"
 )
 
-func (t *tx) WorkspacesOpenTo(guest masu.Username) ([]masu.Workspace, error) {
-	return list[masu.Workspace](t, `SELECT doc FROM guest JOIN workspace ON id = workspace WHERE member = ? ORDER BY owner, name`, guest)
+// everybody stands in the place of a member: where an app is shared with the lab, and where all sessions are asked for.
+const everybody masu.Username = ""
+
+func (t *tx) WorkspacesOpenTo(member masu.Username) ([]masu.Workspace, error) {
+	return list[masu.Workspace](t, `SELECT doc FROM workspace WHERE id IN (SELECT workspace FROM guest WHERE member IN (?, ?)) AND owner <> ? ORDER BY owner, name`,
+		member, everybody, member)
 }
 
 // putGuests makes the table say what a workspace's doc says.
@@ -16,7 +21,11 @@ func (t *tx) putGuests(w masu.Workspace) error {
 	if err := t.do("DELETE FROM guest WHERE workspace = ?", w.ID); err != nil {
 		return err
 	}
-	for _, g := range w.Guests {
+	members := slices.Clone(w.Guests)
+	for _, s := range w.Shares {
+		members = append(members, s.With) // the lab's has none: everybody
+	}
+	for _, g := range members {
 		if err := t.do("INSERT OR IGNORE INTO guest (workspace, member) VALUES (?, ?)", w.ID, g); err != nil {
 			return err
 		}

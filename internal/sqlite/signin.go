@@ -16,6 +16,9 @@ func (t *tx) Session(hash string) (masu.Session, error) {
 }
 
 func (t *tx) Sessions(user masu.Username) ([]masu.Session, error) {
+	if user == everybody {
+		return list[masu.Session](t, "SELECT doc FROM session WHERE expires > ? ORDER BY since, hash", micros(time.Now()))
+	}
 	return list[masu.Session](t, "SELECT doc FROM session WHERE user = ? AND expires > ? ORDER BY since, hash", user, micros(time.Now()))
 }
 

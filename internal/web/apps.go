@@ -183,7 +183,7 @@ func (s *Server) byCookie(r *http.Request, at place, name string) (proxy.Target,
 	key := s.seen.key(c.Value, at)
 	t, ok := s.seen.get(key)
 	if !ok {
-		var ended <-chan struct{}
+		var ended []<-chan struct{}
 		if t, ended, err = s.target(r.Context(), c.Value, at); err != nil {
 			return t, err
 		}
@@ -193,7 +193,7 @@ func (s *Server) byCookie(r *http.Request, at place, name string) (proxy.Target,
 }
 
 // target finds what a cookie opens: one workspace, of the member that it belongs to.
-func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.Target, ended <-chan struct{}, err error) {
+func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.Target, ended []<-chan struct{}, err error) {
 	u, session, err := s.cfg.Gate.BySession(ctx, secret)
 	if err != nil || session.For == "" {
 		return t, nil, masu.E(masu.Denied, "signin_needed")
@@ -231,7 +231,7 @@ func (s *Server) target(ctx context.Context, secret string, at place) (t proxy.T
 	if app.Name == jupyter {
 		t.Around = s.attached.around(ws.ID, func(ctx context.Context) (net.Conn, error) { return service.Dial(ctx, string(ws.ID), masu.AgentPort) })
 	}
-	return t, life.done, nil
+	return t, []<-chan struct{}{life.done, own.done}, nil
 }
 
 // waitView is shown at an app's origin while the app does not answer.

@@ -255,6 +255,25 @@ func aWeek() []masu.Reservation {
 	}
 }
 
+// aLock is what an image has; a package without a version is not there.
+func aLock(numpy, transformers, datasets string) masu.Contents {
+	c := masu.Contents{Lock: masu.Lock{Image: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04", Arch: "amd64", Python: "3.9.19"}}
+	add := func(from, name, version string) {
+		if version != "" {
+			c.Lock.Packages = append(c.Lock.Packages, masu.Package{From: from, Name: name, Version: version})
+		}
+	}
+	add(masu.FromApt, "git", "1:2.25.1-1ubuntu3.13")
+	add(masu.FromPip, "datasets", datasets)
+	add(masu.FromPip, "numpy", numpy)
+	if datasets == "" {
+		c.Lock.Image, c.Lock.Python = "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04", "3.10.14"
+		add(masu.FromPip, "safetensors", "0.4.3")
+	}
+	add(masu.FromPip, "transformers", transformers)
+	return c
+}
+
 // aLab fills a lab as one may look on a working day.
 func aLab(g *rig) {
 	g.lab.hello = masu.Hello{Host: masu.Host{CPUs: 32, Memory: 128 * masu.GiB, GPUs: []masu.GPU{
@@ -266,6 +285,10 @@ func aLab(g *rig) {
 	w.Project.Source = "masu.yaml"
 	w.Project.Environment = masu.Environment{Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04", Python: "3.9", Torch: "2.0.1", Apt: []string{"git", "vim"}, Pip: []string{"numpy==1.26.4", "transformers==4.38.2", "datasets==2.18.0"}}
 	w.Guests = []masu.Username{"tanaka"}
+	w.Project.Apps = []masu.AppWish{{Name: "jupyter"}, {Name: "tensorboard"}}
+	w.Shares = []masu.AppShare{{App: "tensorboard", With: "suzuki", Port: 6006}, {App: "tensorboard", Lab: true, Port: 6006}}
+	g.lab.hello.Reach = masu.ReachLab
+	g.lab.contents = map[masu.WorkspaceID]masu.Contents{"train-alice": aLock("1.26.4", "4.38.2", "2.18.0")}
 	g.lab.set(w)
 	for i := range 340 { // six hours, with a pause
 		if wave := float64(i%47) / 47; i < 120 || i > 150 {
@@ -274,12 +297,17 @@ func aLab(g *rig) {
 	}
 	g.lab.byHand = masu.Layer{Apt: []string{"ffmpeg", "tree"}, Pip: []string{"einops==0.8.0"}}
 	g.lab.shared["shared000001"] = masu.Shared{ID: "shared000001", Owner: "suzuki", Title: "画像の演習 2026", About: "画像認識の演習で使う環境です。\nPyTorch 2.0.1 と CUDA 11.8 に固定しています。", Lab: true, At: time.Now(),
-		Env: w.Project.Environment, Text: "# 画像の演習 2026\nbase: nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04\npython: \"3.9\"\ntorch: \"2.0.1\"\napt:\n  - git\n  - vim\npip:\n  - numpy==1.26.4\n  - transformers==4.38.2\n"}
+		Env: w.Project.Environment, Lock: aLock("1.26.4", "4.41.0", "").Lock.Text(), Text: "# 画像の演習 2026\nbase: nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04\npython: \"3.9\"\ntorch: \"2.0.1\"\napt:\n  - git\n  - vim\npip:\n  - numpy==1.26.4\n  - transformers==4.38.2\n"}
 	g.lab.shared["shared000002"] = masu.Shared{ID: "shared000002", Owner: "tanaka", Title: "画像の演習 2025", Lab: true, At: time.Now(), Retired: "2026 年度版を使ってください。", Env: masu.Environment{Preset: "pytorch", Torch: "1.13.1"}}
 	g.lab.shared["shared000003"] = masu.Shared{ID: "shared000003", Owner: "alice", Title: "LLM 評価", At: time.Now(), Env: masu.Environment{Preset: "python", Pip: []string{"vllm==0.6.0"}}, Text: "preset: python\n"}
 	theirs := running("suzuki", "demo")
 	theirs.Guests = []masu.Username{"alice"}
 	g.lab.set(theirs)
+	board := running("suzuki", "board")
+	board.Project.Apps = []masu.AppWish{{Name: "tensorboard"}, {Name: "results", Command: "streamlit run app.py", Port: 8501}}
+	board.Apps = []masu.App{{Name: "tensorboard", Port: 6006, Ready: true}, {Name: "results", Port: 8501, Own: true, Rests: true}}
+	board.Shares = []masu.AppShare{{App: "tensorboard", Lab: true, Port: 6006}, {App: "results", With: "alice", Port: 8501, Command: "streamlit run app.py"}}
+	g.lab.set(board)
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "vit-finetune", Phase: masu.Building, Project: masu.Project{Dir: "/home/alice/実験/vit-finetune"}})
 	g.lab.set(masu.Workspace{Owner: "alice", Name: "llm-eval", Phase: masu.Failed, Project: masu.Project{Dir: "/home/alice/llm-eval", Source: "requirements.txt", Environment: masu.Environment{Preset: "python", Pip: []string{"numpy==2.1.0"}}},
 		Trouble: &masu.Trouble{Kind: masu.Invalid, Code: "build_failed", Args: []string{"5", "RUN pip install -r requirements.txt", "1"}}})
@@ -369,7 +397,7 @@ func TestPagesInABrowser(t *testing.T) {
 			for _, page := range []struct{ name, session, address, ready string }{
 				{"signin", "", base + "/signin", ""},
 				{"link-used", "", base + "/enter?code=x", ""},
-				{"home", alice, base + "/", "document.querySelectorAll('.card').length === 5 && document.querySelector('#board .lines')"},
+				{"home", alice, base + "/", "document.querySelectorAll('#cards > .card').length === 5 && document.querySelector('#shared-h') && document.querySelector('#board .lines')"},
 				{"first", bob, base + "/", ""},
 				{"running", alice, base + "/w/train?changed=1", "document.querySelectorAll('#steps details').length === 3 && document.querySelector('#added-h')"},
 				{"failed", alice, base + "/w/llm-eval", "document.querySelector('details[open] .term')"},
@@ -382,6 +410,8 @@ func TestPagesInABrowser(t *testing.T) {
 				{"runs", alice, base + "/runs", "document.querySelector('.card')"},
 				{"run", alice, base + run, "document.querySelector('img') && [...document.images].every(i => i.complete)"},
 				{"environments", alice, base + "/environments", "document.querySelectorAll('.tiles > li').length === 3"},
+				{"compare", alice, base + "/compare?a=w/train&b=e/shared000001", "document.querySelectorAll('table').length === 4"},
+				{"shared", alice, base + "/w/board--suzuki", ""},
 				{"environment", alice, base + "/e/shared000003", ""},
 				{"new-shared", alice, base + "/new?shared=shared000001", "document.querySelector('#plan .kv')"},
 				{"settings", alice, base + "/settings", ""},

@@ -29,7 +29,7 @@ type cardEvent struct {
 
 func (s *Server) newCardEvent(lang masu.Lang, part string, ws masu.Workspace, me masu.Username) (cardEvent, error) {
 	e := cardEvent{ID: ws.ID, Phase: ws.Phase}
-	if ws.Phase == "" {
+	if ws.Phase == "" || ws.Part {
 		return e, nil
 	}
 	b, err := s.looks.render(lang, part, newCard(lang, ws, me))
@@ -45,7 +45,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	ids := []masu.WorkspaceID{}
 	for _, ws := range list {
-		ids = append(ids, ws.ID)
+		if !ws.Part { // that has no card
+			ids = append(ids, ws.ID)
+		}
 	}
 	lang := s.lang(r, v)
 	s.stream(w, r, v, func(ctx context.Context, out *stream) {

@@ -62,7 +62,7 @@ func (g *fakeGate) ByPassword(_ context.Context, name masu.Username, password st
 	if g.refuse != nil {
 		return masu.User{}, g.refuse
 	}
-	if (name == "alice" || name == "bob" || name == "boss") && password == "right "+string(name) {
+	if (name == "alice" || name == "bob" || name == "carol" || name == "boss") && password == "right "+string(name) {
 		return g.user(name), nil
 	}
 	return masu.User{}, masu.E(masu.Denied, "signin_wrong")
@@ -169,6 +169,7 @@ type fakeLab struct {
 	samples  []masu.Sample
 	byHand   masu.Layer
 	shared   map[string]masu.Shared
+	contents map[masu.WorkspaceID]masu.Contents // of those that were built
 	list     []masu.Workspace
 	told     []masu.Progress
 	news     chan struct{}
@@ -186,6 +187,7 @@ type fakeActor struct {
 	*fakeLab
 	masu.Projects // real folders
 	masu.Sharing
+	masu.AppSharing
 	masu.Identity
 	masu.SSHKeys
 	masu.Administration
@@ -196,7 +198,7 @@ type fakeActor struct {
 
 func (l *fakeLab) As(a masu.Actor) masu.Service {
 	s := l.people.As(a)
-	return &fakeActor{l, s, s, s, s, s, s, a.Name, a.Admin}
+	return &fakeActor{l, s, s, s, s, s, s, s, a.Name, a.Admin}
 }
 
 // set puts a workspace there, or changes it.
@@ -240,7 +242,15 @@ func (a *fakeActor) PruneImages(context.Context, bool) ([]masu.ImageUse, error) 
 func (a *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(a.list), func(w masu.Workspace) bool { return w.Owner != a.name && !w.Guest(a.name) && !(all && a.admin) }), nil
+	var list []masu.Workspace
+	for _, w := range a.list {
+		if seen, ok := w.ShownTo(a.name); all && a.admin {
+			list = append(list, w)
+		} else if ok {
+			list = append(list, seen)
+		}
+	}
+	return list, nil
 }
 
 func (a *fakeActor) Workspace(ctx context.Context, name string) (masu.Workspace, error) {

@@ -70,3 +70,16 @@ func (a *fakeActor) Unshare(_ context.Context, id string) error {
 	delete(a.shared, id)
 	return nil
 }
+
+func (a *fakeActor) ShareApp(ctx context.Context, name string, x masu.AppShare) (masu.Workspace, error) {
+	a.note("share app", fmt.Sprint(name, " ", x.App, " ", x.With, " ", x.Lab))
+	if x.With == "nobody" {
+		return masu.Workspace{}, masu.E(masu.NotFound, "no_member", x.With)
+	}
+	return a.Workspace(ctx, name)
+}
+
+func (a *fakeActor) UnshareApp(ctx context.Context, name string, x masu.AppShare) (masu.Workspace, error) {
+	a.note("unshare app", fmt.Sprint(name, " ", x.App, " ", x.With, " ", x.Lab))
+	return a.Workspace(ctx, name)
+}

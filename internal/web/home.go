@@ -25,7 +25,8 @@ type homeView struct {
 	Presets []string
 	Problem *problem // why it did not
 	Cards   []card
-	Board   boardView // as far as it is known without measuring
+	Shared  []sharedApp // of colleagues
+	Board   boardView   // as far as it is known without measuring
 	Notices []string
 }
 
@@ -171,6 +172,10 @@ func newHome(lang masu.Lang, hello masu.Hello, list []masu.Workspace, me masu.Us
 	h := &filled
 	h.Presets = presets[:]
 	for _, w := range list {
+		if w.Part {
+			h.Shared = append(h.Shared, newSharedApps(lang, w, me)...)
+			continue
+		}
 		h.Cards = append(h.Cards, newCard(lang, w, me))
 	}
 	slices.SortStableFunc(h.Cards, func(a, b card) int {

@@ -167,7 +167,7 @@ type seen struct {
 
 type sight struct {
 	target proxy.Target
-	ended  <-chan struct{}
+	ended  []<-chan struct{} // any of them
 	until  time.Time
 }
 
@@ -189,15 +189,17 @@ func (s *seen) get(key string) (proxy.Target, bool) {
 	if !ok || time.Now().After(g.until) {
 		return proxy.Target{}, false
 	}
-	select {
-	case <-g.ended:
-		return proxy.Target{}, false
-	default:
-		return g.target, true
+	for _, ended := range g.ended {
+		select {
+		case <-ended:
+			return proxy.Target{}, false
+		default:
+		}
 	}
+	return g.target, true
 }
 
-func (s *seen) put(key string, t proxy.Target, ended <-chan struct{}) {
+func (s *seen) put(key string, t proxy.Target, ended []<-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()

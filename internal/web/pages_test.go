@@ -69,6 +69,13 @@ func everyPage(lang masu.Lang) map[string]page {
 	view.Changed, view.Next, view.Problem = true, "/open/thesis/jupyter?next=%2Flab"+evil, failed
 	full := newWorkspace(lang, ws, "alice")
 	full.Guests, full.GuestProblem = []masu.Username{"bob", evil}, failed
+	sharing := ws
+	sharing.Shares = []masu.AppShare{{App: "jupyter", With: evil, Port: 8888}, {App: "jupyter", Lab: true, Port: 8888}}
+	full.Programs, full.ShareApp = newPrograms(lang, sharing, "alice"), newShareForm(sharing, masu.ReachLab)
+	full.ShareApp.With, full.ShareApp.Problem = evil, failed
+	part, _ := sharing.ShownTo(evil)
+	away := part
+	away.Phase, away.Apps = masu.Stopped, nil
 	full.Graphs = newGraphs(lang, []masu.Sample{{At: time.Now().Add(-time.Hour), CPU: 1, Memory: masu.GiB}, {At: time.Now(), CPU: 2}}, time.Now())
 	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
 	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
@@ -76,7 +83,7 @@ func everyPage(lang masu.Lang) map[string]page {
 	week := newWeek(lang, weekOf("", time.Now()), fullBoard(), fullBoard().Reserved, "alice", true, time.Now())
 	return map[string]page{
 		"signin": &signinView{Name: evil, Next: "/" + evil, Problem: failed, Plain: true},
-		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed}),
+		"home":   newHome(lang, hello, list, "alice", homeView{Folder: evil, Preset: "python", Problem: failed, Shared: newSharedApps(lang, part, evil)}),
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Workspace: evil, Notebooks: []string{evil}, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i", Fault: "xid 79"}, Reading: &masu.Reading{Faults: 2}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
@@ -96,12 +103,18 @@ func everyPage(lang masu.Lang) map[string]page {
 			p.Problem = failed
 			return p
 		}(),
-		"usage none":             &usageView{Month: "2026-11", Teacher: true},
-		"home empty":             newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
-		"workspace":              full,
-		"guest":                  newWorkspace(lang, ws, "bob"),
-		"adopted":                newWorkspace(lang, masu.Workspace{ID: "a", Owner: "alice", Name: "hand", Phase: masu.Running, Adopted: &masu.Adoption{Container: evil}}, "alice"),
-		"environments":           &environmentsView{Mine: []environmentView{shared, own}, Lab: []environmentView{shared}},
+		"usage none":   &usageView{Month: "2026-11", Teacher: true},
+		"home empty":   newHome(lang, masu.Hello{}, nil, "alice", homeView{Folder: "~/work"}),
+		"workspace":    full,
+		"shared":       newShared(lang, part, evil),
+		"shared away":  newShared(lang, away, "bob"),
+		"guest":        newWorkspace(lang, ws, "bob"),
+		"adopted":      newWorkspace(lang, masu.Workspace{ID: "a", Owner: "alice", Name: "hand", Phase: masu.Running, Adopted: &masu.Adoption{Container: evil}}, "alice"),
+		"environments": &environmentsView{Mine: []environmentView{shared, own}, Lab: []environmentView{shared}},
+		"compare": &compareView{A: withChosen([]sideChoice{{Value: "w/" + evil, Title: evil}}, "e/x", evil), B: []sideChoice{{Value: "w/x", Title: "x", Chosen: true}}, NameA: evil, NameB: "x", Ready: true, Asked: true,
+			Groups: newDifferences(lang, side{env: masu.Environment{Apt: []string{"git"}, Pip: []string{"numpy==1.26.4", evil}, Run: []string{evil}, Locale: "ja_JP"}, title: evil}, side{env: masu.Environment{Preset: "python", Python: "3.12", Apt: []string{"vim"}, Pip: []string{"numpy"}, Timezone: "Asia/Tokyo"}, title: "x"})},
+		"compare same":           &compareView{NameA: evil, NameB: evil, Ready: true},
+		"compare none":           &compareView{},
 		"environments none":      &environmentsView{},
 		"environment":            &shared,
 		"environment of another": &others,

@@ -27,6 +27,7 @@ type programView struct {
 	Port                      int
 	Bad, Rests, Always, Own   bool
 	Open                      string // where it is opened; "" where it cannot be
+	Shares                    []shareView
 }
 
 // programForm is what was filled in for another one.
@@ -48,6 +49,9 @@ func newPrograms(lang masu.Lang, ws masu.Workspace, me masu.Username) programsVi
 	for _, a := range ws.Programs() {
 		p := programView{Name: a.Name, Title: appTitle(a.Name), State: text.Say(lang, "app.state."+a.State()), Words: a.Error, Port: a.Port,
 			Bad: a.State() == "fails", Rests: a.Rests, Always: a.Name == jupyter, Own: v.Mine && ws.Project.HasApp(a.Name) && a.Name != jupyter}
+		if v.Mine {
+			p.Shares = newShares(lang, ws, a.Name)
+		}
 		if v.Running {
 			p.Open = barPath(key(ws, me), a.Name, "")
 		}

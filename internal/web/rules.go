@@ -37,7 +37,7 @@ func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
 			{"yes", word(true), set != nil && *set}, {"no", word(false), set != nil && !*set}}}
 	}
 	set, as := now.Set, now.Configured
-	all := []ruleView{yesNo("guests", set.Guests, as.Guests), yesNo("own_dockerfile", set.OwnDockerfile, as.OwnDockerfile), yesNo("sudo", set.Sudo, as.Sudo)}
+	all := []ruleView{yesNo("guests", set.Guests, as.Guests), newReach(lang, set.ShareApps, as.ShareApps), yesNo("own_dockerfile", set.OwnDockerfile, as.OwnDockerfile), yesNo("sudo", set.Sudo, as.Sudo)}
 	return append(all,
 		ruleView{Name: "workspaces", Step: "1", Value: wholeNumber(set.Workspaces), As: wholeNumber(as.Workspaces)},
 		ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)},
@@ -45,6 +45,20 @@ func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
 		ruleView{Name: "gpus", Step: "1", Value: wholeNumber(set.GPUs), As: wholeNumber(as.GPUs)},
 		ruleView{Name: "gpu_hours", Step: "0.5", Value: plainNumber(set.GPUHours), As: plainNumber(as.GPUHours)},
 		ruleView{Name: "gpu_idle_hours", Step: "0.5", Value: plainNumber(set.GPUIdleHours), As: plainNumber(as.GPUIdleHours)})
+}
+
+// newReach is the field of how far apps may be shared.
+func newReach(lang masu.Lang, set, configured *masu.Reach) ruleView {
+	word := func(r masu.Reach) string { return text.Say(lang, "web.reach."+string(r)) }
+	as := masu.ReachNobody
+	if configured != nil && configured.Valid() {
+		as = *configured
+	}
+	v := ruleView{Name: "share_apps", Choices: []choiceView{{"", text.Say(lang, "web.rule_as", word(as)), set == nil}}}
+	for _, r := range []masu.Reach{masu.ReachNobody, masu.ReachColleagues, masu.ReachLab} {
+		v.Choices = append(v.Choices, choiceView{string(r), word(r), set != nil && *set == r})
+	}
+	return v
 }
 
 func wholeNumber(n *int) string {
@@ -101,6 +115,9 @@ func (s *Server) setRules(w http.ResponseWriter, r *http.Request, v *visit) erro
 	if n := number("memory"); n != nil {
 		bytes := masu.Bytes(*n * float64(masu.GiB))
 		rules.Memory = &bytes
+	}
+	if reach := masu.Reach(f.Get("share_apps")); reach != "" {
+		rules.ShareApps = &reach
 	}
 	if wrong {
 		return s.administered(w, r, v, masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB))

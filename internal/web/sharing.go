@@ -110,6 +110,7 @@ type environmentView struct {
 	Size    string
 	Used    []string // the actor's workspaces
 	Members []string
+	Compare string // where it is compared with another
 	Problem *problem
 }
 
@@ -117,8 +118,14 @@ func newEnvironment(lang masu.Lang, u masu.EnvironmentUse, me masu.Username, adm
 	x := u.Shared
 	view := environmentView{ID: x.ID, Name: x.Title, About: x.About, Owner: x.Owner, Own: x.Owner == me || admin && x.ID != "", Lab: x.Lab, Retired: x.Retired, At: x.At, Text: x.Text,
 		Facts: facts(lang, masu.Workspace{Project: masu.Project{Environment: u.Env}}), Used: u.Workspaces}
-	if x.ID == "" {
+	switch {
+	case x.ID != "":
+		view.Compare = comparePath("e/" + x.ID)
+	default:
 		view.Name = strings.Join(u.Workspaces, ", ")
+		if len(u.Workspaces) > 0 {
+			view.Compare = comparePath("w/" + u.Workspaces[0])
+		}
 	}
 	if u.Size > 0 {
 		view.Size = u.Size.String()

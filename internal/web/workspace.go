@@ -21,7 +21,9 @@ type workspaceView struct {
 	Editor       editorView
 	Programs     programsView
 	AppForm      programForm
+	ShareApp     shareForm
 	Environment  []fact
+	Compare      string // where its environment is compared with another; "" where it has none of its own
 	Notes        []string
 	Changed      bool     // its folder asks for something else than what runs
 	Problem      *problem // why it was not removed
@@ -40,12 +42,15 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return nil
 	}
+	if ws.Part {
+		return s.show(w, r, v, http.StatusOK, newShared(s.lang(r, v), ws, v.actor.Name))
+	}
 	view := newWorkspace(s.lang(r, v), ws, v.actor.Name)
 	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err
 	}
-	view.Editor = newEditor(ws, hello)
+	view.Editor, view.ShareApp = newEditor(ws, hello), newShareForm(ws, hello.Reach)
 	view.Next, view.Changed = next, r.FormValue("changed") != "" && ws.Phase == masu.Running
 	now := time.Now()
 	samples, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphHours*time.Hour))
@@ -75,6 +80,9 @@ func waitsFor(key string, r *http.Request) string {
 func newWorkspace(lang masu.Lang, ws masu.Workspace, me masu.Username) *workspaceView {
 	view := &workspaceView{Card: newCard(lang, ws, me), Guests: ws.Guests, Environment: facts(lang, ws), Programs: newPrograms(lang, ws, me)}
 	view.Refresh = view.Card.Busy
+	if ws.Owner == me && ws.Adopted == nil {
+		view.Compare = comparePath("w/" + ws.Name)
+	}
 	for _, n := range ws.Project.Notes {
 		view.Notes = append(view.Notes, text.Strings(lang, n.Code, n.Args))
 	}

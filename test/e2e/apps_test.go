@@ -279,9 +279,15 @@ func (v *visitor) get(address string) (int, string) {
 // opens opens an app from masu's pages, and gives its origin.
 func (v *visitor) opens(app, page string) string {
 	v.t.Helper()
+	return v.enters("/open/denshi/"+app, app, page)
+}
+
+// enters opens an app by an address of the pages, and gives its origin.
+func (v *visitor) enters(path, app, page string) string {
+	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.t.Context(), time.Minute)
 	defer cancel()
-	res := v.ask(ctx, v.pages+"/open/denshi/"+app)
+	res := v.ask(ctx, v.pages+path)
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	origin := res.Request.URL.Scheme + "://" + res.Request.URL.Host
