@@ -44,6 +44,8 @@ var counterparts = map[string]struct{ command, route, reason string }{
 	"/w/{name}/apps/drop":    {"masu app rm", "/v1/apps/drop", ""},
 	"/w/{name}/apps/start":   {"masu app start", "/v1/apps/start", ""},
 	"/w/{name}/apps/stop":    {"masu app stop", "/v1/apps/stop", ""},
+	"/w/{name}/apps/share":   {"masu app share", "/v1/apps/share", ""},
+	"/w/{name}/apps/unshare": {"masu app unshare", "/v1/apps/unshare", ""},
 	"/w/{name}/extend":       {"masu extend", "/v1/leases/extend", ""},
 	"/w/{name}/release":      {"masu release", "/v1/leases/release", ""},
 	"/w/{name}/guest":        {"masu guest add", "/v1/guests/admit", ""},
