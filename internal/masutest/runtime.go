@@ -118,6 +118,16 @@ func (r *rig) start(b masu.Box) {
 	}
 }
 
+// fleeting tells whether a box that is stopped and started again is a new one.
+func (r *rig) fleeting() bool {
+	r.Helper()
+	info, err := r.rt.Info(r.ctx)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return info.Fleeting
+}
+
 // up starts a box and waits until its agent answers.
 func (r *rig) up(b masu.Box) {
 	r.Helper()
