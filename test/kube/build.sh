@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-key=$(cat go.mod go.sum builder/go.mod */*.go "$0" | sha256sum | cut -c1-16)
+key=$(cat go.mod go.sum builder/go.mod */*.go build.sh | sha256sum | cut -c1-16)
 [ "$(cat "$out/key" 2>/dev/null)" != "$key" ] || exit 0
 export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=mod"
 v=$(sed -nE 's|^\tk8s.io/kubernetes v([0-9.]+)$|\1|p' go.mod)
