@@ -69,7 +69,7 @@ func (r *Runtime) image(ctx context.Context, ref masu.ImageRef, used map[string]
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return masu.Image{}, r.pullTrouble(ref, err)
 	}
-	out := masu.Image{ID: at.Context().Digest(digest.String()).String(), Labels: config.Config.Labels, Created: config.Created.Time}
+	out := masu.Image{ID: at.Context().Digest(digest.String()).String(), Labels: config.Config.Labels, Created: config.Created.Time, Arch: config.Architecture}
 	out.InUse = used[out.ID]
 	for _, l := range manifest.Layers {
 		out.Size += masu.Bytes(l.Size)
@@ -193,40 +193,6 @@ func (r *Runtime) tags(ctx context.Context) ([]masu.ImageRef, error) {
 		}
 	}
 	return out, nil
-}
-
-// RemoveImage removes an image from the registry, under all its names;
-// Conflict "image_in_use" if a box needs it.
-func (r *Runtime) RemoveImage(ctx context.Context, ref masu.ImageRef) error {
-	ctx, cancel := context.WithTimeout(ctx, slow)
-	defer cancel()
-	img, err := r.Image(ctx, ref)
-	if masu.CodeOf(err) == "no_image" {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if img.InUse {
-		return masu.E(masu.Conflict, "image_in_use", ref)
-	}
-	at, err := name.NewDigest(img.ID)
-	if err != nil {
-		return fmt.Errorf("kube: registry: %w", err)
-	}
-	err = remote.Delete(at, r.registry(ctx)...)
-	if answer, ok := errors.AsType[*transport.Error](err); ok {
-		switch answer.StatusCode {
-		case http.StatusNotFound:
-			return nil
-		case http.StatusMethodNotAllowed:
-			return masu.E(masu.Denied, "registry_keeps", r.cfg.Registry).Because(err)
-		}
-	}
-	if err != nil {
-		return r.pullTrouble(ref, err)
-	}
-	return nil
 }
 
 // Import makes an image of a root file system's tar. An error of the reader is returned as it is.

@@ -55,6 +55,7 @@ func Runtime(t *testing.T, open func(t *testing.T) (rt masu.Runtime, image strin
 		{"BuildCancelled", testBuildCancelled},
 		{"RemoveImage", testRemoveImage},
 		{"Import", testImport},
+		{"Carry", testCarry},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
