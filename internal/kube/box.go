@@ -84,6 +84,7 @@ func status(p *corev1.Pod) masu.BoxStatus {
 		Image:  p.Annotations[noteImage],
 		Spec:   p.Annotations[noteSpec],
 		Handle: string(p.UID),
+		GPUs:   split(p.Annotations[noteGPUs]),
 	}
 	c := container(p)
 	switch {
@@ -98,6 +99,8 @@ func status(p *corev1.Pod) masu.BoxStatus {
 		}
 	case running(p):
 		s.State, s.StartedAt = masu.BoxRunning, c.State.Running.StartedAt.Time
+	case p.DeletionTimestamp == nil:
+		s.Waits = waits(p)
 	}
 	return s
 }

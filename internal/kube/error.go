@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -25,6 +26,8 @@ func (r *Runtime) failed(what string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case strings.Contains(err.Error(), "error dialing backend"): // so the API server says that it does not reach the node
+		return masu.E(masu.Unreachable, "node_silent").Because(err)
 	case apierrors.IsUnauthorized(err):
 		return masu.E(masu.Denied, "cluster_denied", r.host).Because(err)
 	case apierrors.IsForbidden(err):

@@ -35,6 +35,23 @@ func place(gpus []masu.GPUID) (node string, kind corev1.ResourceName, n int) {
 	return node, kind, n
 }
 
+func join(gpus []masu.GPUID) string {
+	s := make([]string, len(gpus))
+	for i, g := range gpus {
+		s[i] = string(g)
+	}
+	return strings.Join(s, ",")
+}
+
+func split(note string) (gpus []masu.GPUID) {
+	for s := range strings.SplitSeq(note, ",") {
+		if s != "" {
+			gpus = append(gpus, masu.GPUID(s))
+		}
+	}
+	return gpus
+}
+
 var _ masu.Inventory = (*Runtime)(nil)
 
 // GPUs lists the places for GPUs on the nodes that are in service.

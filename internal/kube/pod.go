@@ -31,6 +31,7 @@ const (
 	noteName       = "masu.name"
 	noteRun        = "masu.run"
 	noteImage      = "masu.image" // the image's ID
+	noteGPUs       = "masu.gpus"  // the places that were lent, with commas
 	noteSpec       = "masu.spec"  // digest of the Box
 )
 
@@ -92,6 +93,7 @@ func (r *Runtime) pod(b masu.Box) (*corev1.Pod, error) {
 		},
 	}
 	if node, _, n := place(b.GPUs); n > 0 {
+		p.Annotations[noteGPUs] = join(b.GPUs)
 		p.Spec.NodeSelector = map[string]string{corev1.LabelHostname: node}
 	}
 	for _, s := range r.cfg.PullSecrets {
