@@ -70,7 +70,10 @@ func (r *Runtime) Start(ctx context.Context, b masu.Box) error {
 		}
 		return masu.E(masu.Conflict, "box_name_taken", want.Name)
 	}
-	return r.failed("start", err)
+	if err != nil {
+		return errors.Join(r.failed("start", err), r.removeSides(context.WithoutCancel(ctx), b.ID))
+	}
+	return nil
 }
 
 // replaceGrace is what a running box gets to end when another one takes its place.

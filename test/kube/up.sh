@@ -6,9 +6,11 @@ set -euo pipefail
 B=$(cd "$1" && pwd) K=$B/kubeall NODES=${3:-1} GPUS=${4:-2}
 mkdir -p "$2"; S=$(cd "$2" && pwd)
 API=16443 ETCD=12379 PEER=12380 KCM=10357 SCHED=10359 REG=15443
-mkdir -p "$S"/{pki,log,pid}; cd "$S"; t0=$(date +%s.%N)
+mkdir -p "$S"/{pki,log,pid,again}; cd "$S"; t0=$(date +%s.%N)
 el() { printf '%6.1fs %s\n' "$(echo "$(date +%s.%N) - $t0" | bc 2>/dev/null || awk "BEGIN{print $(date +%s.%N)-$t0}")" "$*"; }
-run() { local n=$1; shift; nohup "$@" >"log/$n.log" 2>&1 & echo $! >"pid/$n"; }
+# what runs is also kept as a script under again/: a test that kills it starts it anew by that
+again() { local n=$1; shift; { printf 'cd %q\nnohup' "$S"; printf ' %q' "$@"; printf ' >>log/%s.log 2>&1 </dev/null & echo $! >pid/%s\n' "$n" "$n"; } >"again/$n.sh"; }
+run() { : >"log/$1.log"; again "$@"; bash "again/$1.sh"; }
 # ---- certificates: one CA, one client certificate for each component -------------------------------------------------
 cert() { # name subject [san]
   [ -f "pki/$1.crt" ] && return
@@ -43,7 +45,7 @@ KC="$K kubectl --kubeconfig $S/admin.kubeconfig"
 for i in $(seq 600); do $KC get --raw /readyz >/dev/null 2>&1 && break; sleep 0.2; kill -0 "$(cat pid/apiserver)" || { tail -5 log/apiserver.log; exit 1; }; done
 el "apiserver ready"
 run kcm "$K" kube-controller-manager --kubeconfig kcm.kubeconfig --authentication-kubeconfig kcm.kubeconfig --authorization-kubeconfig kcm.kubeconfig --bind-address 127.0.0.1 --secure-port $KCM --leader-elect=false \
-  --use-service-account-credentials --service-account-private-key-file pki/sa.key --root-ca-file pki/ca.crt --allocate-node-cidrs=false
+  --node-monitor-period 2s --node-monitor-grace-period 16s --use-service-account-credentials --service-account-private-key-file pki/sa.key --root-ca-file pki/ca.crt --allocate-node-cidrs=false
 run sched "$K" kube-scheduler --kubeconfig sched.kubeconfig --authentication-kubeconfig sched.kubeconfig --authorization-kubeconfig sched.kubeconfig --bind-address 127.0.0.1 --secure-port $SCHED --leader-elect=false
 for i in $(seq 300); do $KC -n default get sa default >/dev/null 2>&1 && break; sleep 0.2; done
 el "controller-manager and scheduler ready"
@@ -109,6 +111,7 @@ imageGCLowThresholdPercent: 99
 evictionHard: {nodefs.available: "0%", imagefs.available: "0%", nodefs.inodesFree: "0%", memory.available: "100Mi"}
 resolvConf: /etc/resolv.conf
 nodeStatusUpdateFrequency: 2s
+nodeLeaseDurationSeconds: 8
 fileCheckFrequency: 2s
 syncFrequency: 10s
 Y
@@ -120,10 +123,11 @@ rm -f /var/lib/kubelet/device-plugins/kubelet.sock; cd $S
 nohup containerd -c $d/containerd.toml >log/$n-containerd.log 2>&1 & echo \$! >pid/$n-containerd
 for i in \$(seq 100); do ctr -a $r/containerd.sock version >/dev/null 2>&1 && break; sleep 0.1; done
 for t in $S/pause.tar; do [ $d/imported-\$(basename \$t) -nt \$t ] || { ctr -a $r/containerd.sock -n k8s.io images import \$t >/dev/null && touch $d/imported-\$(basename \$t); }; done
-nohup $K kubelet --config $d/kubelet.yaml --kubeconfig $S/$n.kubeconfig --hostname-override $n --node-ip $ip >log/$n-kubelet.log 2>&1 & echo \$! >pid/$n-kubelet
+bash again/$n-kubelet.sh
 for i in \$(seq 200); do [ -S /var/lib/kubelet/device-plugins/kubelet.sock ] && break; sleep 0.1; done
 nohup $B/fakegpu -n $GPUS -node $n >log/$n-fakegpu.log 2>&1 & echo \$! >pid/$n-fakegpu
 N
+  again "$n-kubelet" "$K" kubelet --config "$d/kubelet.yaml" --kubeconfig "$S/$n.kubeconfig" --hostname-override "$n" --node-ip "$ip"
   unshare --mount --propagation private bash "$d/node.sh"
   el "node $n started"
 done
