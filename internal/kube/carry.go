@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -97,15 +98,15 @@ func (r *Runtime) Tag(ctx context.Context, ref, as masu.ImageRef) error {
 	if err != nil {
 		return err
 	}
-	return r.write(ctx, img, as, r.registry(ctx))
+	return r.write(ctx, img, as, nil)
 }
 
-func (r *Runtime) write(ctx context.Context, img v1.Image, as masu.ImageRef, how []remote.Option) error {
+func (r *Runtime) write(ctx context.Context, img v1.Image, as masu.ImageRef, progress func(masu.Progress)) error {
 	to, err := r.at(as)
 	if err != nil {
 		return err
 	}
-	if err := remote.Write(to, img, how...); err != nil {
+	if err := copied(to, img, r.registry(ctx), progress); err != nil {
 		return r.pullTrouble(as, err)
 	}
 	return nil
@@ -154,7 +155,7 @@ func (r *Runtime) Load(ctx context.Context, archive io.Reader) error {
 			if err != nil {
 				return masu.E(masu.Invalid, "image_damaged").Because(err)
 			}
-			if err := r.write(ctx, img, masu.ImageRef(t), r.registry(ctx)); err != nil {
+			if err := r.write(ctx, img, masu.ImageRef(t), nil); err != nil {
 				return err
 			}
 		}
@@ -172,7 +173,7 @@ func (r *Runtime) Push(ctx context.Context, ref, to masu.ImageRef, auth masu.Reg
 	if err != nil {
 		return masu.E(masu.NotFound, "no_image", to).Because(err)
 	}
-	if err := remote.Write(at, img, append(theirs(ctx, auth), told(progress)...)...); err != nil {
+	if err := copied(at, img, theirs(ctx, auth), progress); err != nil {
 		return r.carryTrouble(to, err)
 	}
 	return nil
@@ -188,7 +189,7 @@ func (r *Runtime) Fetch(ctx context.Context, ref, as masu.ImageRef, auth masu.Re
 	if err != nil {
 		return r.carryTrouble(ref, err)
 	}
-	return r.write(ctx, img, as, append(r.registry(ctx), told(progress)...))
+	return r.write(ctx, img, as, progress)
 }
 
 // theirs speaks to a registry as the member; without a word of theirs, as nobody.
@@ -200,20 +201,22 @@ func theirs(ctx context.Context, auth masu.RegistryAuth) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithAuth(who)}
 }
 
-// told passes on how far a copy is.
-func told(progress func(masu.Progress)) []remote.Option {
+// copied writes an image to a registry, and passes on how far that is.
+func copied(to name.Reference, img v1.Image, how []remote.Option, progress func(masu.Progress)) error {
 	if progress == nil {
-		return nil
+		return remote.Write(to, img, how...)
 	}
-	updates := make(chan v1.Update, 100)
-	go func() { // ends when the copy does
+	updates := make(chan v1.Update, 100) // closed at the end of the copy
+	var told sync.WaitGroup
+	told.Go(func() {
 		for u := range updates {
 			if u.Error == nil {
 				progress(masu.Progress{At: time.Now(), Current: masu.Bytes(u.Complete), Total: masu.Bytes(u.Total)})
 			}
 		}
-	}()
-	return []remote.Option{remote.WithProgress(updates)}
+	})
+	defer told.Wait()
+	return remote.Write(to, img, append(how, remote.WithProgress(updates))...)
 }
 
 // carryTrouble tells what a registry of the member's has refused.

@@ -114,10 +114,38 @@ func (r *Runtime) usedImages(ctx context.Context) (map[string]bool, error) {
 	return used, nil
 }
 
-// Pull makes sure that the registry has an image. The nodes fetch it when they
-// need it; one of another registry's is looked up there.
+// Pull brings an image into the lab's registry from the world's: the nodes fetch
+// from there what they need. One that names another registry stays there.
 func (r *Runtime) Pull(ctx context.Context, ref masu.ImageRef, progress func(masu.Progress)) error {
 	_, err := r.Image(ctx, ref)
+	if masu.CodeOf(err) != "no_image" {
+		return err
+	}
+	at, atErr := r.at(ref)
+	if atErr != nil || !strings.HasPrefix(at.Name(), r.cfg.Registry+"/") {
+		return err // that registry has been asked
+	}
+	world, parseErr := name.ParseReference(string(ref), name.WithDefaultTag("latest"))
+	if parseErr != nil {
+		return err
+	}
+	img, pullErr := remote.Image(world, append(r.registry(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: goruntime.GOARCH}))...)
+	if pullErr != nil {
+		return r.pullTrouble(ref, pullErr)
+	}
+	p := masu.Progress{Step: string(ref), Name: string(ref), State: masu.StepRunning}
+	say := func(now masu.Progress) {
+		p.At, p.Current, p.Total = now.At, now.Current, now.Total
+		if progress != nil {
+			progress(p)
+		}
+	}
+	err = r.write(ctx, img, ref, say)
+	p.State = masu.StepDone
+	if err != nil {
+		p.State = masu.StepFailed
+	}
+	say(masu.Progress{At: time.Now(), Current: p.Current, Total: p.Total})
 	return err
 }
 
