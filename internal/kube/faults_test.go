@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/remotecommand"
@@ -272,6 +274,33 @@ func TestAPIServerRestarts(t *testing.T) {
 		code, err := rt.Exec(t.Context(), b.ID, masu.Exec{Argv: []string{"true"}})
 		return err == nil && code == 0
 	})
+}
+
+// TestBeside: while a box has side boxes a policy lets them, and nobody else, reach each other; it goes with them.
+func TestBeside(t *testing.T) {
+	rt := open(t, testConfig(t))
+	b := small(t, rt)
+	b.Sides = []masu.Side{{Name: "db", Image: b.Image, Command: []string{"sleep", "1000"}, Limits: masu.Limits{Memory: 64 * masu.MiB}},
+		{Name: "cache", Image: b.Image, Command: []string{"sleep", "1000"}, Limits: masu.Limits{Memory: 64 * masu.MiB}}}
+	policies := func() []networkingv1.NetworkPolicy {
+		var l networkingv1.NetworkPolicyList
+		err := rt.net.Get().Namespace(rt.cfg.Namespace).Resource("networkpolicies").
+			VersionedParams(&metav1.ListOptions{LabelSelector: labelWorkspace + "=" + string(b.ID)}, parameters).Do(t.Context()).Into(&l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Items
+	}
+	begin(t, rt, b)
+	want := map[string]string{labelLab: rt.cfg.Lab, labelWorkspace: string(b.ID)}
+	all := policies()
+	if len(all) != 1 || !maps.Equal(all[0].Spec.PodSelector.MatchLabels, want) || len(all[0].Spec.Ingress) != 1 || !maps.Equal(all[0].Spec.Ingress[0].From[0].PodSelector.MatchLabels, want) {
+		t.Errorf("beside a box there are the policies %+v", all)
+	}
+	if err := rt.Remove(t.Context(), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the policy has gone", func() bool { return len(policies()) == 0 })
 }
 
 // TestQuota: what a quota of the namespace refuses is said as its numbers, and

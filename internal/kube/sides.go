@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -30,7 +31,7 @@ func (r *Runtime) startSides(ctx context.Context, b masu.Box) (hosts []corev1.Ho
 	if err := r.removeSides(ctx, b.ID); err != nil || len(b.Sides) == 0 {
 		return nil, err
 	}
-	for _, s := range b.Sides {
+	for i, s := range b.Sides {
 		if _, err := r.Image(ctx, masu.ImageRef(s.Image)); err != nil {
 			return nil, err
 		}
@@ -45,8 +46,15 @@ func (r *Runtime) startSides(ctx context.Context, b masu.Box) (hosts []corev1.Ho
 		if err != nil {
 			return nil, err
 		}
-		if err := r.core.Post().Namespace(r.cfg.Namespace).Resource("pods").Body(p).Do(ctx).Error(); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := r.core.Post().Namespace(r.cfg.Namespace).Resource("pods").Body(p).Do(ctx).Into(p); err != nil {
 			return nil, r.failed("start "+s.Name, err)
+		}
+		if i > 0 {
+			continue
+		}
+		err = r.net.Post().Namespace(r.cfg.Namespace).Resource("networkpolicies").Body(besidePolicy(p)).Do(ctx).Error()
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return nil, r.failed("network policy", err)
 		}
 	}
 	for _, s := range b.Sides {
@@ -86,6 +94,23 @@ func (r *Runtime) sidePod(b masu.Box, s masu.Side) (*corev1.Pod, error) {
 		Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyOnFailure, AutomountServiceAccountToken: &no, EnableServiceLinks: &no, Hostname: s.Name,
 			SecurityContext: r.podSecurity(b.Owner), Containers: []corev1.Container{c}, Volumes: m.volumes},
 	}, nil
+}
+
+// besidePolicy lets a box and its side boxes reach each other, which the lab's
+// fence does not. It belongs to one of them, so that the cluster removes it with that.
+func besidePolicy(side *corev1.Pod) *networkingv1.NetworkPolicy {
+	together := []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{
+		labelLab: side.Labels[labelLab], labelWorkspace: side.Labels[labelWorkspace]}}}}
+	return &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: side.Name + "-" + digest(side.UID)[:8], Labels: side.Labels,
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: side.Name, UID: side.UID}}},
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: *together[0].PodSelector,
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+			Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: together}},
+			Egress:      []networkingv1.NetworkPolicyEgressRule{{To: together}},
+		},
+	}
 }
 
 // sideReady waits for one; Conflict "side_died", Unreachable "side_unready".

@@ -30,7 +30,9 @@ spec:
     image: $reg/masu/masu-test/builder
     command: [buildkitd]
     securityContext: {privileged: true}
+    volumeMounts: [{name: cache, mountPath: /var/lib/buildkit}] # layers over one another need a file system that is none itself
     readinessProbe: {periodSeconds: 1, timeoutSeconds: 5, exec: {command: [buildctl, debug, workers]}}
+  volumes: [{name: cache, emptyDir: {}}]
 ---
 apiVersion: v1
 kind: Namespace
