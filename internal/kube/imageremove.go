@@ -30,6 +30,10 @@ func (r *Runtime) RemoveImage(ctx context.Context, ref masu.ImageRef) error {
 	if err != nil {
 		return err
 	}
+	named, err := r.at(ref)
+	if err != nil {
+		return err
+	}
 	if img.InUse {
 		return masu.E(masu.Conflict, "image_in_use", ref)
 	}
@@ -37,15 +41,9 @@ func (r *Runtime) RemoveImage(ctx context.Context, ref masu.ImageRef) error {
 	if err != nil {
 		return fmt.Errorf("kube: registry: %w", err)
 	}
-	if len(img.Refs) > 0 {
-		named, err := r.at(ref)
-		if err != nil {
-			return err
-		}
-		if tag, ok := named.(name.Tag); ok {
-			if at, err = r.onlyName(ctx, tag, at); err != nil {
-				return r.pullTrouble(ref, err)
-			}
+	if tag, ok := named.(name.Tag); ok {
+		if at, err = r.onlyName(ctx, tag, at); err != nil {
+			return r.pullTrouble(ref, err)
 		}
 	}
 	err = remote.Delete(at, r.registry(ctx)...)

@@ -44,8 +44,7 @@ func newCluster(t *testing.T) *cluster {
 	if state == "" {
 		t.Skip("MASU_KUBE is not set; make test-kube sets it")
 	}
-	c := &cluster{lab: newLab(t), state: state}
-	c.kill() // it has begun on the host's engine
+	c := &cluster{lab: unstartedLab(t), state: state}
 	registry, err := os.ReadFile(filepath.Join(state, "registry.address"))
 	if err != nil {
 		t.Fatal(err)
