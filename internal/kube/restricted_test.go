@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,9 @@ func TestRestricted(t *testing.T) {
 		if _, out := sh(script); out != want {
 			t.Errorf("%s: %q, want %q", script, out, want)
 		}
+	}
+	if got, err := rt.Volumes(t.Context(), b.ID); err != nil || !slices.Equal(got, []string{home}) {
+		t.Errorf("its volumes are %v, %v", got, err)
 	}
 	if _, err := rt.Exec(t.Context(), b.ID, masu.Exec{Argv: []string{"id"}, Root: true}); masu.CodeOf(err) != "no_root_here" {
 		t.Errorf("a command as root: %v", err)
