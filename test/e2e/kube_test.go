@@ -116,25 +116,25 @@ func (c *cluster) pods() map[string]string {
 // end the cluster has nothing of it any more.
 func TestClusterDay(t *testing.T) {
 	c := newCluster(t)
-	alice, bob := c.member("e2ealice"), c.member("e2ebob")
+	alice, bob := c.member("e2ekana"), c.member("e2eken")
 	for _, home := range []string{alice.HomeDir, bob.HomeDir} {
 		if err := os.Chmod(home, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	dir := c.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\n"})
-	c.must("e2ealice", "up", dir)
-	w := c.only("e2ealice")
+	c.must("e2ekana", "up", dir)
+	w := c.only("e2ekana")
 	if got := c.pods(); len(got) != 1 || got["masu-"+w.ID] != "Running" {
 		t.Fatalf("a workspace that runs has the pods %v", got)
 	}
 
 	ctx := browser(t, "ja")
-	do(t, ctx, chromedp.Navigate(c.link("e2ealice")))
+	do(t, ctx, chromedp.Navigate(c.link("e2ekana")))
 	holds(t, ctx, "she is in", `document.querySelector('a[href="/w/thesis"]')`)
 	do(t, ctx, chromedp.Navigate(fmt.Sprintf("http://localhost:%d/w/thesis", c.port)))
 	openApp(t, ctx, "jupyter")
-	if got := runCell(t, ctx, `import getpass, socket; open("/home/e2ealice/work/from-a-pod", "w").write("6 x 7"); print(getpass.getuser(), socket.gethostname(), 6 * 7)`); got != "e2ealice thesis 42" {
+	if got := runCell(t, ctx, `import getpass, socket; open("/home/e2ekana/work/from-a-pod", "w").write("6 x 7"); print(getpass.getuser(), socket.gethostname(), 6 * 7)`); got != "e2ekana thesis 42" {
 		t.Errorf("the cell printed %q", got)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "from-a-pod")); err != nil || string(b) != "6 x 7" {
@@ -147,16 +147,16 @@ func TestClusterDay(t *testing.T) {
 	c.keeps(w)
 	p := c.sshClient()
 	p.authorize(alice, p.key("alice"))
-	if r := p.ssh("alice", "thesis", "id -un; cat ~/kept ~/work/from-a-pod; exit 7"); r.code != 7 || r.out != "e2ealice\nkept\n6 x 7" {
+	if r := p.ssh("alice", "thesis", "id -un; cat ~/kept ~/work/from-a-pod; exit 7"); r.code != 7 || r.out != "e2ekana\nkept\n6 x 7" {
 		t.Errorf("by ssh: %d, %q, %q", r.code, r.out, r.errOut)
 	}
-	if r := c.as("e2ebob", "exec", "e2ealice/thesis", "--", "true"); r.code == 0 {
+	if r := c.as("e2eken", "exec", "e2ekana/thesis", "--", "true"); r.code == 0 {
 		t.Error("another member gets in")
 	}
 	c.killedMidStart(w, dir)
 	c.measure(w, dir)
 
-	c.must("e2ealice", "rm", "--yes", "thesis")
+	c.must("e2ekana", "rm", "--yes", "thesis")
 	if got := c.pods(); len(got) > 0 {
 		t.Errorf("after the last workspace has gone there are the pods %v", got)
 	}
@@ -168,16 +168,16 @@ func TestClusterDay(t *testing.T) {
 // keeps: home and project folder outlive a stop, and nothing else does.
 func (c *cluster) keeps(w workspace) {
 	c.t.Helper()
-	c.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "echo kept > ~/kept; echo gone > /tmp/gone")
-	c.must("e2ealice", "stop", "thesis")
+	c.must("e2ekana", "exec", "thesis", "--", "sh", "-c", "echo kept > ~/kept; echo gone > /tmp/gone")
+	c.must("e2ekana", "stop", "thesis")
 	if got := c.pods()["masu-"+w.ID]; got == "Running" || got == "Pending" {
 		c.t.Errorf("the pod of a stopped workspace is %s", got)
 	}
-	c.must("e2ealice", "up", "thesis")
-	if got := c.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "cat ~/kept ~/work/from-a-pod; ls /tmp/gone 2>/dev/null || echo; echo end"); got != "kept\n6 x 7\nend\n" {
+	c.must("e2ekana", "up", "thesis")
+	if got := c.must("e2ekana", "exec", "thesis", "--", "sh", "-c", "cat ~/kept ~/work/from-a-pod; ls /tmp/gone 2>/dev/null || echo; echo end"); got != "kept\n6 x 7\nend\n" {
 		c.t.Errorf("after a stop and a start there is %q", got)
 	}
-	c.must("e2ealice", "check", "thesis")
+	c.must("e2ekana", "check", "thesis")
 }
 
 // killedMidStart kills the daemon at some instant of a start: afterwards pods
@@ -185,8 +185,8 @@ func (c *cluster) keeps(w workspace) {
 func (c *cluster) killedMidStart(w workspace, dir string) {
 	c.t.Helper()
 	for range 3 {
-		c.must("e2ealice", "stop", "thesis")
-		up := c.command("e2ealice", dir, "up", "--no-check", "--quiet")
+		c.must("e2ekana", "stop", "thesis")
+		up := c.command("e2ekana", dir, "up", "--no-check", "--quiet")
 		if err := up.Start(); err != nil {
 			c.t.Fatal(err)
 		}
@@ -197,14 +197,14 @@ func (c *cluster) killedMidStart(w workspace, dir string) {
 		c.start()
 		phase := ""
 		c.until(2*time.Minute, "the workspace has settled", func() bool {
-			phase = c.phase("e2ealice", "thesis")
+			phase = c.phase("e2ekana", "thesis")
 			return slices.Contains([]string{"running", "failed", "stopped"}, phase)
 		})
 		pods := c.pods()
 		if alive := pods["masu-"+w.ID] == "Running" || pods["masu-"+w.ID] == "Pending"; len(pods) > 1 || alive != (phase == "running") {
 			c.t.Errorf("killed after %v the workspace is %s, the pods are %v", after, phase, pods)
 		}
-		if r := c.as("e2ealice", "up", "--no-check", "--quiet", dir); r.err != nil {
+		if r := c.as("e2ekana", "up", "--no-check", "--quiet", dir); r.err != nil {
 			c.t.Fatalf("killed after %v: trying again: %v\n%s", after, r.err, r.errOut)
 		}
 	}
@@ -217,10 +217,10 @@ func (c *cluster) measure(w workspace, dir string) {
 	bare := c.barePod(w)
 	var byMasu, byHand []time.Duration
 	for range 5 {
-		c.must("e2ealice", "stop", "thesis")
+		c.must("e2ekana", "stop", "thesis")
 		byHand = append(byHand, c.startBare(bare))
 		begun := time.Now()
-		c.must("e2ealice", "up", "--no-check", "--quiet", dir)
+		c.must("e2ekana", "up", "--no-check", "--quiet", dir)
 		byMasu = append(byMasu, time.Since(begun))
 	}
 	slices.Sort(byMasu)
@@ -231,7 +231,7 @@ func (c *cluster) measure(w workspace, dir string) {
 // barePod describes a pod that runs the same JupyterLab as the workspace's does.
 func (c *cluster) barePod(w workspace) map[string]any {
 	c.t.Helper()
-	jupyter := strings.TrimSpace(c.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "command -v jupyter-lab"))
+	jupyter := strings.TrimSpace(c.must("e2ekana", "exec", "thesis", "--", "sh", "-c", "command -v jupyter-lab"))
 	var pod struct {
 		Spec map[string]any
 	}
@@ -247,8 +247,8 @@ func (c *cluster) barePod(w workspace) map[string]any {
 	}
 	box["volumeMounts"] = mounts
 	box["command"], box["args"] = []string{jupyter, "--ip=0.0.0.0", "--no-browser", "--IdentityProvider.token="}, []string{}
-	box["env"] = []any{map[string]any{"name": "HOME", "value": "/home/e2ealice"}}
-	box["workingDir"] = "/home/e2ealice/work"
+	box["env"] = []any{map[string]any{"name": "HOME", "value": "/home/e2ekana"}}
+	box["workingDir"] = "/home/e2ekana/work"
 	delete(pod.Spec, "initContainers")
 	delete(pod.Spec, "nodeName")
 	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "bare"}, "spec": pod.Spec}
