@@ -4,7 +4,7 @@
 set -euo pipefail
 B=$(cd "$1" && pwd) S=$(cd "$2" && pwd)
 reg=$(cat "$S/registry.address") K="$B/kubeall kubectl --kubeconfig $S/admin.kubeconfig"
-docker build -q -t masu-test/builder -f - "$B" >/dev/null <<D
+docker build -q -t masu-test/builder -f - "$B" >"$S/log/lab.log" 2>&1 <<D || { cat "$S/log/lab.log"; exit 1; }
 FROM masu-test/base
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends runc procps ca-certificates >/dev/null && rm -rf /var/lib/apt/lists/*
 COPY buildkitd buildctl /usr/local/bin/
