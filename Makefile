@@ -13,7 +13,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test check unit bench simulate setup packages dist pam screens clean
+.PHONY: up build test test-kube check unit bench simulate setup packages dist pam screens clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
@@ -47,6 +47,17 @@ test: setup check
 	cd test/e2e && MASU_BIN=$(CURDIR)/$(BIN) MASU_PAM=$(CURDIR)/bin/masu-pam go test -count=1 -timeout 50m ./...
 	$(SUDO) ./test/systemd.sh
 	$(SUDO) ./test/bare.sh
+
+# The driver for Kubernetes, and a lab's day on it: a real control plane and two real nodes with made-up GPUs. The first
+# time it builds them, which takes minutes; what was built is kept.
+KUBE := $(HOME)/.cache/masu-kube
+test-kube: setup
+	@command -v containerd >/dev/null && [ -e /usr/lib/cni/bridge ] && command -v openssl >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends containerd containernetworking-plugins openssl
+	./test/kube/build.sh $(KUBE)/bin
+	@e=0; $(SUDO) ./test/kube/up.sh $(KUBE)/bin $(KUBE)/state 2 2 && $(SUDO) ./test/kube/lab.sh $(KUBE)/bin $(KUBE)/state && \
+	MASU_TEST_KUBE=$(KUBE)/state MASU_BIN=$(CURDIR)/$(BIN) go test -count=1 -timeout 30m ./internal/kube && \
+	(cd test/e2e && MASU_KUBE=$(KUBE)/state MASU_KUBE_BIN=$(KUBE)/bin MASU_BIN=$(CURDIR)/$(BIN) go test -count=1 -v -timeout 15m -run TestClusterDay .) || e=1; \
+	$(SUDO) ./test/kube/down.sh $(KUBE)/bin $(KUBE)/state --purge; exit $$e
 
 # Without engine, browser or root: what can be tested anywhere, in a minute.
 unit:

@@ -82,6 +82,7 @@ type BoxStatus struct {
 	Spec      string // digest of the Box that it was made from
 	Handle    string // the runtime's own name for it (a container ID), for logs and doctor
 	Sides     []SideStatus
+	Waits     *Error // why a box that was started is yet to run; nil where it runs, has ended, or the runtime knows no such wait
 }
 
 // Exec is a command to run in a box.

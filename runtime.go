@@ -28,7 +28,7 @@ type RuntimeInfo struct {
 	LiveRestore bool
 	CDI         []string // folders of the specifications of CDI devices; none: the engine gives no such devices
 	Rootless    bool     // masu is not root on this host: folders are mounted plainly, boxes dialled through AgentSocket
-	Picks       bool     // the runtime picks the GPUs itself
+	Fleeting    bool     // what a box wrote beside its volumes, and printed, goes when it is stopped and started again
 	Root        string   // where it keeps its data
 	Cgroup      string   // "1" or "2"
 	DiskLimits  bool     // Limits.Disk is held

@@ -32,6 +32,7 @@ type fileConfig struct {
 	SSH       sshConfig  `yaml:"ssh"`
 	Apps      string     `yaml:"apps_domain"` // a wildcard name of this server's; each app has a name under it
 	Engine    string     `yaml:"engine"`
+	Kube      kubeConfig `yaml:"kubernetes"`
 	Admins    string     `yaml:"admins"`
 	Members   string     `yaml:"members"`  // group whose logins may use the lab
 	Versions  string     `yaml:"versions"` // an admin's table of versions
@@ -82,7 +83,7 @@ func readConfig(path string) (fileConfig, error) {
 		return c, masu.E(masu.Invalid, "config_wrong", path, onOneLine(err)).Because(err)
 	}
 	_, rules := c.Policy.policy(lab.Policy{})
-	if err := errors.Join(c.TLS.check(), c.apps(), c.OIDC.check(), c.PAM.check(), c.Mail.check(), c.SSH.check(), rules); err != nil {
+	if err := errors.Join(c.TLS.check(), c.apps(), c.OIDC.check(), c.PAM.check(), c.Mail.check(), c.SSH.check(), c.Kube.check(), rules); err != nil {
 		return c, masu.E(masu.Invalid, "config_wrong", path, located(b, err)).Because(err)
 	}
 	return c, nil
@@ -184,6 +185,6 @@ func (o *serveOptions) fill(flags *pflag.FlagSet, getenv func(string) string, c 
 	o.plainHTTP = o.plainHTTP || c.PlainHTTP
 	o.site, o.policy, o.members, o.versions, o.oidc, o.pam, o.mail, o.notify = c.Site, c.Policy, c.Members, c.Versions, c.OIDC, c.PAM, c.Mail, c.Notify
 	o.tls, o.appsDomain = c.TLS, domain(c.Apps)
-	o.wall, o.ssh = c.Wall, c.SSH
+	o.wall, o.ssh, o.kube = c.Wall, c.SSH, c.Kube
 	o.noLAN = c.Egress.LAN != nil && !*c.Egress.LAN
 }

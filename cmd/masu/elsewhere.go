@@ -14,6 +14,7 @@ import (
 
 func (a *app) serveCommand() *cobra.Command     { return a.serverCommand("serve", groupServer) }
 func (a *app) configCommand() *cobra.Command    { return a.serverCommand("config", groupServer) }
+func (a *app) kubeCommand() *cobra.Command      { return a.serverCommand("kube", groupServer) }
 func (a *app) doctorCommand() *cobra.Command    { return a.serverCommand("doctor", groupServer) }
 func (a *app) ejectCommand() *cobra.Command     { return a.serverCommand("eject", groupMake) }
 func (a *app) backupCommand() *cobra.Command    { return a.serverCommand("backup", groupServer) }

@@ -46,6 +46,7 @@ type serveOptions struct {
 	wall        bool         // the GPUs' board for everybody who reaches the pages
 	noLAN       bool         // boxes stay out of the private networks around the host
 	policy      policyConfig
+	kube        kubeConfig // the cluster that runs the boxes, if there is one
 }
 
 // serveDefaults is what holds where neither a flag nor the file says anything.

@@ -19,9 +19,7 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/api"
-	"github.com/masu-lab/masu/internal/docker"
 	"github.com/masu-lab/masu/internal/doctor"
-	"github.com/masu-lab/masu/internal/gpu"
 	"github.com/masu-lab/masu/internal/host"
 	"github.com/masu-lab/masu/internal/lab"
 	"github.com/masu-lab/masu/internal/project"
@@ -34,13 +32,13 @@ import (
 
 // parts is the daemon, put together.
 type parts struct {
-	facts *facts
-	gpus  *gpu.Inventory
-	lab   *lab.Lab
-	web   *web.Server
-	api   *api.Server
-	ssh   *sshd.Server
-	close []io.Closer // in the order in which they were opened
+	facts  *facts
+	engine *engine
+	lab    *lab.Lab
+	web    *web.Server
+	api    *api.Server
+	ssh    *sshd.Server
+	close  []io.Closer // in the order in which they were opened
 }
 
 func (p *parts) shut(log *slog.Logger) {
@@ -106,7 +104,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.facts.run(ctx) })
-	g.Go(func() error { return p.gpus.Run(ctx) })
+	g.Go(func() error { return p.engine.run(ctx) })
 	g.Go(func() error { return p.lab.Run(ctx) })
 	g.Go(func() error { return p.web.Run(ctx) })
 	g.Go(func() error { return p.api.Serve(ctx, socket) })
@@ -148,23 +146,12 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	agent, err := agentCopy(o.state)
-	if err != nil {
-		return nil, err
-	}
-	runtime, err := docker.New(ctx, docker.Config{Address: o.engine, Lab: id, Agent: agent, Host: machine, RunDir: runDir, Site: o.site, Say: text.Say, Log: log})
+	runtime, err := o.openEngine(ctx, id, machine, log)
 	if err != nil {
 		return nil, err
 	}
 	p.close = append(p.close, runtime)
-	gpus, err := gpu.New(gpu.Config{Kinds: o.policy.GPUs.CDI, Folders: func(ctx context.Context) ([]string, error) {
-		info, err := runtime.Info(ctx)
-		return info.CDI, err
-	}})
-	if err != nil {
-		return nil, err
-	}
-	p.facts, p.gpus = newFacts(gpus, o.site), gpus
+	p.facts, p.engine = newFacts(runtime.gpus, o.site), runtime
 	origins, err := web.NewOrigins(o.origins(port))
 	if err != nil {
 		return nil, err
@@ -173,7 +160,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime, gpus, origins, examiner(o, p, runtime, c.Policy.Limits.Disk), log
+	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime.Runtime, runtime.gpus, origins, examiner(o, p, c.Policy.Limits.Disk), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
 	c.Process, c.Shelf = machine.Process, host.NewShelf(filepath.Join(o.state, "programs"))
 	key, err := o.hostKey(&c)
@@ -235,9 +222,9 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 }
 
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
-func examiner(o serveOptions, p *parts, engine masu.Runtime, disk masu.Bytes) func(context.Context) []masu.Finding {
+func examiner(o serveOptions, p *parts, disk masu.Bytes) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.gpus, Devices: p.gpus.Devices, Board: p.lab.Wall, Runtime: engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
+		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
 	}
 }
 

@@ -41,17 +41,23 @@ func (i image) account(spec masu.AgentSpec) {
 	if u.UID == 0 {
 		return
 	}
-	name, uid := string(u.Name), strconv.Itoa(u.UID)
-	i.edit("/etc/group", 0o644, func(text string) string { return addGroups(text, u) })
-	i.edit("/etc/passwd", 0o644, func(text string) string {
-		return upsert(text, fmt.Sprintf("%s:x:%d:%d::%s:%s", name, u.UID, u.GID, u.Home, i.shell()), name, uid)
-	})
+	name := string(u.Name)
+	i.known(u, i.shell())
 	if i.has("/etc/shadow") {
 		i.edit("/etc/shadow", 0o640, func(text string) string { // "*": no password opens it
 			return upsert(text, name+":*:19000:0:99999:7:::", name, "")
 		})
 	}
 	i.sudo(spec)
+}
+
+// known writes the member and their groups into the files that everybody may read.
+func (i image) known(u masu.User, shell string) {
+	name, uid := string(u.Name), strconv.Itoa(u.UID)
+	i.edit("/etc/group", 0o644, func(text string) string { return addGroups(text, u) })
+	i.edit("/etc/passwd", 0o644, func(text string) string {
+		return upsert(text, fmt.Sprintf("%s:x:%d:%d::%s:%s", name, u.UID, u.GID, u.Home, shell), name, uid)
+	})
 }
 
 // upsert replaces the lines of a colon-separated file that have the name, or

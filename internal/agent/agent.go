@@ -35,19 +35,30 @@ const runDir = "/run/masu"
 // Main is `masu agent ARGS…` and returns its exit code.
 //
 //	(nothing)       the first process of a box; what it must know stands in MASU_SPEC
-//	exec -- ARGV…   become the member and run ARGV; how stands in MASU_EXEC
+//	exec [ORDER] -- ARGV…  become the member and run ARGV; how stands in ORDER, or in MASU_EXEC
 //	kill KEY        end what was begun under that key, with its children
 //	sftp            serve the member's files to an sftp client at the standard input and output
 //	forward         let programs of the box reach the other end of an ssh connection
 //	added           tell which packages were installed by hand, as JSON
 //	passwd          ask the member for a new password and pass it to the daemon
+//	copy DIR        put this program into a folder
+//	prepare DIR     make in a folder what the first process cannot make where nobody is root
+//	end SECONDS     end the box, at once after so many seconds
 func Main(ctx context.Context, args []string) int {
 	if len(args) == 0 {
 		return firstProcess(ctx)
 	}
 	switch verb, rest := args[0], args[1:]; {
 	case verb == "exec" && len(rest) > 1 && rest[0] == "--":
-		return execute(ctx, rest[1:])
+		return execute(ctx, os.Getenv("MASU_EXEC"), rest[1:])
+	case verb == "exec" && len(rest) > 2 && rest[1] == "--":
+		return execute(ctx, rest[0], rest[2:])
+	case verb == "copy" && len(rest) == 1:
+		return copySelf(rest[0])
+	case verb == "prepare" && len(rest) == 1:
+		return prepare(rest[0])
+	case verb == "end" && len(rest) == 1:
+		return endBox(ctx, rest[0])
 	case verb == "kill" && len(rest) == 1:
 		return kill(ctx, rest[0])
 	case verb == "sftp" && len(rest) == 0:

@@ -20,7 +20,7 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// order is how a command is to be run; it comes in MASU_EXEC.
+// order is how a command is to be run.
 type order struct {
 	Key  string   `json:"key"` // by which `kill` finds it; "" means never
 	Dir  string   `json:"dir"` // "" means the project folder
@@ -31,11 +31,11 @@ type order struct {
 
 // execute turns this process into the command: nothing stands between it and
 // the engine, so signals, the terminal and the exit code are its own.
-func execute(ctx context.Context, argv []string) int {
+func execute(ctx context.Context, how string, argv []string) int {
 	var o order
-	if text := os.Getenv("MASU_EXEC"); text != "" {
-		if err := json.Unmarshal([]byte(text), &o); err != nil {
-			complain(fmt.Errorf("MASU_EXEC: %w", err))
+	if how != "" {
+		if err := json.Unmarshal([]byte(how), &o); err != nil {
+			complain(fmt.Errorf("how to run %q: %w", argv[0], err))
 			return exitAgent
 		}
 	}

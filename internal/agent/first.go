@@ -109,9 +109,11 @@ func receive(spec masu.AgentSpec) (box, error) {
 		return box{}, err
 	}
 	i := image{root: "/", say: complain}
-	i.account(spec)
 	env := i.variables(spec, os.Environ())
-	i.profile(env)
+	if os.Geteuid() == 0 { // elsewhere `prepare` has made it
+		i.account(spec)
+		i.profile(env)
+	}
 	if err := i.home(spec); err != nil {
 		return box{}, err
 	}
@@ -121,7 +123,7 @@ func receive(spec masu.AgentSpec) (box, error) {
 // serve answers on the box's loopback, and in a folder of the host's where the
 // daemon cannot enter the box's network.
 func (f *first) serve(ctx context.Context) error {
-	h := handler(f.state, newPasswords(f.state), f.outputs, f.apps)
+	h := connecting(handler(f.state, newPasswords(f.state), f.outputs, f.apps))
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(masu.AgentPort)))
 	if err != nil {
 		return err
@@ -134,7 +136,7 @@ func (f *first) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	f.serveOn(ctx, l, throughSocket(h))
+	f.serveOn(ctx, l, h)
 	return nil
 }
 

@@ -71,6 +71,10 @@ func (i image) ownFolder(path string, u masu.User) (fresh bool, err error) {
 	if !fi.IsDir() {
 		return false, fmt.Errorf("%s is not a folder", path)
 	}
+	if os.Geteuid() != 0 { // nobody can be given a folder here, but a new one is known by what it lacks
+		_, err := os.Lstat(filepath.Join(path, homeRecord))
+		return errors.Is(err, fs.ErrNotExist), nil
+	}
 	if owner := fi.Sys().(*syscall.Stat_t).Uid; owner != 0 || u.UID == 0 {
 		return false, nil
 	}
@@ -131,7 +135,7 @@ func copyFile(source fs.FS, name, target string) error {
 // guideFiles writes what the guide's member finds in the home.
 func (i image) guideFiles(spec masu.AgentSpec) error {
 	home := i.at(spec.User.Home)
-	k := keeper{home: home, record: filepath.Join(home, ".jupyter", ".masu.json")}
+	k := keeper{home: home, record: filepath.Join(home, homeRecord)}
 	k.load()
 	for _, f := range []struct {
 		path, text string
@@ -154,6 +158,9 @@ func (i image) guideFiles(spec masu.AgentSpec) error {
 	i.report(k.store())
 	return nil
 }
+
+// homeRecord is where, in a home, masu remembers what it has written there.
+const homeRecord = ".jupyter/.masu.json"
 
 // keeper writes files into a home and remembers what it wrote, so that it can
 // renew them later without touching what the member has edited.

@@ -20,9 +20,9 @@ func groupIDs(u masu.User) []uint32 {
 	return ids
 }
 
-// credential is the member's, for a new process; nil for root, who stays root.
+// credential is the member's, for a new process; nil where this process is the member already.
 func credential(u masu.User) *syscall.Credential {
-	if u.UID == 0 {
+	if u.UID == os.Geteuid() {
 		return nil
 	}
 	return &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID), Groups: groupIDs(u)}
@@ -97,7 +97,7 @@ func setGroups(groups []uint32) error {
 
 // become makes the whole process the member's, for good.
 func become(u masu.User) error {
-	if u.UID == 0 {
+	if u.UID == os.Geteuid() {
 		return nil
 	}
 	groups := []int{u.GID}

@@ -71,9 +71,9 @@ func watch(w http.ResponseWriter, r *http.Request, s *state) {
 	}
 }
 
-// throughSocket also connects to ports of the box, for a daemon that cannot
-// enter its network: CONNECT 127.0.0.1:PORT.
-func throughSocket(next http.Handler) http.Handler {
+// connecting also connects to ports of the box, for a daemon that cannot enter
+// its network: CONNECT 127.0.0.1:PORT.
+func connecting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
 			next.ServeHTTP(w, r)

@@ -83,7 +83,7 @@ func TestThroughSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := &http.Server{Handler: throughSocket(handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil)))}
+	web := &http.Server{Handler: connecting(handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil)))}
 	go web.Serve(l)
 	defer web.Close()
 	echo, err := net.Listen("tcp", "127.0.0.1:0")

@@ -194,7 +194,7 @@ func (p *passing) described() (m manifest, c Config, err error) {
 		return m, c, foreign
 	}
 	sum := sha256.Sum256(text)
-	if base := strings.TrimSuffix(path.Base(m.Config), ".json"); base != hex.EncodeToString(sum[:]) {
+	if base := strings.TrimPrefix(strings.TrimSuffix(path.Base(m.Config), ".json"), "sha256:"); base != hex.EncodeToString(sum[:]) {
 		return m, c, masu.E(masu.Invalid, "image_damaged")
 	}
 	return m, c, nil

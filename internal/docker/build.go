@@ -1,21 +1,19 @@
 package docker
 
 import (
-	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"strings"
-	"time"
 
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/buildkit"
 )
 
 // Build makes an image with the engine's own BuildKit; see masu.Builder. It
@@ -31,10 +29,10 @@ func (r *Runtime) Build(ctx context.Context, b masu.BuildRequest, progress func(
 	if err := r.cfg.Host.BoundBuilds(); err != nil {
 		r.cfg.Log.Warn("builds have no limits", "error", err)
 	}
-	src := newContext(b.Files)
-	steps := newSteps(progress)
+	src := buildkit.NewContext(b.Files)
+	steps := buildkit.NewSteps(progress)
 	id, words, err := r.build(ctx, src, b, steps)
-	srcErr := src.close()
+	srcErr := src.Close()
 	switch {
 	case ctx.Err() != nil:
 		return "", masu.E(masu.Cancelled, "build_stopped").Because(context.Cause(ctx))
@@ -42,19 +40,17 @@ func (r *Runtime) Build(ctx context.Context, b masu.BuildRequest, progress func(
 		return "", srcErr
 	case err != nil:
 		return "", err
-	case words != "" && (isDiskFull(words) || steps.diskFull()):
+	case words != "" && (isDiskFull(words) || steps.DiskFull()):
 		return "", masu.E(masu.Full, "disk_full", r.engine.root).Because(errors.New(words))
 	case words != "":
-		return "", steps.buildTrouble(words).Because(errors.New(words))
+		return "", steps.Trouble(words).Because(errors.New(words))
 	}
-	if src.left > 0 {
-		progress(masu.Progress{At: time.Now(), Code: "context_links", Args: []string{fmt.Sprint(src.left), src.first}})
-	}
+	src.TellLeft(progress)
 	return id, nil
 }
 
 // build gives the image's ID, or the words with which the engine ended the build.
-func (r *Runtime) build(ctx context.Context, src io.Reader, b masu.BuildRequest, steps *steps) (id, words string, err error) {
+func (r *Runtime) build(ctx context.Context, src io.Reader, b masu.BuildRequest, steps *buildkit.Steps) (id, words string, err error) {
 	res, err := r.api.ImageBuild(ctx, src, r.buildOptions(b))
 	if client.IsErrConnectionFailed(err) {
 		return "", "", r.failed("build", err)
@@ -103,7 +99,7 @@ func (r *Runtime) buildOptions(b masu.BuildRequest) client.ImageBuildOptions {
 }
 
 // follow reads the engine's answer to its end: the image's ID, or the words with which it failed.
-func follow(body io.Reader, steps *steps) (id, words string, err error) {
+func follow(body io.Reader, steps *buildkit.Steps) (id, words string, err error) {
 	dec := json.NewDecoder(body)
 	for {
 		var m struct {
@@ -124,11 +120,11 @@ func follow(body io.Reader, steps *steps) (id, words string, err error) {
 			if err := json.Unmarshal(m.Aux, &raw); err != nil {
 				return "", "", fmt.Errorf("build: trace: %w", err)
 			}
-			t, err := decodeTrace(raw)
+			t, err := buildkit.DecodeTrace(raw)
 			if err != nil {
 				return "", "", fmt.Errorf("build: trace: %w", err)
 			}
-			steps.take(t)
+			steps.Take(t)
 		case m.ID == "moby.image.id":
 			var aux struct{ ID string }
 			if err := json.Unmarshal(m.Aux, &aux); err != nil {
@@ -137,86 +133,4 @@ func follow(body io.Reader, steps *steps) (id, words string, err error) {
 			id = aux.ID
 		}
 	}
-}
-
-// buildContext is a folder as the tar stream that the engine reads.
-type buildContext struct {
-	*io.PipeReader
-	done  chan struct{}
-	err   error // of the folder, not of the stream
-	left  int   // entries that are neither files nor folders
-	first string
-}
-
-func newContext(files fs.FS) *buildContext {
-	pr, pw := io.Pipe()
-	c := &buildContext{PipeReader: pr, done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		err := c.write(tar.NewWriter(pw), files)
-		if !errors.Is(err, io.ErrClosedPipe) {
-			c.err = err
-		}
-		pw.CloseWithError(err)
-	}()
-	return c
-}
-
-// close ends the stream and tells what was wrong with the folder.
-func (c *buildContext) close() error {
-	_ = c.PipeReader.Close()
-	<-c.done
-	return c.err
-}
-
-// write sends regular files and folders as root's. Links could point out of
-// the folder and are left out.
-func (c *buildContext) write(tw *tar.Writer, files fs.FS) error {
-	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return masu.E(masu.Invalid, "context_unreadable", path).Because(err)
-		}
-		if path == "." {
-			return nil
-		}
-		if !d.IsDir() && !d.Type().IsRegular() {
-			if c.left++; c.first == "" {
-				c.first = path
-			}
-			return nil
-		}
-		return writeEntry(tw, files, path, d)
-	})
-	if err != nil {
-		return err
-	}
-	return tw.Close()
-}
-
-func writeEntry(tw *tar.Writer, files fs.FS, path string, d fs.DirEntry) error {
-	info, err := d.Info()
-	if err != nil {
-		return masu.E(masu.Invalid, "context_unreadable", path).Because(err)
-	}
-	h := &tar.Header{Name: path, Mode: int64(info.Mode().Perm()), ModTime: info.ModTime(), Typeflag: tar.TypeReg, Size: info.Size()}
-	if h.ModTime.IsZero() {
-		h.ModTime = time.Unix(0, 0)
-	}
-	if d.IsDir() {
-		h.Name, h.Typeflag, h.Size = path+"/", tar.TypeDir, 0
-		return tw.WriteHeader(h)
-	}
-	f, err := files.Open(path)
-	if err != nil {
-		return masu.E(masu.Invalid, "context_unreadable", path).Because(err)
-	}
-	defer f.Close()
-	if err := tw.WriteHeader(h); err != nil {
-		return err
-	}
-	n, err := io.Copy(tw, io.LimitReader(f, h.Size))
-	if err == nil && n < h.Size {
-		return masu.E(masu.Conflict, "context_changed", path)
-	}
-	return err
 }

@@ -1,23 +1,17 @@
 package docker
 
 import (
-	"archive/tar"
 	"encoding/json"
-	"errors"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/moby/moby/api/types/jsonstream"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/buildkit"
 )
 
 func message(fields map[protowire.Number]any) []byte {
@@ -59,7 +53,7 @@ func TestFollow(t *testing.T) {
 		traceLine(t, part(1, message(map[protowire.Number]any{1: dgst, 3: "[2/3] RUN make", 5: stamp, 6: stamp}))) +
 		`{"id":"moby.image.id","aux":{"ID":"sha256:bb"}}` + "\n"
 	var got []masu.Progress
-	id, words, err := follow(strings.NewReader(body), newSteps(func(p masu.Progress) {
+	id, words, err := follow(strings.NewReader(body), buildkit.NewSteps(func(p masu.Progress) {
 		if p.At.IsZero() {
 			t.Error("progress without its time")
 		}
@@ -90,124 +84,15 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-func TestBuildTrouble(t *testing.T) {
-	for _, c := range []struct {
-		name, step, err, words string
-		kind                   masu.Kind
-		code                   string
-		args                   []string
-	}{
-		{"20.10", "[stage-1 3/5] RUN exit 3", "executor failed running [/bin/sh -c exit 3]: exit code: 3", "failed to solve with frontend dockerfile.v0: executor failed running [/bin/sh -c exit 3]: exit code: 3",
-			masu.Invalid, "build_failed", []string{"3", "RUN exit 3", "3"}},
-		{"newer", "[3/5] RUN make", `process "/bin/sh -c make" did not complete successfully: exit code: 2`, `failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: 2`,
-			masu.Invalid, "build_failed", []string{"3", "RUN make", "2"}},
-		{"file missing", "[2/2] COPY a /a", `failed to walk /x: lstat /x/a: no such file or directory`, "failed to solve: failed to compute cache key",
-			masu.Invalid, "build_step_refused", []string{"2", "COPY a /a", "failed to walk /x: lstat /x/a: no such file or directory"}},
-		{"base missing", "[internal] load metadata for docker.io/library/nothing:1", "docker.io/library/nothing:1: not found", "failed to solve",
-			masu.NotFound, "no_image", []string{"nothing:1"}},
-		{"frontend", "resolve image config for docker.io/docker/dockerfile:1", "dial tcp: lookup", "failed to solve",
-			masu.Invalid, "dockerfile_frontend", []string{"docker/dockerfile:1"}},
-		{"parse, 20.10", "", "", "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown instruction: FORM",
-			masu.Invalid, "dockerfile_invalid", []string{"2", "unknown instruction: FORM"}},
-		{"parse, newer", "", "", "failed to solve: dockerfile parse error on line 7: unknown instruction: FORM",
-			masu.Invalid, "dockerfile_invalid", []string{"7", "unknown instruction: FORM"}},
-		{"other", "", "", "failed to solve with frontend dockerfile.v0: failed to create LLB definition: target stage nope could not be found",
-			masu.Invalid, "build_refused", []string{"target stage nope could not be found"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSteps(nil)
-			if c.step != "" {
-				s.take(trace{vertices: []vertex{{digest: "c", name: "[4/5] RUN other", err: "context canceled"}, {digest: "d", name: c.step, started: true, err: c.err}}})
-			}
-			e := s.buildTrouble(c.words)
-			if e.Kind != c.kind || e.Code != c.code || !slices.Equal(e.Args, c.args) {
-				t.Errorf("%s %s %q", e.Kind, e.Code, e.Args)
-			}
-		})
-	}
-}
-
-func TestDiskFullInAStep(t *testing.T) {
-	s := newSteps(nil)
-	s.take(trace{vertices: []vertex{{digest: "d", name: "[2/2] RUN dd", started: true}}, outputs: []output{{"d", []byte("dd: writing: No space left on device\n")}}})
-	if s.diskFull() {
-		t.Error("a step that has not failed is no full disk")
-	}
-	s.take(trace{vertices: []vertex{{digest: "d", name: "[2/2] RUN dd", started: true, err: "exit code: 1"}}})
-	if !s.diskFull() {
-		t.Error("the step's complaint was not heard")
-	}
-}
-
 func FuzzDecodeTrace(f *testing.F) {
 	f.Add(part(1, message(map[protowire.Number]any{1: "sha256:aa", 3: "name", 4: 1})))
 	f.Add([]byte{0x0a, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tr, err := decodeTrace(b)
+		tr, err := buildkit.DecodeTrace(b)
 		if err == nil {
-			newSteps(nil).take(tr)
+			buildkit.NewSteps(nil).Take(tr)
 		}
 	})
-}
-
-func TestContext(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	for name, mode := range map[string]os.FileMode{"Dockerfile": 0o644, "sub/run.sh": 0o755} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	c := newContext(os.DirFS(dir))
-	got := map[string]int64{}
-	tr := tar.NewReader(c)
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Uid != 0 || h.Gid != 0 || h.Uname != "" {
-			t.Errorf("%s belongs to %d:%d %q", h.Name, h.Uid, h.Gid, h.Uname)
-		}
-		got[h.Name] = h.Mode
-	}
-	if err := c.close(); err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 3 || got["Dockerfile"] != 0o644 || got["sub/run.sh"] != 0o755 || got["sub/"] != 0o750 {
-		t.Errorf("the stream holds %v", got)
-	}
-	if c.left != 1 || c.first != "link" {
-		t.Errorf("left out: %d, first %q", c.left, c.first)
-	}
-}
-
-type brokenFS struct{ fstest.MapFS }
-
-func (b brokenFS) Open(name string) (fs.File, error) {
-	if name == "secret" {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
-	}
-	return b.MapFS.Open(name)
-}
-
-func TestContextUnreadable(t *testing.T) {
-	c := newContext(brokenFS{fstest.MapFS{"secret": {Data: []byte("x")}}})
-	_, err := io.Copy(io.Discard, c)
-	if err == nil {
-		t.Error("the stream does not break off")
-	}
-	if err := c.close(); masu.CodeOf(err) != "context_unreadable" || !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("close = %v", err)
-	}
 }
 
 func TestLayers(t *testing.T) {

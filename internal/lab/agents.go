@@ -20,6 +20,7 @@ import (
 
 const (
 	readyWithin = 90 * time.Second
+	waitWithin  = 30 * time.Minute // for room on a machine of a cluster, or for an image that comes there
 	agentRetry  = 500 * time.Millisecond
 	writeWithin = 5 * time.Second
 )
@@ -68,6 +69,9 @@ func (l *Lab) listen(ctx context.Context, id masu.WorkspaceID, f func(masu.Agent
 
 // becomeReady waits until the apps of a box that was just started answer.
 func (l *Lab) becomeReady(ctx context.Context, w masu.Workspace, says *journal) error {
+	if err := l.boxRuns(ctx, w.ID, says.tell); err != nil {
+		return err
+	}
 	wait, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	says.say("apps_start")
@@ -95,6 +99,28 @@ func (l *Lab) becomeReady(ctx context.Context, w masu.Workspace, says *journal) 
 		select {
 		case <-time.After(agentRetry / 10):
 		case <-wait.Done():
+		}
+	}
+}
+
+// boxRuns waits while the runtime says that a box which it was told to start is
+// yet to run, and passes on why. Whoever asks the agent next finds out about all else.
+func (l *Lab) boxRuns(ctx context.Context, id masu.WorkspaceID, tell func(masu.Progress)) error {
+	said, begun := "", time.Now()
+	for {
+		b, err := l.cfg.Runtime.Box(ctx, id)
+		if err != nil || b.Waits == nil {
+			return ctx.Err()
+		}
+		if time.Since(begun) > waitWithin {
+			return b.Waits
+		}
+		if now := b.Waits.Error(); now != said {
+			tell(masu.Progress{Code: b.Waits.Code, Args: b.Waits.Args})
+			said = now
+		}
+		if err := pause(ctx, min(max(time.Since(begun)/10, agentRetry/10), 2*time.Second)); err != nil {
+			return err
 		}
 	}
 }

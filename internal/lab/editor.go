@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"io"
 	"path"
 	"strings"
@@ -55,6 +54,9 @@ func (l *Lab) editor(ctx context.Context, owner masu.Username, p masu.Project, t
 	if l.cfg.Shelf == nil || !wantsEditor(p) {
 		return nil
 	}
+	if _, ok := l.cfg.Runtime.(masu.Extractor); !ok { // a folder of this host is on no machine of a cluster
+		return masu.E(masu.Invalid, "editor_not_here", editorApp)
+	}
 	r, err := l.editorRecipe()
 	if err != nil || l.cfg.Shelf.Find(shelfName(r)) != "" {
 		return err
@@ -86,10 +88,7 @@ func (l *Lab) makeEditor(ctx context.Context, owner masu.Username, r recipe.Reci
 	if l.cfg.Shelf.Find(shelfName(r)) != "" {
 		return nil
 	}
-	engine, ok := l.cfg.Runtime.(masu.Extractor)
-	if !ok {
-		return errors.New("lab: the runtime takes nothing out of images")
-	}
+	engine := l.cfg.Runtime.(masu.Extractor) // as was seen to
 	tell(masu.Progress{Code: "editor_unpack"})
 	from, to := io.Pipe()
 	go func() { to.CloseWithError(engine.Extract(ctx, r.Ref, masu.EditorPath, to)) }()

@@ -170,8 +170,9 @@ func (l *Lab) settle(ctx context.Context, wg *sync.WaitGroup, w masu.Workspace, 
 	return nil
 }
 
+// alive tells whether a box runs, or will without anybody's doing.
 func alive(b masu.BoxStatus, has bool) bool {
-	return has && (b.State == masu.BoxRunning || b.State == masu.BoxPaused)
+	return has && (b.State == masu.BoxRunning || b.State == masu.BoxPaused || b.Waits != nil)
 }
 
 // inStep tells whether a phase and its box need nothing done.

@@ -61,6 +61,9 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if err != nil {
 		return 0, err
 	}
+	if err := s.l.boxRuns(ctx, id, progress); err != nil {
+		return 0, err
+	}
 	if err := s.l.agentAnswers(ctx, id); err != nil {
 		return 0, err
 	}

@@ -101,6 +101,13 @@ func (f *FakeRuntime) BlockBuild() (release func()) {
 	return sync.OnceFunc(func() { close(gate) })
 }
 
+// Delay makes every box one that was started and is yet to run, for that reason, until it is called with nil.
+func (f *FakeRuntime) Delay(why *masu.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waits = why
+}
+
 // Unreachable makes the engine go away, or come back. Boxes run on meanwhile.
 func (f *FakeRuntime) Unreachable(down bool) {
 	f.mu.Lock()

@@ -38,6 +38,7 @@ type FakeRuntime struct {
 	cpu       float64 // cores that every box is measured to use
 	down      bool
 	startErr  error
+	waits     *masu.Error
 	buildErr  error
 	pullErr   error
 	startGate chan struct{} // nil, or closed when starts may go on
@@ -282,6 +283,9 @@ func (f *FakeRuntime) status(b *fakeBox) masu.BoxStatus {
 		GPUs: slices.Clone(b.box.GPUs), StartedAt: b.started, EndedAt: b.ended, ExitCode: b.code, OOM: b.oom, Spec: b.spec, Handle: b.handle}
 	if b.life != nil {
 		s.State = masu.BoxRunning
+		if f.waits != nil {
+			s.State, s.Waits = masu.BoxCreated, f.waits
+		}
 	}
 	for _, side := range f.sides[b.id] {
 		s.Sides = append(s.Sides, side.standing())

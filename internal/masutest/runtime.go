@@ -55,6 +55,7 @@ func Runtime(t *testing.T, open func(t *testing.T) (rt masu.Runtime, image strin
 		{"BuildCancelled", testBuildCancelled},
 		{"RemoveImage", testRemoveImage},
 		{"Import", testImport},
+		{"Carry", testCarry},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -116,6 +117,16 @@ func (r *rig) start(b masu.Box) {
 	if err := r.rt.Start(r.ctx, b); err != nil {
 		r.Fatalf("Start: %v", err)
 	}
+}
+
+// fleeting tells whether a box that is stopped and started again is a new one.
+func (r *rig) fleeting() bool {
+	r.Helper()
+	info, err := r.rt.Info(r.ctx)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return info.Fleeting
 }
 
 // up starts a box and waits until its agent answers.

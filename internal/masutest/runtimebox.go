@@ -85,6 +85,9 @@ func testStop(r *rig) {
 		}
 	}
 	r.up(b)
+	if r.fleeting() {
+		return
+	}
 	if s := r.mustStatus(b.ID, masu.BoxRunning); s.Handle != running.Handle {
 		r.Errorf("an equal box was made anew: %+v, it was %+v", s, running)
 	}
@@ -263,7 +266,11 @@ func testLogs(r *rig) {
 	r.up(b)
 	ctx, cancel := context.WithCancel(r.ctx)
 	go func() { done <- r.rt.Logs(ctx, b.ID, w, true) }()
-	r.await(w, "last-words\n")
+	if r.fleeting() {
+		r.await(w, "first-words\n")
+	} else {
+		r.await(w, "last-words\n")
+	}
 	cancel()
 	if err := <-done; err != nil {
 		r.Errorf("a log that is no longer wanted: %v", err)

@@ -178,7 +178,7 @@ func testRemoveImage(r *rig) {
 	}
 	b := r.box()
 	b.Image = id
-	r.start(b)
+	r.up(b)
 	r.want("RemoveImage under a box", r.rt.RemoveImage(r.ctx, req.Ref), masu.Conflict, "image_in_use")
 	if err := r.rt.Stop(r.ctx, b.ID, 0); err != nil {
 		r.Fatal(err)

@@ -69,14 +69,20 @@ func testSides(r *rig) {
 	if err := r.rt.Stop(r.ctx, b.ID, 0); err != nil {
 		r.Fatal(err)
 	}
-	if s := r.sides(b); len(s) != 1 || s[0].State != masu.SideEnded {
-		r.Errorf("beside a box that has ended: %+v", s)
-	}
-	if log := r.printed(b, "db"); !strings.Contains(log, "spoken\n") {
-		r.Errorf("after the end it is known to have printed %q", log)
+	if s := r.sides(b); r.fleeting() { // no agent of ours is in a side box: where stopping is removing, nothing of it stays
+		if len(s) > 0 {
+			r.Errorf("beside a box that has ended there still is %+v", s)
+		}
+	} else {
+		if len(s) != 1 || s[0].State != masu.SideEnded {
+			r.Errorf("beside a box that has ended: %+v", s)
+		}
+		if log := r.printed(b, "db"); !strings.Contains(log, "spoken\n") {
+			r.Errorf("after the end it is known to have printed %q", log)
+		}
 	}
 	r.up(b)
-	if s := r.mustStatus(b.ID, masu.BoxRunning); s.Handle != handle {
+	if s := r.mustStatus(b.ID, masu.BoxRunning); s.Handle != handle && !r.fleeting() {
 		r.Error("a box with side boxes is not what it was after a stop")
 	}
 	if log := r.printed(b, "db"); !strings.HasPrefix(log, "kept\nspoken\n") {

@@ -45,6 +45,15 @@ func newLab(t *testing.T) *lab {
 // newLabOn is newLab on another engine than the host's.
 func newLabOn(t *testing.T, engine string) *lab {
 	t.Helper()
+	l := unstartedLab(t)
+	l.engine = engine
+	l.start()
+	return l
+}
+
+// unstartedLab is newLab without its daemon, which begins when the test has said how.
+func unstartedLab(t *testing.T) *lab {
+	t.Helper()
 	if os.Geteuid() != 0 || os.Getenv("MASU_BIN") == "" {
 		t.Skip("needs root, an engine and MASU_BIN; make test gives all three")
 	}
@@ -55,12 +64,11 @@ func newLabOn(t *testing.T, engine string) *lab {
 	if err := os.Chmod(dir, 0o755); err != nil { // members must reach the socket in it
 		t.Fatal(err)
 	}
-	l := &lab{t: t, bin: os.Getenv("MASU_BIN"), dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), port: freePort(t), sshPort: freePort(t), engine: engine}
+	l := &lab{t: t, bin: os.Getenv("MASU_BIN"), dir: dir, socket: filepath.Join(dir, "run", "masu.sock"), port: freePort(t), sshPort: freePort(t)}
 	if l.log, err = os.Create(filepath.Join(dir, "daemon.log")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.tearDown)
-	l.start()
 	return l
 }
 
@@ -111,13 +119,18 @@ func (l *lab) tearDown() {
 			l.t.Logf("the daemon's log:\n%s", tail(string(b), 120))
 		}
 	}
-	for _, w := range l.workspaces("root", "--all") {
-		l.as("root", "rm", "--yes", w.Owner+"/"+w.Name)
+	if l.daemon != nil {
+		for _, w := range l.workspaces("root", "--all") {
+			l.as("root", "rm", "--yes", w.Owner+"/"+w.Name)
+		}
+		_ = l.daemon.Process.Signal(syscall.SIGTERM)
+		_ = l.daemon.Wait()
 	}
-	_ = l.daemon.Process.Signal(syscall.SIGTERM)
-	_ = l.daemon.Wait()
 	_ = l.log.Close()
 	_ = os.RemoveAll(l.dir)
+	if os.Getenv("MASU_KUBE") != "" {
+		return // no engine was used
+	}
 	// An engine has room for some thirty networks; a lab's comes back by itself when it is needed.
 	_ = exec.Command("docker", "network", "prune", "-f", "--filter", "label=masu.lab").Run()
 }

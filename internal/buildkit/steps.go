@@ -1,4 +1,4 @@
-package docker
+package buildkit
 
 import (
 	"bytes"
@@ -21,63 +21,64 @@ type step struct {
 	state     masu.ProgressState
 	err       string
 	partial   []byte              // the beginning of a line
-	transfers map[string]transfer // by their ID
+	transfers map[string]Transfer // by their ID
 	moved     [2]masu.Bytes       // current and total, as last told
 	full      bool                // it complained of a full disk
 }
 
-// steps turns the builder's traces into progress.
-type steps struct {
+// Steps turns a builder's traces into progress.
+type Steps struct {
 	tell    func(masu.Progress)
 	all     map[string]*step // by the vertex's digest
 	ordered []*step
 }
 
-func newSteps(tell func(masu.Progress)) *steps {
+// NewSteps passes what it makes of a build's traces to tell; nil if nobody wants it.
+func NewSteps(tell func(masu.Progress)) *Steps {
 	if tell == nil {
 		tell = func(masu.Progress) {}
 	}
-	return &steps{tell: tell, all: map[string]*step{}}
+	return &Steps{tell: tell, all: map[string]*step{}}
 }
 
-func (s *steps) get(digest string) *step {
+func (s *Steps) get(digest string) *step {
 	st, ok := s.all[digest]
 	if !ok {
-		st = &step{number: strconv.Itoa(len(s.all) + 1), transfers: map[string]transfer{}}
+		st = &step{number: strconv.Itoa(len(s.all) + 1), transfers: map[string]Transfer{}}
 		s.all[digest] = st
 		s.ordered = append(s.ordered, st)
 	}
 	return st
 }
 
-// take passes on what is new in a trace. Output comes before the end of its step.
-func (s *steps) take(t trace) {
-	for _, v := range t.vertices {
-		st := s.get(v.digest)
-		st.name = v.name
+// Take passes on what is new in a trace. Output comes before the end of its step.
+func (s *Steps) Take(t Trace) {
+	for _, v := range t.Vertices {
+		st := s.get(v.Digest)
+		st.name = v.Name
 		if st.state == "" {
 			s.change(st, masu.StepQueued)
 		}
-		if v.started && !v.cached {
+		if v.Started && !v.Cached {
 			s.change(st, masu.StepRunning)
 		}
 	}
-	for _, o := range t.outputs {
-		s.print(s.get(o.vertex), o.text)
+	for _, o := range t.Outputs {
+		s.print(s.get(o.Vertex), o.Text)
 	}
-	for _, m := range t.transfers {
-		s.move(s.get(m.vertex), m)
+	for _, m := range t.Transfers {
+		s.move(s.get(m.Vertex), m)
 	}
-	for _, v := range t.vertices {
-		st := s.get(v.digest)
+	for _, v := range t.Vertices {
+		st := s.get(v.Digest)
 		switch {
-		case v.err != "":
-			st.err = v.err
+		case v.Err != "":
+			st.err = v.Err
 			s.flush(st)
 			s.change(st, masu.StepFailed)
-		case v.cached:
+		case v.Cached:
 			s.change(st, masu.StepCached)
-		case v.completed:
+		case v.Completed:
 			s.flush(st)
 			s.change(st, masu.StepDone)
 		}
@@ -89,7 +90,7 @@ func rank(p masu.ProgressState) int {
 	return slices.Index([]masu.ProgressState{"", masu.StepQueued, masu.StepRunning, masu.StepDone, masu.StepCached, masu.StepFailed}, p)
 }
 
-func (s *steps) change(st *step, to masu.ProgressState) {
+func (s *Steps) change(st *step, to masu.ProgressState) {
 	if rank(to) <= rank(st.state) {
 		return
 	}
@@ -97,7 +98,7 @@ func (s *steps) change(st *step, to masu.ProgressState) {
 	s.say(masu.Progress{Step: st.number, Name: st.name, State: to})
 }
 
-func (s *steps) print(st *step, text []byte) {
+func (s *Steps) print(st *step, text []byte) {
 	st.partial = append(st.partial, text...)
 	for {
 		i := bytes.IndexByte(st.partial, '\n')
@@ -112,7 +113,7 @@ func (s *steps) print(st *step, text []byte) {
 	}
 }
 
-func (s *steps) flush(st *step) {
+func (s *Steps) flush(st *step) {
 	if len(st.partial) > 0 {
 		s.line(st, st.partial)
 		st.partial = nil
@@ -121,7 +122,7 @@ func (s *steps) flush(st *step) {
 
 // line passes on what a terminal would show at the end: after a carriage
 // return a line is written over.
-func (s *steps) line(st *step, b []byte) {
+func (s *Steps) line(st *step, b []byte) {
 	b = bytes.TrimRight(b, "\r")
 	if i := bytes.LastIndexByte(b, '\r'); i >= 0 {
 		b = b[i+1:]
@@ -131,15 +132,15 @@ func (s *steps) line(st *step, b []byte) {
 }
 
 // move folds the parts of a step to one sum.
-func (s *steps) move(st *step, m transfer) {
-	if m.total == 0 && m.current == 0 {
+func (s *Steps) move(st *step, m Transfer) {
+	if m.Total == 0 && m.Current == 0 {
 		return
 	}
-	st.transfers[m.id] = m
+	st.transfers[m.ID] = m
 	var now [2]masu.Bytes
 	for _, t := range st.transfers {
-		now[0] += t.current
-		now[1] += max(t.total, t.current)
+		now[0] += t.Current
+		now[1] += max(t.Total, t.Current)
 	}
 	if now != st.moved {
 		st.moved = now
@@ -147,13 +148,13 @@ func (s *steps) move(st *step, m transfer) {
 	}
 }
 
-func (s *steps) say(p masu.Progress) {
+func (s *Steps) say(p masu.Progress) {
 	p.At = time.Now()
 	s.tell(p)
 }
 
 // failed gives the step that failed first by itself, nil if none did.
-func (s *steps) failed() *step {
+func (s *Steps) failed() *step {
 	for _, st := range s.ordered {
 		if st.err != "" && !strings.Contains(st.err, "context canceled") {
 			return st
@@ -162,8 +163,8 @@ func (s *steps) failed() *step {
 	return nil
 }
 
-// diskFull tells whether the step that failed had no room: a program in it only has an exit code to say so.
-func (s *steps) diskFull() bool {
+// DiskFull tells whether the step that failed had no room: a program in it only has an exit code to say so.
+func (s *Steps) DiskFull() bool {
 	st := s.failed()
 	return st != nil && st.full
 }
@@ -177,8 +178,8 @@ var (
 	wrapping   = regexp.MustCompile(`^(?:failed to solve(?: with frontend [^:]+)?|failed to (?:create LLB definition|build LLB|read dockerfile)|rpc error: code = \w+ desc =):? `)
 )
 
-// buildTrouble says what stopped a build, from the step that failed and the engine's last words.
-func (s *steps) buildTrouble(text string) *masu.Error {
+// Trouble says what stopped a build, from the step that failed and the builder's last words.
+func (s *Steps) Trouble(text string) *masu.Error {
 	st := s.failed()
 	if st != nil {
 		if m := baseName.FindStringSubmatch(st.name); m != nil {
