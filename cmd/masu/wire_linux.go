@@ -32,6 +32,7 @@ import (
 // parts is the daemon, put together.
 type parts struct {
 	facts  *facts
+	store  masu.Store
 	engine *engine
 	lab    *lab.Lab
 	web    *web.Server
@@ -56,6 +57,17 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		// must reach the socket, and a base image must be anybody's to read.
 		syscall.Umask(0o022)
 	}
+	if err := o.certify(log); err != nil {
+		return err
+	}
+	if o.lease != "" {
+		return a.lead(ctx, o, log, func(ctx context.Context) error { return a.serveLab(ctx, o, log) })
+	}
+	return a.serveLab(ctx, o, log)
+}
+
+// serveLab is serve once the lab is this daemon's alone.
+func (a *app) serveLab(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	lock, err := openState(o.state, o.socket)
 	if err != nil {
 		return err
@@ -66,9 +78,6 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer pages.Close()
-	if err := o.certify(log); err != nil {
-		return err
-	}
 	gateway, err := o.listenSSH(ctx, log)
 	if err != nil {
 		return err
@@ -127,7 +136,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.close = append(p.close, store)
+	p.store, p.close = store, append(p.close, store)
 	var id string
 	if err := store.View(ctx, func(tx masu.Tx) (err error) {
 		id, err = tx.Lab()
@@ -211,7 +220,7 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 	if o.wall {
 		wall = p.lab.Wall
 	}
-	p.web, err = web.New(web.Config{Wall: wall, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	p.web, err = web.New(web.Config{Health: newHealth(ready(p.store, p.engine)), Wall: wall, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return err
 }
 

@@ -28,3 +28,12 @@ func BuilderRights() []rbacv1.PolicyRule {
 		{APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"get", "create"}},
 	}
 }
+
+// LeaseRights are what masu needs in its own namespace, where it runs inside
+// the cluster: the lease by which one of several serves.
+func LeaseRights() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}}, // cannot be given for one name
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{leaseName}, Verbs: []string{"get", "update"}},
+	}
+}
