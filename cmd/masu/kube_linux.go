@@ -96,6 +96,15 @@ func (c kubeConfig) config() (k kube.Config, err error) {
 	return k, nil
 }
 
+// examine is doctor for the cluster.
+func (c kubeConfig) examine(ctx context.Context) []masu.Finding {
+	k, err := c.config()
+	if err != nil {
+		return []masu.Finding{{Code: "kube_config_wrong", Severity: masu.Fail, Args: []string{err.Error()}}}
+	}
+	return kube.Examine(ctx, k)
+}
+
 // engine is what runs the lab's boxes, and the GPUs that it has.
 type engine struct {
 	masu.Runtime

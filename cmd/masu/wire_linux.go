@@ -227,7 +227,11 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
 func examiner(o serveOptions, p *parts, disk masu.Bytes) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
+		c := doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile}
+		if o.kube.on() {
+			c.Cluster = o.kube.examine
+		}
+		return doctor.Examine(ctx, c)
 	}
 }
 

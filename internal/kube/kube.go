@@ -118,6 +118,22 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 			return nil, fmt.Errorf("kube: Config.%s is missing", name)
 		}
 	}
+	c, err := cfg.reach()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRuntime(cfg, c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.list(ctx); err != nil { // tells at once what would go wrong later
+		return nil, err
+	}
+	return r, nil
+}
+
+// newRuntime is New without a word to the cluster.
+func newRuntime(cfg Config, c *rest.Config) (*Runtime, error) {
 	if cfg.Storage.Size == 0 {
 		cfg.Storage.Size = 20 * masu.GiB
 	}
@@ -130,18 +146,12 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if cfg.Keychain == nil {
 		cfg.Keychain = authn.NewMultiKeychain()
 	}
-	c, err := cfg.reach()
-	if err != nil {
-		return nil, err
-	}
 	r := &Runtime{cfg: cfg, rest: c, host: c.Host, forward: forwards{open: map[string]*forwarding{}}}
+	var err error
 	if r.core, err = clientFor(c, "/api", corev1.SchemeGroupVersion); err != nil {
 		return nil, err
 	}
 	if r.net, err = clientFor(c, "/apis", networkingv1.SchemeGroupVersion); err != nil {
-		return nil, err
-	}
-	if _, err := r.list(ctx); err != nil { // tells at once what would go wrong later
 		return nil, err
 	}
 	return r, nil

@@ -163,6 +163,3 @@ func (c Cluster) builder() appsv1.Deployment {
 		},
 	}
 }
-
-// oldestMinor is the oldest Kubernetes 1.x that masu is made for.
-const oldestMinor = 30
