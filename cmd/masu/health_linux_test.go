@@ -23,7 +23,9 @@ func TestHealth(t *testing.T) {
 		{"it waits", "GET", "/healthz", nil, 200, "ok\n"},
 		{"ready", "GET", "/readyz", func(context.Context) error { return nil }, 200, "ok\n"},
 		{"another one serves", "GET", "/readyz", nil, 503, "standby\n"},
-		{"no cluster", "HEAD", "/readyz", func(context.Context) error { return masu.E(masu.Unreachable, "cluster_unreachable", "https://10.0.0.1:6443") }, 503, "unreachable\n"},
+		{"no cluster", "HEAD", "/readyz", func(context.Context) error {
+			return masu.E(masu.Unreachable, "cluster_unreachable", "https://10.0.0.1:6443")
+		}, 503, "unreachable\n"},
 		{"our fault", "GET", "/readyz", func(context.Context) error { return errors.New("/var/lib/masu/masu.db: secret") }, 503, "internal\n"},
 		{"a question only", "POST", "/readyz", nil, 405, ""},
 	} {
