@@ -47,7 +47,7 @@ var (
 	inWords = regexp.MustCompile(`'(\{\{[^'\n]*\}\})'`)
 )
 
-// Chart writes a Helm chart into a folder, which must be new or empty. Its
+// Chart writes a Helm chart into a folder, over one that is there. Its
 // values are those of c, which has masu inside.
 func (c Cluster) Chart(dir, version string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "templates"), 0o755); err != nil {
