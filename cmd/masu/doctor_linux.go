@@ -58,6 +58,10 @@ func (a *app) doctorConfig(port bool) doctor.Config {
 		c.Listen = cmp.Or(a.getenv("MASU_LISTEN"), defaultListen)
 	}
 	file, _ := readConfig(a.configPath()) // one that is wrong is told by masu config check
+	if file.Kube.on() {
+		c.Cluster = file.Kube.examine
+		return c
+	}
 	if gpus, err := gpu.New(gpu.Config{Kinds: file.Policy.GPUs.CDI}); err == nil {
 		c.Inventory, c.Devices = gpus, gpus.Devices
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,6 +96,15 @@ func (c kubeConfig) config() (k kube.Config, err error) {
 	return k, nil
 }
 
+// examine is doctor for the cluster.
+func (c kubeConfig) examine(ctx context.Context) []masu.Finding {
+	k, err := c.config()
+	if err != nil {
+		return []masu.Finding{{Code: "kube_config_wrong", Severity: masu.Fail, Args: []string{err.Error()}}}
+	}
+	return kube.Examine(ctx, k)
+}
+
 // engine is what runs the lab's boxes, and the GPUs that it has.
 type engine struct {
 	masu.Runtime
@@ -158,19 +166,7 @@ func pushAgent(ctx context.Context, runtime masu.Builder, ref masu.ImageRef, pro
 }
 
 func writeAgent(w *tar.Writer, program string) error {
-	f, err := os.Open(program)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if err := w.WriteHeader(&tar.Header{Name: "masu", Mode: 0o755, Size: fi.Size(), Typeflag: tar.TypeReg}); err != nil {
-		return err
-	}
-	if _, err := io.Copy(w, f); err != nil {
+	if err := copyInto(w, program, "masu", 0o755); err != nil {
 		return err
 	}
 	return w.Close()

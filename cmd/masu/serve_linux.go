@@ -47,6 +47,7 @@ type serveOptions struct {
 	noLAN       bool         // boxes stay out of the private networks around the host
 	policy      policyConfig
 	kube        kubeConfig // the cluster that runs the boxes, if there is one
+	lease       string     // NAMESPACE/NAME of that cluster's, by which one of several masu serves; "" is the only one
 }
 
 // serveDefaults is what holds where neither a flag nor the file says anything.
@@ -92,6 +93,7 @@ func (a *app) serveCommand() *cobra.Command {
 	f.StringVar(&o.state, "state", a.stateDir(), "")
 	f.StringVar(&o.engine, "engine", o.engine, "")
 	f.StringVar(&config, "config", a.configPath(), "")
+	f.StringVar(&o.lease, "lease", "", "")
 	f.StringVar(&o.admins, "admins", o.admins, "")
 	f.BoolVar(&install, "install", false, "")
 	f.BoolVar(&uninstall, "uninstall", false, "")
@@ -129,6 +131,9 @@ func (o *serveOptions) validate() error {
 		return masu.E(masu.Invalid, "ssh_listen_wrong", o.sshListen).Because(err)
 	}
 	first, last, ok := strings.Cut(o.appPorts, "-")
+	if err := o.checkLease(); err != nil {
+		return err
+	}
 	o.first, err = strconv.Atoi(first)
 	if err != nil || !ok {
 		return masu.E(masu.Invalid, "app_ports_wrong", o.appPorts).Because(err)

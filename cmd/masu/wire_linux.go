@@ -33,6 +33,7 @@ import (
 // parts is the daemon, put together.
 type parts struct {
 	facts  *facts
+	store  masu.Store
 	engine *engine
 	lab    *lab.Lab
 	web    *web.Server
@@ -62,6 +63,17 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		// must reach the socket, and a base image must be anybody's to read.
 		syscall.Umask(0o022)
 	}
+	if err := o.certify(log); err != nil {
+		return err
+	}
+	if o.lease != "" {
+		return a.lead(ctx, o, log, func(ctx context.Context) error { return a.serveLab(ctx, o, log) })
+	}
+	return a.serveLab(ctx, o, log)
+}
+
+// serveLab is serve once the lab is this daemon's alone.
+func (a *app) serveLab(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	lock, err := openState(o.state, o.socket)
 	if err != nil {
 		return err
@@ -72,9 +84,6 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer pages.Close()
-	if err := o.certify(log); err != nil {
-		return err
-	}
 	gateway, err := o.listenSSH(ctx, log)
 	if err != nil {
 		return err
@@ -133,7 +142,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	p.close = append(p.close, store)
+	p.store, p.close = store, append(p.close, store)
 	var id string
 	if err := store.View(ctx, func(tx masu.Tx) (err error) {
 		id, err = tx.Lab()
@@ -217,14 +226,18 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 	if o.wall {
 		wall = p.lab.Wall
 	}
-	p.web, err = web.New(web.Config{Wall: wall, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	p.web, err = web.New(web.Config{Health: newHealth(ready(p.store, p.engine)), Wall: wall, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return err
 }
 
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
 func examiner(o serveOptions, p *parts, disk masu.Bytes) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		return doctor.Examine(ctx, doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile})
+		c := doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile}
+		if o.kube.on() {
+			c.Cluster = o.kube.examine
+		}
+		return doctor.Examine(ctx, c)
 	}
 }
 

@@ -22,6 +22,7 @@ const patience = 20 * time.Second
 // Config says what to examine. The zero Config examines what every host has.
 type Config struct {
 	Socket    string                                           // address of the engine; "" means DOCKER_HOST, or the usual socket
+	Cluster   func(context.Context) []masu.Finding             // examines the cluster that runs the boxes; nil where this host does
 	Runtime   func(context.Context) (masu.RuntimeInfo, error)  // its warnings are passed on; may be nil
 	DiskLimit masu.Bytes                                       // of each box, by policy; 0 is none
 	Inventory masu.Inventory                                   // the GPUs; nil looks at the driver's files only
@@ -80,8 +81,16 @@ func checks() []check {
 // Examine runs every check, all at once, and gives their findings in a fixed
 // order. It never stops at the first trouble and never fails itself.
 func Examine(ctx context.Context, c Config) []masu.Finding {
-	return examine(ctx, c, checks())
+	list := checks()
+	if c.Cluster != nil {
+		list = slices.DeleteFunc(list, func(k check) bool { return slices.Contains(ofBoxes, k.name) })
+		list = slices.Insert(list, 0, check{"cluster", func(ctx context.Context, e *exam) []masu.Finding { return e.Cluster(ctx) }})
+	}
+	return examine(ctx, c, list)
 }
+
+// ofBoxes are the checks of what only a host that runs boxes needs.
+var ofBoxes = []string{"engine", "live-restore", "engine-access", "snap", "nvidia-driver", "nvidia-toolkit", "cdi", "cdi-devices", "cgroup", "kernel", "fence", "runtime"}
 
 func examine(ctx context.Context, c Config, list []check) []masu.Finding {
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,7 +98,7 @@ var scheme, codecs, parameters = words()
 // words are the kinds of objects that the driver speaks of.
 func words() (*runtime.Scheme, serializer.CodecFactory, runtime.ParameterCodec) {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(s); err != nil {
 			panic(err) // two kinds of one name: cannot happen
 		}
@@ -117,6 +118,22 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 			return nil, fmt.Errorf("kube: Config.%s is missing", name)
 		}
 	}
+	c, err := cfg.reach()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRuntime(cfg, c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.list(ctx); err != nil { // tells at once what would go wrong later
+		return nil, err
+	}
+	return r, nil
+}
+
+// newRuntime is New without a word to the cluster.
+func newRuntime(cfg Config, c *rest.Config) (*Runtime, error) {
 	if cfg.Storage.Size == 0 {
 		cfg.Storage.Size = 20 * masu.GiB
 	}
@@ -129,6 +146,19 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if cfg.Keychain == nil {
 		cfg.Keychain = authn.NewMultiKeychain()
 	}
+	r := &Runtime{cfg: cfg, rest: c, host: c.Host, forward: forwards{open: map[string]*forwarding{}}}
+	var err error
+	if r.core, err = clientFor(c, "/api", corev1.SchemeGroupVersion); err != nil {
+		return nil, err
+	}
+	if r.net, err = clientFor(c, "/apis", networkingv1.SchemeGroupVersion); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// reach finds the cluster; Invalid "kubeconfig_invalid".
+func (cfg Config) reach() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = cfg.Kubeconfig
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: cfg.Context}).ClientConfig()
@@ -137,17 +167,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	}
 	c.QPS, c.Burst = 50, 100 // a lab that starts two hundred boxes at once must not wait for itself
 	c.UserAgent = "masu"
-	r := &Runtime{cfg: cfg, rest: c, host: c.Host, forward: forwards{open: map[string]*forwarding{}}}
-	if r.core, err = clientFor(c, "/api", corev1.SchemeGroupVersion); err != nil {
-		return nil, err
-	}
-	if r.net, err = clientFor(c, "/apis", networkingv1.SchemeGroupVersion); err != nil {
-		return nil, err
-	}
-	if _, err := r.list(ctx); err != nil { // tells at once what would go wrong later
-		return nil, err
-	}
-	return r, nil
+	return c, nil
 }
 
 func clientFor(c *rest.Config, path string, version schema.GroupVersion) (rest.Interface, error) {

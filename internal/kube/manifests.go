@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -13,10 +14,13 @@ import (
 
 // Cluster is what the administrator of a cluster makes for a lab.
 type Cluster struct {
-	Namespace        string // of the boxes
-	BuilderNamespace string // of buildkitd; building needs more than boxes may
-	Restricted       bool   // nothing but what the Pod Security standard "restricted" allows gets into Namespace
-	BuilderImage     string // of a rootless buildkitd
+	Namespace        string  // of the boxes
+	BuilderNamespace string  // of buildkitd; building needs more than boxes may
+	Restricted       bool    // nothing but what the Pod Security standard "restricted" allows gets into Namespace
+	BuilderImage     string  // of a rootless buildkitd
+	Inside           *Inside // nil where masu stays outside, with a kubeconfig
+
+	level string // of Pod Security in Namespace; "" by Restricted
 }
 
 // account is the name of everything that masu has on a cluster.
@@ -24,10 +28,10 @@ const account = "masu"
 
 // Manifests writes, as YAML for `kubectl apply`, all that a lab needs of a
 // cluster: its namespaces, an account with the driver's rights and its token,
-// and a buildkitd.
+// a buildkitd and, where it is to be inside, masu.
 func (c Cluster) Manifests(w io.Writer) error {
 	for _, o := range c.objects() {
-		text, err := yaml.Marshal(o)
+		text, err := plain(o)
 		if err != nil {
 			return fmt.Errorf("kube: manifests: %w", err)
 		}
@@ -38,17 +42,34 @@ func (c Cluster) Manifests(w io.Writer) error {
 	return nil
 }
 
-func (c Cluster) objects() []any {
-	level := "baseline"
-	if c.Restricted {
-		level = "restricted"
+// plain is an object as people would have written it: without what only the
+// cluster says of it.
+func plain(o any) ([]byte, error) {
+	text, err := yaml.Marshal(o)
+	if err != nil {
+		return nil, err
 	}
+	var m map[string]any
+	if err := yaml.Unmarshal(text, &m); err != nil {
+		return nil, err
+	}
+	delete(m, "status")
+	delete(m["metadata"].(map[string]any), "creationTimestamp")
+	return yaml.Marshal(m)
+}
+
+func (c Cluster) objects() []any {
 	out := []any{
-		namespace(c.Namespace, level),
+		namespace(c.Namespace, c.podSecurity()),
 		namespace(c.BuilderNamespace, "privileged"), // a rootless buildkitd makes namespaces of its own, which the other levels forbid
-		corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: c.meta()},
-		corev1.Secret{TypeMeta: kind("v1", "Secret"), Type: corev1.SecretTypeServiceAccountToken,
-			ObjectMeta: metav1.ObjectMeta{Name: "masu-token", Namespace: c.Namespace, Labels: managed(), Annotations: map[string]string{corev1.ServiceAccountNameKey: account}}},
+	}
+	if c.Inside != nil {
+		out = append(out, namespace(c.Inside.Namespace, "baseline"))
+	}
+	out = append(out, corev1.ServiceAccount{TypeMeta: kind("v1", "ServiceAccount"), ObjectMeta: c.meta()})
+	if c.Inside == nil { // a pod of the cluster gets tokens that end with it
+		out = append(out, corev1.Secret{TypeMeta: kind("v1", "Secret"), Type: corev1.SecretTypeServiceAccountToken,
+			ObjectMeta: metav1.ObjectMeta{Name: "masu-token", Namespace: c.Namespace, Labels: managed(), Annotations: map[string]string{corev1.ServiceAccountNameKey: account}}})
 	}
 	out = append(out, c.role(c.Namespace, Rights())...)
 	out = append(out, c.role(c.BuilderNamespace, BuilderRights())...)
@@ -56,8 +77,28 @@ func (c Cluster) objects() []any {
 		rbacv1.ClusterRole{TypeMeta: kind("rbac.authorization.k8s.io/v1", "ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: account, Labels: managed()}, Rules: NodeRights()},
 		rbacv1.ClusterRoleBinding{TypeMeta: kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), ObjectMeta: metav1.ObjectMeta{Name: account, Labels: managed()},
 			Subjects: c.subjects(), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: account}},
-		c.builder())
+		c.builder(), c.budget())
+	if c.Inside != nil {
+		out = append(out, c.role(c.Inside.Namespace, LeaseRights())...)
+		out = append(out, c.Inside.objects()...)
+	}
 	return out
+}
+
+// podSecurity is the standard that boxes' namespace is held to.
+func (c Cluster) podSecurity() string {
+	if c.Restricted {
+		return "restricted"
+	}
+	return cmp.Or(c.level, "baseline")
+}
+
+// home is the namespace of masu's account.
+func (c Cluster) home() string {
+	if c.Inside != nil {
+		return c.Inside.Namespace
+	}
+	return c.Namespace
 }
 
 func kind(version, kind string) metav1.TypeMeta {
@@ -67,11 +108,11 @@ func kind(version, kind string) metav1.TypeMeta {
 func managed() map[string]string { return map[string]string{labelManaged: account} }
 
 func (c Cluster) meta() metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: account, Namespace: c.Namespace, Labels: managed()}
+	return metav1.ObjectMeta{Name: account, Namespace: c.home(), Labels: managed()}
 }
 
 func (c Cluster) subjects() []rbacv1.Subject {
-	return []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: c.Namespace}}
+	return []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: c.home()}}
 }
 
 func namespace(name, level string) corev1.Namespace {

@@ -28,6 +28,7 @@ type Config struct {
 	SSO      SSO                                       // a sign-in service; nil for none
 	SSOName  string                                    // what people call it
 	API      http.Handler                              // for programs with a token, at /api/ and /metrics; nil for none
+	Health   http.Handler                              // for who watches over the daemon, at /healthz and /readyz under any name; nil for none
 	Wall     func(context.Context) (masu.Board, error) // the board for who has not signed in; nil for nobody
 	Origins  *Origins
 	Log      *slog.Logger
@@ -91,6 +92,8 @@ func (s *Server) Handler() http.Handler {
 		switch {
 		case isApp:
 			s.apps.ServeHTTP(w, r)
+		case s.cfg.Health != nil && (r.URL.Path == "/healthz" || r.URL.Path == "/readyz"): // a kubelet knows no name but the address
+			s.cfg.Health.ServeHTTP(w, r)
 		case s.cfg.Origins.pages(r) && s.cfg.API != nil && (strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"):
 			s.cfg.API.ServeHTTP(w, r)
 		case s.cfg.Origins.pages(r):
