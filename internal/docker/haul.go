@@ -24,11 +24,11 @@ const (
 var _ masu.Hauler = (*Runtime)(nil)
 
 // PackVolume has the engine write what a volume holds; see masu.Hauler.
-func (r *Runtime) PackVolume(ctx context.Context, name string, tar io.Writer) error {
-	if _, err := r.volume(ctx, name); err != nil {
+func (r *Runtime) PackVolume(ctx context.Context, v masu.Volume, tar io.Writer) error {
+	if _, err := r.volume(ctx, v.Name); err != nil {
 		return err
 	}
-	return r.holding(ctx, name, true, func(container string) error {
+	return r.holding(ctx, v.Name, true, func(container string) error {
 		res, err := r.api.CopyFromContainer(ctx, container, client.CopyFromContainerOptions{SourcePath: haulTarget + "/."})
 		if err != nil {
 			return r.failed("pack volume", err)

@@ -19,16 +19,16 @@ type hauledEntry struct {
 }
 
 // PackVolume is masu.Hauler's. What boxes have written is the suite's member's.
-func (f *FakeRuntime) PackVolume(ctx context.Context, name string, to io.Writer) error {
+func (f *FakeRuntime) PackVolume(ctx context.Context, v masu.Volume, to io.Writer) error {
 	leave, err := f.enter(ctx)
 	if err != nil {
 		return err
 	}
-	text, there := f.volumes[name]
-	text, came := maps.Clone(text), slices.Clone(f.hauled[name])
+	text, there := f.volumes[v.Name]
+	text, came := maps.Clone(text), slices.Clone(f.hauled[v.Name])
 	leave()
 	if !there {
-		return masu.E(masu.NotFound, "no_volume", name)
+		return masu.E(masu.NotFound, "no_volume", v.Name)
 	}
 	for _, key := range slices.Sorted(maps.Keys(text)) {
 		if !slices.ContainsFunc(came, func(e hauledEntry) bool { return e.path == key }) {
