@@ -167,3 +167,9 @@ func (r *Runtime) Reaches(ctx context.Context, folder string) error {
 	}
 	return err
 }
+
+// At names the place where boxes are, for people and for records.
+func (r *Runtime) At() string { return r.host + " " + r.cfg.Namespace + " " + r.cfg.Registry }
+
+// Room is how much a home may hold.
+func (r *Runtime) Room() masu.Bytes { return r.cfg.Storage.Size }

@@ -39,8 +39,10 @@ func (c *cluster) UnpackVolume(ctx context.Context, v masu.Volume, tar io.Reader
 
 type accounts map[masu.Username]masu.User
 
-func (a accounts) ByUID(int) (masu.User, error) { return masu.User{}, masu.E(masu.NotFound, "no_account") }
-func (a accounts) All() ([]masu.User, error)    { return nil, nil }
+func (a accounts) ByUID(int) (masu.User, error) {
+	return masu.User{}, masu.E(masu.NotFound, "no_account")
+}
+func (a accounts) All() ([]masu.User, error) { return nil, nil }
 func (a accounts) ByName(n masu.Username) (masu.User, error) {
 	if u, ok := a[n]; ok {
 		return u, nil
