@@ -83,7 +83,7 @@ func beginChanges(b *testing.B, rt *Runtime, pods int) {
 		}
 		told++
 		if told == pods {
-			patch(b, rt, "scale0", "touched")
+			touch(b, rt, "scale0")
 		}
 		if told > pods && id == "scale0" {
 			return
@@ -91,11 +91,13 @@ func beginChanges(b *testing.B, rt *Runtime, pods int) {
 	}
 }
 
-func patch(b *testing.B, rt *Runtime, id masu.WorkspaceID, value string) {
+// touches makes each change another one: an equal one is none.
+var touches atomic.Int64
+
+func touch(b *testing.B, rt *Runtime, id masu.WorkspaceID) {
 	b.Helper()
-	body := fmt.Appendf(nil, `{"metadata":{"annotations":{"scale":"%s-%d"}}}`, value, b.N)
-	err := rt.core.Patch(types.MergePatchType).Namespace(scaleNamespace).Resource("pods").Name(podName(id)).Body(body).Do(b.Context()).Error()
-	if err != nil {
+	body := fmt.Appendf(nil, `{"metadata":{"annotations":{"masu.scale":"%d-%d"}}}`, os.Getpid(), touches.Add(1))
+	if err := rt.core.Patch(types.MergePatchType).Namespace(scaleNamespace).Resource("pods").Name(podName(id)).Body(body).Do(b.Context()).Error(); err != nil {
 		b.Fatal(err)
 	}
 }
