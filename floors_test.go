@@ -24,6 +24,7 @@ var floors = map[string][]string{
 	"internal/host":     {"."},
 	"internal/agent":    {"."},
 	"internal/archive":  {"."},
+	"internal/move":     {".", "internal/archive"},
 	"internal/sbom":     {"."},
 	"internal/gpu":      {"."},
 	"internal/sqlite":   {"."},

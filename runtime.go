@@ -148,6 +148,25 @@ type Extractor interface {
 	Extract(ctx context.Context, ref ImageRef, folder string, tar io.Writer) error
 }
 
+// Volume says whose a volume is to a runtime that may have to make it, or to read it as its owner.
+type Volume struct {
+	Name  string
+	Of    WorkspaceID
+	Owner User
+}
+
+// Hauler is what a runtime may offer besides: it takes volumes from and to other runtimes, while no box runs with them.
+type Hauler interface {
+	// PackVolume writes what a volume holds as a tar, with owners, modes, times
+	// and links; NotFound "no_volume".
+	PackVolume(ctx context.Context, v Volume, tar io.Writer) error
+	// UnpackVolume makes a volume that holds what the tar does and nothing else;
+	// what it held before goes. Conflict "volume_in_use" if a box has it. Where nobody may be root, all of it becomes the
+	// owner's. When it fails, the volume is as far as it came; an error of the
+	// reader is returned as it is.
+	UnpackVolume(ctx context.Context, v Volume, tar io.Reader) error
+}
+
 // Measurer is what a runtime may offer besides.
 type Measurer interface {
 	Measure(ctx context.Context, id WorkspaceID) (Load, error)

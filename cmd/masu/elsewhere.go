@@ -19,6 +19,7 @@ func (a *app) doctorCommand() *cobra.Command    { return a.serverCommand("doctor
 func (a *app) ejectCommand() *cobra.Command     { return a.serverCommand("eject", groupMake) }
 func (a *app) backupCommand() *cobra.Command    { return a.serverCommand("backup", groupServer) }
 func (a *app) restoreCommand() *cobra.Command   { return a.serverCommand("restore", groupServer) }
+func (a *app) migrateCommand() *cobra.Command   { return a.serverCommand("migrate", groupServer) }
 func (a *app) dbCommand() *cobra.Command        { return a.serverCommand("db", groupServer) }
 func (a *app) dialStdioCommand() *cobra.Command { return a.serverCommand("dial-stdio", groupOther) }
 func (a *app) notebookCommand() *cobra.Command  { return a.serverCommand("notebook", groupOther) }

@@ -142,19 +142,30 @@ func (o serveOptions) openCluster(ctx context.Context, lab, agent string, log *s
 	if err != nil {
 		return nil, err
 	}
-	ref := masu.ImageRef("masu/agent:" + filepath.Base(filepath.Dir(agent)))
+	ref := agentImage(agent)
 	c.Lab, c.Agent, c.Log = lab, c.Registry+"/"+string(ref), log
 	runtime, err := kube.New(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = runtime.Image(ctx, ref); masu.CodeOf(err) == "no_image" {
-		err = pushAgent(ctx, runtime, ref, agent)
-	}
-	if err != nil {
+	if err := bringAgent(ctx, runtime, ref, agent); err != nil {
 		return nil, errors.Join(err, runtime.Close())
 	}
 	return &engine{Runtime: runtime, gpus: runtime, run: func(context.Context) error { return nil }}, nil
+}
+
+// bringAgent sees to it that the image is in the registry.
+func bringAgent(ctx context.Context, runtime masu.Builder, ref masu.ImageRef, agent string) error {
+	_, err := runtime.Image(ctx, ref)
+	if masu.CodeOf(err) == "no_image" {
+		err = pushAgent(ctx, runtime, ref, agent)
+	}
+	return err
+}
+
+// agentImage names the image that brings a copy of masu to the cluster.
+func agentImage(agent string) masu.ImageRef {
+	return masu.ImageRef("masu/agent:" + filepath.Base(filepath.Dir(agent)))
 }
 
 // pushAgent makes an image that holds masu and nothing else.

@@ -45,7 +45,7 @@ func (a *app) root() *cobra.Command {
 		a.cpCommand(), a.syncCommand(), a.execCommand(), a.runCommand(), a.runsCommand(), a.logsCommand(), a.gpusCommand(), a.extendCommand(), a.releaseCommand(), a.reserveCommand(), a.usageCommand(),
 		a.initCommand(), a.buildCommand(), a.lockCommand(), a.diffCommand(), a.keepCommand(), a.imagesCommand(), a.environmentsCommand(), a.shareCommand(), a.guestCommand(), a.ejectCommand(),
 		a.doctorCommand(), a.checkCommand(), a.passwdCommand(), a.notifyCommand(), a.tokenCommand(), a.sessionsCommand(), a.keysCommand(), a.serveCommand(), a.configCommand(), a.kubeCommand(),
-		a.adminCommand(), a.adoptCommand(), a.unadoptCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.dbCommand(),
+		a.adminCommand(), a.adoptCommand(), a.unadoptCommand(), a.auditCommand(), a.backupCommand(), a.restoreCommand(), a.migrateCommand(), a.dbCommand(),
 		a.contextCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(), a.notebookCommand(), a.outputsCommand(), a.dialStdioCommand(),
 	}
 	for i, c := range ordered {

@@ -43,6 +43,9 @@ const runDir = "/run/masu"
 //	passwd          ask the member for a new password and pass it to the daemon
 //	copy DIR        put this program into a folder
 //	prepare DIR     make in a folder what the first process cannot make where nobody is root
+//	hold            do nothing until it is ended
+//	pack DIR        write what a folder holds to the standard output, as a tar
+//	unpack DIR      fill an empty folder from a tar at the standard input
 //	end SECONDS     end the box, at once after so many seconds
 func Main(ctx context.Context, args []string) int {
 	if len(args) == 0 {
@@ -57,6 +60,12 @@ func Main(ctx context.Context, args []string) int {
 		return copySelf(rest[0])
 	case verb == "prepare" && len(rest) == 1:
 		return prepare(rest[0])
+	case verb == "hold" && len(rest) == 0:
+		return hold(ctx)
+	case verb == "pack" && len(rest) == 1:
+		return packTo(rest[0], os.Stdout)
+	case verb == "unpack" && len(rest) == 1:
+		return unpackIn(rest[0], os.Stdin)
 	case verb == "end" && len(rest) == 1:
 		return endBox(ctx, rest[0])
 	case verb == "kill" && len(rest) == 1:

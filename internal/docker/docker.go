@@ -72,6 +72,8 @@ type Config struct {
 	Host    Host
 	RunDir  string // "/run/masu": staged folders and, rootless, the agents' sockets
 	Site    masu.Site
+	// Beside tells that a daemon may be at work with this engine: nothing is tidied up that might be its.
+	Beside bool
 	// Say puts a code into words for the member, as text.Say does; nil leaves the code.
 	Say func(lang masu.Lang, code string, args ...any) string
 	Log *slog.Logger
@@ -156,6 +158,9 @@ func (r *Runtime) connect(ctx context.Context) error {
 	}
 	r.engine = engine{cpus: info.Info.NCPU, memory: masu.Bytes(info.Info.MemTotal), root: info.Info.DockerRootDir,
 		quotas: quotasOf(string(mounts), info.Info.DockerRootDir, info.Info.Driver, r.api.ClientVersion())}
+	if r.cfg.Beside {
+		return nil
+	}
 	if err := r.sweepSides(ctx); err != nil {
 		return err
 	}

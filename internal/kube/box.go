@@ -15,13 +15,48 @@ import (
 	"github.com/masu-lab/masu"
 )
 
+const (
+	podPage = 500 // pods that are read at once: a lab may have thousands
+	// compact is asked for where answers are long; it takes a fraction of JSON's time and memory.
+	compact = "application/vnd.kubernetes.protobuf,application/json"
+)
+
 // list gives the pods of this lab's boxes.
 func (r *Runtime) list(ctx context.Context) (*corev1.PodList, error) {
+	var l corev1.PodList
+	_, err := r.each(ctx, func(p *corev1.Pod) bool {
+		l.Items = append(l.Items, *p)
+		return true
+	})
+	return &l, err
+}
+
+// each goes through them page by page, which are all of one moment, until f has
+// enough, and gives the version from which a watch goes on.
+func (r *Runtime) each(ctx context.Context, f func(*corev1.Pod) bool) (version string, err error) {
+	o := r.mine()
+	for o.Limit = podPage; ; {
+		l, err := r.page(ctx, o)
+		if err != nil {
+			return "", r.failed("list", err)
+		}
+		for i := range l.Items {
+			if !f(&l.Items[i]) {
+				return l.ResourceVersion, nil
+			}
+		}
+		if o.Continue = l.Continue; o.Continue == "" {
+			return l.ResourceVersion, nil
+		}
+	}
+}
+
+func (r *Runtime) page(ctx context.Context, o *metav1.ListOptions) (*corev1.PodList, error) {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
 	var l corev1.PodList
-	err := r.core.Get().Namespace(r.cfg.Namespace).Resource("pods").VersionedParams(r.mine(), parameters).Do(ctx).Into(&l)
-	return &l, r.failed("list", err)
+	err := r.core.Get().Namespace(r.cfg.Namespace).Resource("pods").SetHeader("Accept", compact).VersionedParams(o, parameters).Do(ctx).Into(&l)
+	return &l, err
 }
 
 func (r *Runtime) mine() *metav1.ListOptions {
@@ -36,19 +71,18 @@ func boxOf(p *corev1.Pod) (masu.WorkspaceID, bool) {
 
 // Boxes tells the truth about every box of this lab, from the API server.
 func (r *Runtime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
-	l, err := r.list(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var out []masu.BoxStatus
 	sides := map[masu.WorkspaceID][]masu.SideStatus{}
-	for i := range l.Items {
-		switch id, ok := boxOf(&l.Items[i]); {
+	if _, err := r.each(ctx, func(p *corev1.Pod) bool {
+		switch id, ok := boxOf(p); {
 		case ok:
-			out = append(out, status(&l.Items[i]))
-		case l.Items[i].Labels[labelSide] != "":
-			sides[id] = append(sides[id], sideStatus(&l.Items[i]))
+			out = append(out, status(p))
+		case p.Labels[labelSide] != "":
+			sides[id] = append(sides[id], sideStatus(p))
 		}
+		return true
+	}); err != nil {
+		return nil, err
 	}
 	for i := range out {
 		out[i].Sides = sides[out[i].ID]
@@ -152,61 +186,69 @@ func (r *Runtime) live(ctx context.Context, id masu.WorkspaceID) (*corev1.Pod, e
 	return p, nil
 }
 
-// Changes watches the lab's pods. It begins with every box there is; a watch
-// that the API server ends, as it does now and then, is begun anew, from the
-// list again, so that nothing is missed. See masu.Runner.
+// Changes watches the lab's pods. It begins with every box there is. A watch
+// that the API server ends, as it does now and then, goes on from the version
+// that was last told; only where the API server no longer knows that one does it
+// begin with the list again. So nothing is missed. See masu.Runner.
 func (r *Runtime) Changes(ctx context.Context) iter.Seq2[masu.WorkspaceID, error] {
 	return func(yield func(masu.WorkspaceID, error) bool) {
-		for ctx.Err() == nil {
-			l, err := r.list(ctx)
+		more, version := true, ""
+		for more && ctx.Err() == nil {
+			var err error
+			if version == "" {
+				version, err = r.each(ctx, func(p *corev1.Pod) bool {
+					id, ok := boxOf(p)
+					more = !ok || yield(id, nil)
+					return more
+				})
+			}
+			if err == nil && more {
+				version, more, err = r.follow(ctx, version, yield)
+			}
 			if err != nil {
 				if ctx.Err() == nil {
 					yield("", err)
 				}
 				return
 			}
-			for i := range l.Items {
-				if id, ok := boxOf(&l.Items[i]); ok && !yield(id, nil) {
-					return
-				}
-			}
-			more, err := r.follow(ctx, l.ResourceVersion, yield)
-			if err != nil && ctx.Err() == nil {
-				yield("", err)
-				return
-			}
-			if !more {
-				return
-			}
 		}
 	}
 }
 
-// follow passes on what changes from a version on, until the watch ends; more is false when nobody wants it any more.
-func (r *Runtime) follow(ctx context.Context, version string, yield func(masu.WorkspaceID, error) bool) (more bool, err error) {
+// follow passes on what changes from a version on, until the watch ends. It
+// gives the version that it came to, "" if that is known no more; more is false
+// when nobody wants it any more.
+func (r *Runtime) follow(ctx context.Context, version string, yield func(masu.WorkspaceID, error) bool) (last string, more bool, err error) {
 	o := r.mine()
 	o.Watch, o.ResourceVersion, o.AllowWatchBookmarks = true, version, true
-	w, err := r.core.Get().Namespace(r.cfg.Namespace).Resource("pods").VersionedParams(o, parameters).Watch(ctx)
+	w, err := r.core.Get().Namespace(r.cfg.Namespace).Resource("pods").SetHeader("Accept", compact).VersionedParams(o, parameters).Watch(ctx)
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return "", true, nil
+	}
 	if err != nil {
-		return true, r.failed("watch", err)
+		return "", true, r.failed("watch", err)
 	}
 	defer w.Stop()
 	for e := range w.ResultChan() {
 		if e.Type == watch.Error {
 			if err := apierrors.FromObject(e.Object); !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-				return true, r.failed("watch", err)
+				return "", true, r.failed("watch", err)
 			}
-			return true, nil // it begins anew
+			return "", true, nil
 		}
 		p, ok := e.Object.(*corev1.Pod)
-		if !ok || e.Type == watch.Bookmark {
+		if !ok {
+			continue
+		}
+		version = p.ResourceVersion
+		if e.Type == watch.Bookmark {
 			continue
 		}
 		if id, ours := boxOf(p); (ours || p.Labels[labelSide] != "") && !yield(id, nil) {
-			return false, nil
+			return "", false, nil
 		}
 	}
-	return true, nil
+	return version, true, nil
 }
 
 // Logs copies what the box has printed, both its streams in the order in which

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/masu-lab/masu"
 )
@@ -54,12 +55,17 @@ func split(note string) (gpus []masu.GPUID) {
 
 var _ masu.Inventory = (*Runtime)(nil)
 
+// nodes are asked for every few seconds: what the API server has at hand will do.
+func (r *Runtime) nodes(ctx context.Context) rest.Result {
+	return r.core.Get().Resource("nodes").SetHeader("Accept", compact).VersionedParams(&metav1.ListOptions{ResourceVersion: "0"}, parameters).Do(ctx)
+}
+
 // GPUs lists the places for GPUs on the nodes that are in service.
 func (r *Runtime) GPUs(ctx context.Context) ([]masu.GPU, error) {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
 	var l corev1.NodeList
-	if err := r.core.Get().Resource("nodes").VersionedParams(&metav1.ListOptions{}, parameters).Do(ctx).Into(&l); err != nil {
+	if err := r.nodes(ctx).Into(&l); err != nil {
 		return nil, r.failed("nodes", err)
 	}
 	var out []masu.GPU
@@ -131,7 +137,7 @@ func (r *Runtime) Driver(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
 	var l corev1.NodeList
-	if err := r.core.Get().Resource("nodes").VersionedParams(&metav1.ListOptions{}, parameters).Do(ctx).Into(&l); err != nil {
+	if err := r.nodes(ctx).Into(&l); err != nil {
 		return "", r.failed("nodes", err)
 	}
 	oldest := ""

@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/stream"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/masu-lab/masu"
 )
 
@@ -45,11 +47,11 @@ func (r *Runtime) registry(ctx context.Context) []remote.Option {
 
 // Image tells about an image that the registry has; NotFound "no_image" if it has not.
 func (r *Runtime) Image(ctx context.Context, ref masu.ImageRef) (masu.Image, error) {
-	used, err := r.usedImages(ctx)
-	if err != nil {
-		return masu.Image{}, err
+	img, err := r.image(ctx, ref, nil)
+	if err == nil {
+		img.InUse, err = r.inUse(ctx, img.ID)
 	}
-	return r.image(ctx, ref, used)
+	return img, err
 }
 
 func (r *Runtime) image(ctx context.Context, ref masu.ImageRef, used map[string]bool) (masu.Image, error) {
@@ -103,15 +105,21 @@ func (r *Runtime) pullTrouble(ref masu.ImageRef, err error) error {
 
 // usedImages tells the IDs of the images that some box was made from.
 func (r *Runtime) usedImages(ctx context.Context) (map[string]bool, error) {
-	l, err := r.list(ctx)
-	if err != nil {
-		return nil, err
-	}
 	used := map[string]bool{}
-	for _, p := range l.Items {
+	_, err := r.each(ctx, func(p *corev1.Pod) bool {
 		used[p.Annotations[noteImage]] = true
-	}
-	return used, nil
+		return true
+	})
+	return used, err
+}
+
+// inUse tells it of one image, without a look at all boxes.
+func (r *Runtime) inUse(ctx context.Context, id string) (bool, error) {
+	o := r.mine()
+	o.LabelSelector += "," + labelImage + "=" + digest(id)
+	o.Limit = 1
+	l, err := r.page(ctx, o)
+	return len(l.Items) > 0, r.failed("list", err)
 }
 
 // Pull brings an image into the lab's registry from the world's: the nodes fetch

@@ -27,6 +27,7 @@ const (
 	labelManaged   = "app.kubernetes.io/managed-by"
 	labelLab       = "masu.lab"
 	labelWorkspace = "masu.workspace"
+	labelImage     = "masu.image" // digest of the image's ID, which is too long for a label
 	noteOwner      = "masu.owner"
 	noteName       = "masu.name"
 	noteRun        = "masu.run"
@@ -65,7 +66,7 @@ func (r *Runtime) pod(b masu.Box) (*corev1.Pod, error) {
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   podName(b.ID),
-			Labels: map[string]string{labelManaged: "masu", labelLab: r.cfg.Lab, labelWorkspace: string(b.ID)},
+			Labels: map[string]string{labelManaged: "masu", labelLab: r.cfg.Lab, labelWorkspace: string(b.ID), labelImage: digest(b.Image)},
 			Annotations: map[string]string{
 				noteOwner: string(b.Owner.Name), noteName: b.Name, noteRun: strconv.FormatBool(b.Run),
 				noteImage: b.Image, noteSpec: wish,

@@ -16,7 +16,7 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-// files are those of an image, a box or a volume, by absolute path.
+// files are those of an image, a box or a volume, by absolute path; of a volume, by the path within it.
 type files map[string][]byte
 
 // fakeBox is one container of the fake's.
@@ -220,7 +220,7 @@ func (l *fakeLog) copy(ctx context.Context, w io.Writer, follow func() bool) err
 }
 
 // place is where a path of a box's really is: in its own layer, a volume, or a folder of the host.
-func (f *FakeRuntime) place(b *fakeBox, path string) (in files, host string) {
+func (f *FakeRuntime) place(b *fakeBox, path string) (in files, key, host string) {
 	var best masu.Mount
 	for _, m := range b.box.Mounts {
 		if (path == m.Target || strings.HasPrefix(path, m.Target+"/")) && len(m.Target) > len(best.Target) {
@@ -229,17 +229,17 @@ func (f *FakeRuntime) place(b *fakeBox, path string) (in files, host string) {
 	}
 	switch {
 	case best.Volume != "":
-		return f.volumes[best.Volume], ""
+		return f.volumes[best.Volume], strings.TrimPrefix(path, best.Target), ""
 	case best.Folder != "":
-		return nil, filepath.Join(best.Folder, strings.TrimPrefix(path, best.Target))
+		return nil, "", filepath.Join(best.Folder, strings.TrimPrefix(path, best.Target))
 	}
-	return b.files, ""
+	return b.files, path, ""
 }
 
 func (f *FakeRuntime) readFile(b *fakeBox, path string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	in, host := f.place(b, path)
+	in, path, host := f.place(b, path)
 	if host != "" {
 		return os.ReadFile(host)
 	}
@@ -252,7 +252,7 @@ func (f *FakeRuntime) readFile(b *fakeBox, path string) ([]byte, error) {
 func (f *FakeRuntime) writeFile(b *fakeBox, path string, text []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	in, host := f.place(b, path)
+	in, path, host := f.place(b, path)
 	if host != "" {
 		return os.WriteFile(host, text, 0o644)
 	}

@@ -28,6 +28,7 @@ type FakeRuntime struct {
 	images   map[string]*fakeImage // by ID
 	volumes  map[string]files
 	volumeOf map[string]masu.WorkspaceID
+	hauled   map[string][]hauledEntry // what of a volume came by UnpackVolume
 	sides    map[masu.WorkspaceID][]*fakeSide
 	handlers map[int]http.Handler
 	watchers map[*watcher]bool
@@ -52,6 +53,7 @@ var (
 	_ masu.Runtime   = (*FakeRuntime)(nil)
 	_ masu.Measurer  = (*FakeRuntime)(nil)
 	_ masu.Extractor = (*FakeRuntime)(nil)
+	_ masu.Hauler    = (*FakeRuntime)(nil)
 )
 
 // NewRuntime returns a fake with nothing in it but the image "masu-test/base".
@@ -61,6 +63,7 @@ func NewRuntime() *FakeRuntime {
 		images:   map[string]*fakeImage{},
 		volumes:  map[string]files{},
 		volumeOf: map[string]masu.WorkspaceID{},
+		hauled:   map[string][]hauledEntry{},
 		sides:    map[masu.WorkspaceID][]*fakeSide{},
 		handlers: map[int]http.Handler{},
 		watchers: map[*watcher]bool{},

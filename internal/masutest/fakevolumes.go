@@ -51,5 +51,6 @@ func (f *FakeRuntime) RemoveVolume(ctx context.Context, name string) error {
 	}
 	delete(f.volumes, name)
 	delete(f.volumeOf, name)
+	delete(f.hauled, name)
 	return nil
 }

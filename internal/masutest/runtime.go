@@ -45,6 +45,7 @@ func Runtime(t *testing.T, open func(t *testing.T) (rt masu.Runtime, image strin
 		{"Logs", testLogs},
 		{"Dial", testDial},
 		{"Volume", testVolume},
+		{"Haul", testHaul},
 		{"Sides", testSides},
 		{"SidesFail", testSidesFail},
 		{"Measure", testMeasure},
