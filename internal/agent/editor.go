@@ -22,7 +22,8 @@ func editorArgv(b box) []string {
 		"--config=" + filepath.Join(data, "config.yaml"), "--user-data-dir=" + data, "--extensions-dir=" + filepath.Join(data, "extensions"),
 		"--bind-addr=127.0.0.1:" + strconv.Itoa(editorPort), "--auth=none", "--cert=false",
 		"--disable-telemetry", "--disable-update-check", "--disable-getting-started-override",
-		"--disable-proxy", // a port of the box has an origin of its own
+		"--disable-proxy",           // a port of the box has an origin of its own
+		"--disable-workspace-trust", // what a folder starts reaches this box alone, as in a terminal or a notebook
 		"--app-name=masu", "--ignore-last-opened", b.Work,
 	}
 }

@@ -96,7 +96,17 @@ func (s *service) turn(ctx context.Context, name, app, what string) (err error) 
 		return err
 	}
 	s.l.used(ctx, w)
-	return s.l.tellApps(ctx, w.ID, http.MethodPost, app, what, nil)
+	if err := s.l.tellApps(ctx, w.ID, http.MethodPost, app, what, nil); err != nil {
+		return err
+	}
+	// Whoever opens the app next must find what it is now: one that has just been stopped is woken.
+	if err := s.l.listen(ctx, w.ID, func(now masu.AgentStatus) bool {
+		s.l.heard(ctx, w.ID, now)
+		return false
+	}); err != nil {
+		s.l.log.Debug("agent", "workspace", w.Label, "error", err) // who follows the box hears it too
+	}
+	return nil
 }
 
 // AppLog copies what an app has printed lately.
