@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/api"
 )
 
 // sshd is one that the part ssh asks.
@@ -24,27 +28,22 @@ const sshCalls = 11 // of which the median counts
 // benchSSH compares masu's gateway with OpenSSH's sshd in a plain container of
 // the very same image: a connection with a command, and a file of 1 GiB.
 func benchSSH(ctx context.Context, b *bench) ([]row, error) {
-	dir, err := b.project("ssh", map[string]string{"masu.yaml": "preset: python\napt: [openssh-server]\n"})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := b.masu(ctx, dir, "up", "--no-open", "--no-check"); err != nil {
-		return nil, err
-	}
 	key := filepath.Join(b.dir, "ssh-key")
 	if out, err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("ssh-keygen: %w: %s", err, out)
 	}
-	if _, err := b.masu(ctx, dir, "keys", "add", key+".pub"); err != nil {
+	w, leave, err := b.sshMember(ctx, key)
+	defer leave()
+	if err != nil {
 		return nil, err
 	}
-	peer, forget, err := b.plainSSHD(ctx, dir, key)
+	peer, forget, err := b.plainSSHD(ctx, w.Image, key)
 	if err != nil {
 		return nil, err
 	}
 	defer forget()
 	_, port, _ := net.SplitHostPort(b.gate)
-	ours := sshd{name: "masu", at: "root/ssh@127.0.0.1", port: port, argv: sshOptions(key)}
+	ours := sshd{name: "masu", at: w.Name + "@127.0.0.1", port: port, argv: sshOptions(key)}
 	file := filepath.Join(b.dir, "gibibyte")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		return nil, err
@@ -83,8 +82,63 @@ func benchSSH(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
+const (
+	sshLogin = "masubenchssh"
+	sshUID   = "32999"
+)
+
+// sshMember makes a login of this host with a running workspace and a key: the
+// gateway lets nobody in as root. leave removes all of it, also what an error left.
+func (b *bench) sshMember(ctx context.Context, key string) (w masu.Workspace, leave func(), err error) {
+	dir := filepath.Join("/tmp", filepath.Base(b.dir)+"-ssh")
+	leave = func() {
+		_ = exec.Command("userdel", "-f", sshLogin).Run()
+		_ = os.RemoveAll(dir)
+	}
+	if out, err := exec.CommandContext(ctx, "useradd", "--no-create-home", "--uid", sshUID, "--shell", "/bin/sh", sshLogin).CombinedOutput(); err != nil {
+		return w, leave, fmt.Errorf("useradd: %w: %s", err, out)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return w, leave, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "masu.yaml"), []byte("preset: python\napt: [openssh-server]\n"), 0o644); err != nil {
+		return w, leave, err
+	}
+	if out, err := exec.CommandContext(ctx, "chown", "-R", sshUID+":"+sshUID, dir).CombinedOutput(); err != nil {
+		return w, leave, fmt.Errorf("chown: %w: %s", err, out)
+	}
+	pub, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		return w, leave, err
+	}
+	c, err := api.Dial(ctx, b.socket, api.ClientOptions{As: sshLogin})
+	if err != nil {
+		return w, leave, err
+	}
+	without := leave
+	leave = func() {
+		_ = c.Remove(context.WithoutCancel(ctx), "ssh")
+		_ = c.Close()
+		without()
+	}
+	if _, err := c.AddKey(ctx, string(pub), ""); err != nil {
+		return w, leave, err
+	}
+	if _, err := c.Up(ctx, masu.UpRequest{Dir: dir, Name: "ssh"}); err != nil {
+		return w, leave, err
+	}
+	waited := b.wait(ctx, 5*time.Minute, "the workspace", func() bool {
+		w, err = c.Workspace(ctx, "ssh")
+		return err != nil || w.Phase == masu.Running || w.Phase == masu.Failed
+	})
+	if err == nil && w.Phase != masu.Running {
+		err = fmt.Errorf("the workspace is %s", w.Phase)
+	}
+	return w, leave, errors.Join(waited, err)
+}
+
 func sshOptions(key string) []string {
-	return []string{"-F", "none", "-q", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"}
+	return []string{"-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"}
 }
 
 // run gives the seconds that a command takes over a connection of its own.
@@ -110,11 +164,7 @@ func (s sshd) copy(ctx context.Context, from, to string) (float64, error) {
 }
 
 // plainSSHD runs OpenSSH's own in a container of the workspace's image, with the engine's usual rights.
-func (b *bench) plainSSHD(ctx context.Context, dir, key string) (s sshd, forget func(), err error) {
-	image, err := b.imageOf(ctx, dir, "ssh")
-	if err != nil {
-		return s, nil, err
-	}
+func (b *bench) plainSSHD(ctx context.Context, image, key string) (s sshd, forget func(), err error) {
 	pub, err := os.ReadFile(key + ".pub")
 	if err != nil {
 		return s, nil, err
