@@ -185,6 +185,8 @@ type Gate interface {
 	ByName(ctx context.Context, name Username) (User, error)
 	// ByToken is for programs that bring a token's secret.
 	ByToken(ctx context.Context, secret string) (User, Token, error)
+	// ByFeed is for calendars that ask for the timetable's feed.
+	ByFeed(ctx context.Context, secret string, from netip.Addr) (User, error)
 	// ByKey finds whose a key is, and what may be done with it. One that stands at several members is
 	// the named owner's, and otherwise Conflict "key_of_many" (their names, once it is proven).
 	ByKey(ctx context.Context, k KeyOffer) (User, KeyLimits, error)

@@ -36,6 +36,7 @@ type fakeGate struct {
 	shorn    bool // boss is no admin any more
 	langs    map[masu.Username]masu.Lang
 	home     string // everybody's; "" for the usual
+	feeds    map[string]masu.Username
 }
 
 func newFakeGate() *fakeGate {
@@ -88,6 +89,16 @@ func (g *fakeGate) ByName(_ context.Context, name masu.Username) (masu.User, err
 
 func (g *fakeGate) ByToken(context.Context, string) (masu.User, masu.Token, error) {
 	return masu.User{}, masu.Token{}, masu.E(masu.Denied, "signin_wrong")
+}
+
+func (g *fakeGate) ByFeed(_ context.Context, secret string, _ netip.Addr) (masu.User, error) {
+	g.mu.Lock()
+	name, ok := g.feeds[secret]
+	g.mu.Unlock()
+	if !ok {
+		return masu.User{}, masu.E(masu.Denied, "signin_wrong")
+	}
+	return g.user(name), nil
 }
 
 func (g *fakeGate) ByKey(context.Context, masu.KeyOffer) (masu.User, masu.KeyLimits, error) {

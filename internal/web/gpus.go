@@ -120,6 +120,7 @@ type gpusView struct {
 	Board         gpuBoardView
 	Problem       *problem
 	Filled        reserveForm
+	Feed          feedView
 	Week          weekView
 	Before, After string // Mondays
 	Today         string
@@ -146,6 +147,8 @@ type ticketView struct {
 
 // reserveForm is what was filled in.
 type reserveForm struct{ Count, Day, From, Until, Weeks, Note, For string }
+
+func emptyReserve() reserveForm { return reserveForm{Count: "1", Weeks: "1"} }
 
 func newGPUBoard(lang masu.Lang, b masu.Board, me masu.Username, mine map[masu.GPUID]string) gpuBoardView {
 	var v gpuBoardView
@@ -197,11 +200,11 @@ func wish(lang masu.Lang, w masu.Want) string {
 }
 
 func (s *Server) gpus(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.showGPUs(w, r, v, http.StatusOK, reserveForm{Count: "1", Weeks: "1"}, nil)
+	return s.showGPUs(w, r, v, http.StatusOK, gpusView{Filled: emptyReserve()})
 }
 
 // showGPUs shows the page, with what was filled in and what came of it.
-func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code int, filled reserveForm, p *problem) error {
+func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code int, view gpusView) error {
 	lang := s.lang(r, v)
 	b, err := v.service.Board(r.Context())
 	if err != nil {
@@ -216,12 +219,16 @@ func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code
 	if err != nil {
 		return err
 	}
-	view := &gpusView{Board: newGPUBoard(lang, b, v.actor.Name, held(list, v.actor.Name)), Problem: p, Filled: filled,
-		Teacher: v.actor.Admin || v.actor.Role == masu.RoleTeacher}
+	if view.Feed.ID == "" {
+		if view.Feed, err = s.newFeed(r, v); err != nil {
+			return err
+		}
+	}
+	view.Board, view.Teacher = newGPUBoard(lang, b, v.actor.Name, held(list, v.actor.Name)), v.actor.Admin || v.actor.Role == masu.RoleTeacher
 	view.Before, view.After, view.Today = monday.AddDate(0, 0, -7).Format(time.DateOnly), monday.AddDate(0, 0, 7).Format(time.DateOnly), time.Now().Format(time.DateOnly)
 	view.Filled.Day = cmp.Or(view.Filled.Day, view.Today)
 	view.Week = newWeek(lang, monday, b, reserved, v.actor.Name, view.Teacher, time.Now())
-	return s.show(w, r, v, code, view)
+	return s.show(w, r, v, code, &view)
 }
 
 // gpuBoard gives the part of the page that moves.
@@ -245,7 +252,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, v *visit) error
 		_, err = v.service.Reserve(r.Context(), q)
 	}
 	if err != nil {
-		return s.showGPUs(w, r, v, status(err), f, newProblem(s.lang(r, v), err))
+		return s.showGPUs(w, r, v, status(err), gpusView{Filled: f, Problem: newProblem(s.lang(r, v), err)})
 	}
 	http.Redirect(w, r, "/gpus?week="+url.QueryEscape(f.Day)+"#week", http.StatusSeeOther)
 	return nil

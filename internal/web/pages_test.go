@@ -80,7 +80,8 @@ func everyPage(lang masu.Lang) map[string]page {
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Workspace: evil, Notebooks: []string{evil}, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i", Fault: "xid 79"}, Reading: &masu.Reading{Faults: 2}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
-		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30"},
+		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30", Feed: feedView{ID: "x", Address: evil}},
+		"gpus subscribed": &gpusView{Week: week, Feed: feedView{ID: "x", At: time.Now()}},
 		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
 		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"}, At: time.Now(), Chart: newChart(lang, weekOf("", time.Now()), []masu.DayUse{{Day: 3, Lent: time.Hour, Busy: 2 * time.Hour}, {Day: 9, Lent: time.Minute}}),
 			Members: newUsageLines(lang, usageRows(), "member"), Groups: newUsageLines(lang, usageRows(), "group"), Names: newUsageLines(lang, usageRows(), "name")},
@@ -237,7 +238,7 @@ func TestSentences(t *testing.T) {
 		}
 	}
 	for c := range said { // made from a word of the dictionary
-		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side)\.`).MatchString(c) {
+		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side|scope)\.`).MatchString(c) {
 			said[c] = true
 		}
 	}
