@@ -101,16 +101,17 @@ type Projects interface {
 
 // Hello is the answer to Whoami.
 type Hello struct {
-	Actor    Actor   `json:"actor"`
-	Version  string  `json:"version"`
-	Lab      string  `json:"lab"`
-	Host     Host    `json:"host"`
-	HostName string  `json:"host_name"`
-	Pages    string  `json:"pages"`              // URL of the pages
-	Personal bool    `json:"personal,omitempty"` // the daemon is the member's own, not root's
-	Notes    []Note  `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
-	House    House   `json:"house,omitzero"`
-	SSH      SSHDoor `json:"ssh,omitzero"`
+	Actor    Actor    `json:"actor"`
+	Version  string   `json:"version"`
+	Lab      string   `json:"lab"`
+	Host     Host     `json:"host"`
+	HostName string   `json:"host_name"`
+	Pages    string   `json:"pages"`              // URL of the pages
+	Personal bool     `json:"personal,omitempty"` // the daemon is the member's own, not root's
+	Notes    []Note   `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
+	House    House    `json:"house,omitzero"`
+	SSH      SSHDoor  `json:"ssh,omitzero"`
+	Classes  []string `json:"classes,omitempty"` // of work, that the actor may name in UpRequest
 }
 
 // UpRequest asks for a running workspace.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +127,16 @@ type gpusView struct {
 	Today         string
 	Asked         masu.LeaseID
 	Teacher       bool
+	Models        []string
+}
+
+// Which is the fold of the form that says what kind of card.
+func (v *gpusView) Which() (w struct {
+	Wish   gpuWish
+	Models []string
+}) {
+	w.Wish, w.Models = v.Filled.Wish, v.Models
+	return w
 }
 
 // gpuBoardView is the part of it that moves.
@@ -146,7 +157,10 @@ type ticketView struct {
 }
 
 // reserveForm is what was filled in.
-type reserveForm struct{ Count, Day, From, Until, Weeks, Note, For string }
+type reserveForm struct {
+	Count, Day, From, Until, Weeks, Note, For string
+	Wish                                      gpuWish
+}
 
 func emptyReserve() reserveForm { return reserveForm{Count: "1", Weeks: "1"} }
 
@@ -214,6 +228,11 @@ func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code
 	if err != nil {
 		return err
 	}
+	for _, g := range b.GPUs {
+		view.Models = append(view.Models, models([]masu.GPU{g.GPU})...)
+	}
+	slices.Sort(view.Models)
+	view.Models = slices.Compact(view.Models)
 	monday := weekOf(r.URL.Query().Get("week"), time.Now())
 	reserved, err := v.service.Reservations(r.Context(), monday, monday.AddDate(0, 0, 7))
 	if err != nil {
@@ -246,7 +265,7 @@ func (s *Server) gpuBoard(w http.ResponseWriter, r *http.Request, v *visit) erro
 
 // reserve takes the form.
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request, v *visit) error {
-	f := reserveForm{r.PostFormValue("count"), r.PostFormValue("day"), r.PostFormValue("from"), r.PostFormValue("until"), r.PostFormValue("weeks"), r.PostFormValue("note"), r.PostFormValue("for")}
+	f := reserveForm{r.PostFormValue("count"), r.PostFormValue("day"), r.PostFormValue("from"), r.PostFormValue("until"), r.PostFormValue("weeks"), r.PostFormValue("note"), r.PostFormValue("for"), readGPUWish(r.PostForm)}
 	q, err := f.wish()
 	if err == nil {
 		_, err = v.service.Reserve(r.Context(), q)
@@ -260,7 +279,10 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, v *visit) error
 
 // wish reads the form. An end that is before the beginning is on the next day.
 func (f reserveForm) wish() (q masu.ReserveWish, err error) {
-	q.Want.Count, _ = strconv.Atoi(f.Count)
+	count, _ := strconv.Atoi(f.Count)
+	if q.Want, err = f.Wish.want(count); err != nil {
+		return q, err
+	}
 	q.Weeks, _ = strconv.Atoi(f.Weeks)
 	q.Note, q.For = f.Note, masu.Username(strings.TrimSpace(f.For))
 	if q.From, err = time.ParseInLocation("2006-01-02 15:04", f.Day+" "+f.From, time.Local); err != nil {
