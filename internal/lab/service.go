@@ -48,6 +48,9 @@ func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	if s.l.away != nil {
 		h.Notes = append(h.Notes, masu.Note{Code: "engine_away"})
 	}
+	if s.actor.Admin {
+		h.Notes = append(h.Notes, s.l.lowNotes()...)
+	}
 	return h, nil
 }
 
