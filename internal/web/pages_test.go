@@ -129,6 +129,7 @@ func everyPage(lang masu.Lang) map[string]page {
 			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
 		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
 		"bar turn":    &barView{Now: barPart{Path: "/w/x", Running: true, Mine: true, Turn: true, Ending: evil, EndsAt: time.Now()}},
+		"bar closes":  &barView{Now: barPart{Running: true, House: houseView{Banner: evil, Closes: time.Now(), Left: "1"}}},
 		"bar over":    &barView{Now: barPart{Running: true, Over: true}},
 		"bar stopped": &barView{Now: barPart{Phase: masu.Stopped, Start: true, Mine: true, Problem: failed}},
 		"framed":      &framedView{Problem: newProblem(lang, masu.E(masu.Denied, "frame_unkept")), Path: "http://localhost:8888/open/x/jupyter"},
