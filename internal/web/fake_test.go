@@ -243,7 +243,10 @@ func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 
 func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
 
-func (a *fakeActor) PruneImages(context.Context, bool) ([]masu.ImageUse, error) {
+func (a *fakeActor) PruneImages(_ context.Context, dry bool) (list []masu.ImageUse, err error) {
+	if dry {
+		return slices.DeleteFunc(slices.Clone(a.images), func(i masu.ImageUse) bool { return len(i.Owners) > 0 || i.InUse }), nil
+	}
 	a.note("prune", "")
 	return nil, nil
 }
