@@ -90,7 +90,10 @@ func TestFromThePage(t *testing.T) {
 	openApp(t, ctx, "terminal")
 	holds(t, ctx, "a terminal is there", `document.querySelector('.jp-Terminal .xterm-helper-textarea')`)
 	l.until(30*time.Second, "what is typed there is done", func() bool { // once its shell listens
-		do(t, ctx, chromedp.Focus(".jp-Terminal .xterm-helper-textarea"), chromedp.KeyEvent("echo $((6*7)) > ~/work/typed"), chromedp.KeyEvent(kb.Enter))
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(e => { const d = new DataTransfer(); d.setData("text/plain", "echo $((6*7)) > ~/work/typed"); e.focus(); return e.dispatchEvent(new ClipboardEvent("paste", { clipboardData: d, bubbles: true, cancelable: true })) })(document.querySelector(".jp-Terminal .xterm-helper-textarea"))`)); err != nil {
+			t.Fatal(err)
+		}
+		do(t, ctx, chromedp.KeyEvent(kb.Enter))
 		b, err := os.ReadFile(filepath.Join(dir, "typed"))
 		return err == nil && string(b) == "42\n"
 	})
