@@ -183,9 +183,11 @@ type fakeLab struct {
 	list     []masu.Workspace
 	told     []masu.Progress
 	news     chan struct{}
-	did      []string // what was asked for
-	app      string   // address of what every port of every box answers with
-	fail     error    // of Up
+	did      []string       // what was asked for
+	asked    masu.UpRequest // the last one
+	reserved masu.ReserveWish
+	app      string // address of what every port of every box answers with
+	fail     error  // of Up
 	dial     error
 }
 
@@ -281,6 +283,9 @@ func (l *fakeLab) doings() string {
 
 func (a *fakeActor) Up(ctx context.Context, r masu.UpRequest) (masu.Workspace, error) {
 	a.note("up", strings.TrimSpace(fmt.Sprint(r.Dir, r.Name, " ", r.Preset, map[bool]string{true: "restart"}[r.Restart], map[bool]string{true: "or-cpu"}[r.OrCPU != nil && *r.OrCPU])))
+	a.mu.Lock()
+	a.asked = r
+	a.mu.Unlock()
 	if a.fail != nil {
 		return masu.Workspace{}, a.fail
 	}
