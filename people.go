@@ -53,7 +53,24 @@ type Scope string
 const (
 	ScopeRead Scope = "read" // look, and change nothing
 	ScopeAll  Scope = "all"  // whatever its owner may
+	// ScopeCalendar is the secret part of the address of the timetable's feed: calendars can
+	// send nothing else. It opens that, and nothing else; a member has one at most.
+	ScopeCalendar Scope = "calendar"
 )
+
+// FeedPath is where on the pages a calendar finds the timetable, by the secret of a token for that.
+func FeedPath(secret string) string { return "/calendar/" + secret + ".ics" }
+
+// MostDays is how long a token may live. Nobody renews an address that a calendar follows.
+func (s Scope) MostDays() int {
+	if s == ScopeCalendar {
+		return 3650
+	}
+	return 365
+}
+
+// Valid tells whether the scope is one of those that there are.
+func (s Scope) Valid() bool { return s == ScopeRead || s == ScopeAll || s == ScopeCalendar }
 
 // Token lets a program act for a member. Only the SHA-256 of its secret is kept.
 type Token struct {
@@ -71,7 +88,7 @@ type Token struct {
 type TokenWish struct {
 	Name  string `json:"name"`
 	Scope Scope  `json:"scope"`
-	Days  int    `json:"days"` // 1 to 365
+	Days  int    `json:"days"` // 1 to Scope.MostDays
 }
 
 // NewToken is a token just made; its secret is told this once.
@@ -97,7 +114,8 @@ type Identity interface {
 	EndSession(ctx context.Context, hash string) error
 	// Tokens lists the actor's, without their hashes.
 	Tokens(ctx context.Context) ([]Token, error)
-	// NewToken makes one; Invalid "token_wish" where the wish makes no sense.
+	// NewToken makes one; Invalid "token_wish" where the wish makes no sense. One
+	// for a calendar ends the one before.
 	NewToken(ctx context.Context, w TokenWish) (NewToken, error)
 	// DeleteToken ends one; NotFound "no_token".
 	DeleteToken(ctx context.Context, id string) error

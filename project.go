@@ -35,6 +35,7 @@ type Draft struct {
 	Apt        []string
 	Pip        []string
 	GPUs       int
+	Want       Want // instead of GPUs, for who says more than a number
 	Apps       []string
 }
 

@@ -102,17 +102,18 @@ type Projects interface {
 
 // Hello is the answer to Whoami.
 type Hello struct {
-	Actor    Actor   `json:"actor"`
-	Version  string  `json:"version"`
-	Lab      string  `json:"lab"`
-	Host     Host    `json:"host"`
-	HostName string  `json:"host_name"`
-	Pages    string  `json:"pages"`              // URL of the pages
-	Personal bool    `json:"personal,omitempty"` // the daemon is the member's own, not root's
-	Notes    []Note  `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
-	House    House   `json:"house,omitzero"`
-	Reach    Reach   `json:"reach,omitempty"` // how far members may share an app
-	SSH      SSHDoor `json:"ssh,omitzero"`
+	Actor    Actor    `json:"actor"`
+	Version  string   `json:"version"`
+	Lab      string   `json:"lab"`
+	Host     Host     `json:"host"`
+	HostName string   `json:"host_name"`
+	Pages    string   `json:"pages"`              // URL of the pages
+	Personal bool     `json:"personal,omitempty"` // the daemon is the member's own, not root's
+	Notes    []Note   `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
+	House    House    `json:"house,omitzero"`
+	Reach    Reach    `json:"reach,omitempty"` // how far members may share an app
+	SSH      SSHDoor  `json:"ssh,omitzero"`
+	Classes  []string `json:"classes,omitempty"` // of work, that the actor may name in UpRequest
 }
 
 // UpRequest asks for a running workspace.
@@ -187,6 +188,8 @@ type Gate interface {
 	ByName(ctx context.Context, name Username) (User, error)
 	// ByToken is for programs that bring a token's secret.
 	ByToken(ctx context.Context, secret string) (User, Token, error)
+	// ByFeed is for calendars that ask for the timetable's feed.
+	ByFeed(ctx context.Context, secret string, from netip.Addr) (User, error)
 	// ByKey finds whose a key is, and what may be done with it. One that stands at several members is
 	// the named owner's, and otherwise Conflict "key_of_many" (their names, once it is proven).
 	ByKey(ctx context.Context, k KeyOffer) (User, KeyLimits, error)

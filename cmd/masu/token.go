@@ -56,6 +56,13 @@ func (a *app) tokenAddCommand() *cobra.Command {
 			if a.json {
 				return a.data(k)
 			}
+			if k.Scope == masu.ScopeCalendar {
+				hello, err := s.Whoami(ctx)
+				if err != nil {
+					return err
+				}
+				k.Secret = hello.Pages + masu.FeedPath(k.Secret)
+			}
 			a.print(k.Secret)
 			a.note("token_once", k.ID, k.Expires.Local().Format("2006-01-02"))
 			return nil

@@ -99,6 +99,7 @@ type Lab struct {
 	}
 	notices chan notice          // on their way to Run
 	alerted map[string]time.Time // when admins were last told of something, by code
+	low     map[string][]string  // disks without room, by path: what the sentence about them needs
 
 	mu       sync.Mutex
 	ops      map[masu.WorkspaceID]*operation
@@ -138,7 +139,7 @@ func New(c Config) (*Lab, error) {
 	}
 	l.hub, l.gate, l.keyring = newHub(l.shown), newGate(l), newKeyring()
 	l.visited.at = map[visit]time.Time{}
-	l.notices, l.alerted = make(chan notice, noticesMost), map[string]time.Time{}
+	l.notices, l.alerted, l.low = make(chan notice, noticesMost), map[string]time.Time{}, map[string][]string{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
 		if l.id, err = tx.Lab(); err != nil {
 			return err
@@ -195,6 +196,7 @@ func (l *Lab) Run(ctx context.Context) error {
 		case <-minute.C:
 			wg.Go(func() { l.sample(ctx) })
 			wg.Go(func() { l.lookAtDisk(ctx) })
+			wg.Go(func() { l.watchRoom(ctx) })
 		}
 	}
 }

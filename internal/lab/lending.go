@@ -115,12 +115,28 @@ func (s *service) mayClass(name string) error {
 			known = append(known, c.Name)
 			continue
 		}
-		if len(c.Groups) > 0 && !s.actor.Admin && !slices.ContainsFunc(s.actor.Groups, func(g masu.Group) bool { return slices.Contains(c.Groups, g.Name) }) {
+		if !s.classOpen(c) {
 			return masu.E(masu.Denied, "class_denied", name, strings.Join(c.Groups, ", "))
 		}
 		return nil
 	}
 	return masu.E(masu.Invalid, "class_unknown", name, strings.Join(known, ", "))
+}
+
+// classOpen tells whether the actor may name a class.
+func (s *service) classOpen(c sched.Class) bool {
+	return len(c.Groups) == 0 || s.actor.Admin || slices.ContainsFunc(s.actor.Groups, func(g masu.Group) bool { return slices.Contains(c.Groups, g.Name) })
+}
+
+// classes are the names of those.
+func (s *service) classes() (names []string) {
+	for _, c := range s.l.policy().GPUs.Classes {
+		if s.classOpen(c) {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Release gives GPUs back, and starts the workspace again without any.

@@ -68,6 +68,14 @@ func (l *Lab) alertLocked(code string, args ...any) {
 		return
 	}
 	l.alerted[code] = time.Now()
+	l.tellAdmins(code, args...)
+}
+
+// tellAdmins tells every admin who wants to be told.
+func (l *Lab) tellAdmins(code string, args ...any) {
+	if l.cfg.Notifier == nil {
+		return
+	}
 	l.enqueue(notice{occasion: masu.OccasionServer, admins: true, code: code, args: masu.E(masu.Internal, code, args...).Args, at: time.Now()})
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,6 @@ import (
 const (
 	inviteFor   = 7 * 24 * time.Hour
 	tokenPrefix = "masu_" // so that people, and programs that look for leaked secrets, know one
-	tokenDays   = 365
 	tokensMost  = 50
 	nameMost    = 60
 	bannerMost  = 500
@@ -76,14 +76,19 @@ func (s *service) NewToken(ctx context.Context, w masu.TokenWish) (k masu.NewTok
 	if s.actor.Door == masu.DoorToken {
 		return k, masu.E(masu.Denied, "not_by_token")
 	}
-	if w.Name = strings.TrimSpace(w.Name); !printable(w.Name, nameMost) || w.Name == "" || w.Scope != masu.ScopeRead && w.Scope != masu.ScopeAll || w.Days < 1 || w.Days > tokenDays {
-		return k, masu.E(masu.Invalid, "token_wish", tokenDays)
+	if w.Name = strings.TrimSpace(w.Name); !printable(w.Name, nameMost) || w.Name == "" || !w.Scope.Valid() || w.Days < 1 || w.Days > w.Scope.MostDays() {
+		return k, masu.E(masu.Invalid, "token_wish", w.Scope.MostDays())
 	}
 	now := time.Now()
 	k.Secret = tokenPrefix + secret()
 	k.Token = masu.Token{ID: string(newID()), Hash: hashOf(k.Secret), User: s.actor.Name, Name: w.Name, Scope: w.Scope, At: now, Expires: now.AddDate(0, 0, w.Days)}
 	err = s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
 		all, err := tx.Tokens(s.actor.Name)
+		for _, old := range all {
+			if err == nil && old.Scope == masu.ScopeCalendar && w.Scope == masu.ScopeCalendar {
+				err = tx.DeleteToken(old.ID)
+			}
+		}
 		if err == nil && len(all) >= tokensMost {
 			err = masu.E(masu.Full, "tokens_full", tokensMost)
 		}
@@ -124,8 +129,29 @@ func (s *service) DeleteToken(ctx context.Context, id string) error {
 	return err
 }
 
-// ByToken finds whose a token is.
-func (l *Lab) ByToken(ctx context.Context, code string) (u masu.User, k masu.Token, err error) {
+// ByToken finds whose a token is. The address of a calendar is none.
+func (l *Lab) ByToken(ctx context.Context, code string) (masu.User, masu.Token, error) {
+	return l.byToken(ctx, code, func(s masu.Scope) bool { return s != masu.ScopeCalendar })
+}
+
+// ByFeed finds whose calendar asks. It makes whoever guesses wait, and a program that asks without end.
+func (l *Lab) ByFeed(ctx context.Context, code string, from netip.Addr) (masu.User, error) {
+	address := "feed from " + from.Unmap().String()
+	if wait := l.gate.tooOften(address); wait > 0 {
+		return masu.User{}, masu.E(masu.Full, "signin_too_often", int(wait/time.Second)+1)
+	}
+	u, k, err := l.byToken(ctx, code, func(s masu.Scope) bool { return s == masu.ScopeCalendar })
+	if err != nil {
+		return masu.User{}, err
+	}
+	l.gate.forgive(address)
+	if wait := l.gate.tooOften("feed " + k.ID); wait > 0 {
+		return masu.User{}, masu.E(masu.Full, "signin_too_often", int(wait/time.Second)+1)
+	}
+	return u, nil
+}
+
+func (l *Lab) byToken(ctx context.Context, code string, fits func(masu.Scope) bool) (u masu.User, k masu.Token, err error) {
 	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error { k, err = tx.Token(hashOf(code)); return err })
 	if err == nil {
 		u, err = l.cfg.Accounts.ByName(k.User)
@@ -133,7 +159,7 @@ func (l *Lab) ByToken(ctx context.Context, code string) (u masu.User, k masu.Tok
 	if err == nil {
 		u, err = l.admit(ctx, u)
 	}
-	if err != nil {
+	if err != nil || !fits(k.Scope) {
 		return masu.User{}, masu.Token{}, wrong()
 	}
 	if now := time.Now(); now.Sub(k.UsedAt) > time.Hour {

@@ -58,6 +58,65 @@ func TestVouched(t *testing.T) {
 }
 
 // A token is as good as its owner: none of a disabled member's works.
+// TestFeedOpensNothingElse: W16. What a calendar's address has in it is the way to the
+// timetable alone; a new one ends the old; and nobody tries many.
+func TestFeedOpensNothingElse(t *testing.T) {
+	w := newWorld(t)
+	l, stop := w.daemon()
+	defer stop()
+	alice, home := l.As(actor("alice")), netip.MustParseAddr("192.0.2.1")
+	make := func(scope masu.Scope) masu.NewToken {
+		k, err := alice.NewToken(t.Context(), masu.TokenWish{Name: "phone", Scope: scope, Days: scope.MostDays()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	old, cron := make(masu.ScopeCalendar), make(masu.ScopeAll)
+	if u, err := l.ByFeed(t.Context(), old.Secret, home); err != nil || u.Name != "alice" {
+		t.Errorf("her calendar: %+v %v", u, err)
+	}
+	if _, _, err := l.ByToken(t.Context(), old.Secret); masu.CodeOf(err) != "signin_wrong" {
+		t.Errorf("it is a token too: %v", err)
+	}
+	if _, err := l.ByFeed(t.Context(), cron.Secret, home); masu.CodeOf(err) != "signin_wrong" {
+		t.Errorf("a token is an address too: %v", err)
+	}
+	k := make(masu.ScopeCalendar)
+	if _, err := l.ByFeed(t.Context(), old.Secret, home); masu.CodeOf(err) != "signin_wrong" {
+		t.Errorf("the old one: %v", err)
+	}
+	if list, err := alice.Tokens(t.Context()); err != nil || len(list) != 2 {
+		t.Errorf("tokens: %+v %v", list, err)
+	}
+	if _, err := l.ByFeed(t.Context(), k.Secret, home); err != nil {
+		t.Errorf("the new one: %v", err)
+	}
+	if err := alice.DeleteToken(t.Context(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.ByFeed(t.Context(), k.Secret, home); masu.CodeOf(err) != "signin_wrong" {
+		t.Errorf("one that was taken back: %v", err)
+	}
+	// Somebody guesses: they wait, others do not. A program that asks without end waits as well.
+	var err error
+	for range triesAtOnce + 1 {
+		_, err = l.ByFeed(t.Context(), "masu_guess", netip.MustParseAddr("198.51.100.9"))
+	}
+	if masu.CodeOf(err) != "signin_too_often" {
+		t.Errorf("who guesses: %v", err)
+	}
+	last := make(masu.ScopeCalendar)
+	for i := range triesAtOnce + 1 {
+		if _, err = l.ByFeed(t.Context(), last.Secret, home); err != nil && i < triesAtOnce {
+			t.Errorf("her calendar, for the %dth time: %v", i, err)
+		}
+	}
+	if masu.CodeOf(err) != "signin_too_often" {
+		t.Errorf("her calendar, over and over: %v", err)
+	}
+}
+
 func TestTokenOfTheDisabled(t *testing.T) {
 	w := newWorld(t)
 	l, stop := w.daemon()

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/masu-lab/masu"
 )
@@ -50,8 +52,43 @@ func (l *Lab) spare(path string, need masu.Bytes) error {
 		return nil
 	}
 	if free < need {
-		l.alert("disk_low", path, free, need)
+		l.diskIsLow(path, free, need)
 		return masu.E(masu.Full, "disk_low", path, free, need)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if free-need >= need/8 { // one that goes to and fro over the mark is told of once
+		delete(l.low, path)
+	}
 	return nil
+}
+
+// diskIsLow tells the admins, once until there is room again.
+func (l *Lab) diskIsLow(path string, free, need masu.Bytes) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, told := l.low[path]
+	l.low[path] = masu.E(masu.Full, "disk_low", path, free, need).Args
+	if told {
+		return
+	}
+	l.log.Warn("a disk is nearly full", "path", path, "free", free, "need", need)
+	l.tellAdmins("disk_low", path, free, need)
+}
+
+// watchRoom looks at the disks when nobody starts anything: they fill up at night, too.
+func (l *Lab) watchRoom(ctx context.Context) {
+	if l.cfg.Room == nil {
+		return
+	}
+	p := l.policy()
+	_, _ = l.spare(l.cfg.State, p.SpareState), l.spare(l.engineRoot(ctx), p.SpareEngine) // it has told
+}
+
+// lowNotes are for an admin's first page; it is called with the lock held.
+func (l *Lab) lowNotes() (notes []masu.Note) {
+	for _, path := range slices.Sorted(maps.Keys(l.low)) {
+		notes = append(notes, masu.Note{Code: "disk_low", Args: l.low[path]})
+	}
+	return notes
 }

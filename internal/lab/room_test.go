@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -117,4 +118,51 @@ func TestOneBuildEach(t *testing.T) {
 	if err := <-long; masu.KindOf(err) != masu.Full || masu.CodeOf(err) != "build_too_long" {
 		t.Errorf("a build without an end: %v", err)
 	}
+}
+
+// TestFullAtNight: a disk that fills up while nobody starts anything is told of
+// once, on an admin's first page as well, and again only after there was room.
+func TestFullAtNight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.post = newPost()
+		var free atomic.Int64
+		free.Store(int64(100 * masu.GiB))
+		w.room = func(string) (masu.Bytes, masu.Bytes, error) { return masu.Bytes(free.Load()), 200 * masu.GiB, nil }
+		w.policy = func(p *Policy) { p.SpareState, p.SpareEngine = 10*masu.GiB, 0 }
+		l, stop := w.daemon()
+		defer stop()
+		alice, boss := actor("alice"), actor("boss")
+		boss.Admin = true
+		role := masu.RoleAdmin
+		if err := l.As(boss).ChangeMember(t.Context(), "boss", masu.MemberChange{Role: &role}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.As(boss).SetNotices(t.Context(), masu.NotifyWish{Webhook: "https://chat.example/x", On: masu.Occasions()}); err != nil {
+			t.Fatal(err)
+		}
+		notes := func(a masu.Actor) int {
+			hello, err := l.As(a).Whoami(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(hello.Notes)
+		}
+		for i, c := range []struct {
+			free       masu.Bytes
+			told, seen int
+		}{{100 * masu.GiB, 0, 0}, {9 * masu.GiB, 1, 1}, {8 * masu.GiB, 0, 1}, {10*masu.GiB + 1, 0, 1}, {9 * masu.GiB, 0, 1}, {20 * masu.GiB, 0, 0}, {9 * masu.GiB, 1, 1}} {
+			free.Store(int64(c.free))
+			time.Sleep(2 * sampleEvery)
+			synctest.Wait()
+			if len(w.post.got) != c.told || notes(boss) != c.seen || notes(alice) != 0 {
+				t.Errorf("%d, with %s: told %d times, %d notes for an admin, %d for others", i, c.free, len(w.post.got), notes(boss), notes(alice))
+			}
+			for range len(w.post.got) {
+				if n := <-w.post.got; n.Occasion != masu.OccasionServer {
+					t.Errorf("told %+v", n)
+				}
+			}
+		}
+	})
 }

@@ -29,7 +29,7 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 // Whoami tells the actor and the daemon.
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
-		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH, Reach: s.l.reach()}
+		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH, Reach: s.l.reach(), Classes: s.classes()}
 	var m masu.Member
 	err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
 		if m, err = kept(tx, s.actor.Name); err == nil {
@@ -47,6 +47,9 @@ func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	defer s.l.mu.Unlock()
 	if s.l.away != nil {
 		h.Notes = append(h.Notes, masu.Note{Code: "engine_away"})
+	}
+	if s.actor.Admin {
+		h.Notes = append(h.Notes, s.l.lowNotes()...)
 	}
 	return h, nil
 }

@@ -56,13 +56,16 @@ func (s *fakeActor) Tokens(context.Context) (list []masu.Token, err error) {
 }
 
 func (s *fakeActor) NewToken(_ context.Context, w masu.TokenWish) (k masu.NewToken, err error) {
-	if w.Name == "" || strings.ContainsAny(w.Name, "\n\x00") || w.Scope != masu.ScopeRead && w.Scope != masu.ScopeAll || w.Days < 1 || w.Days > 365 {
-		return k, masu.E(masu.Invalid, "token_wish", 365)
+	if w.Name == "" || strings.ContainsAny(w.Name, "\n\x00") || !w.Scope.Valid() || w.Days < 1 || w.Days > w.Scope.MostDays() {
+		return k, masu.E(masu.Invalid, "token_wish", w.Scope.MostDays())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	k = masu.NewToken{Token: masu.Token{ID: string(newID()), User: s.actor.Name, Name: w.Name, Scope: w.Scope, At: now, Expires: now.AddDate(0, 0, w.Days)}, Secret: "masu_" + string(newID())}
+	s.people.tokens = slices.DeleteFunc(s.people.tokens, func(old masu.Token) bool {
+		return old.User == s.actor.Name && old.Scope == masu.ScopeCalendar && w.Scope == masu.ScopeCalendar
+	})
 	s.people.tokens = append(s.people.tokens, k.Token)
 	s.note("token", k.ID, nil)
 	return k, nil

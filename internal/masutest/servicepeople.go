@@ -42,6 +42,19 @@ func testServicePeople(g *guest) {
 		g.Error(err)
 	}
 	wantError(g.T, g.svc.DeleteToken(g.ctx, k.ID), masu.NotFound, "no_token")
+	var feed masu.NewToken
+	for range 2 { // the second ends the first
+		if feed, err = g.svc.NewToken(g.ctx, masu.TokenWish{Name: "予約表", Scope: masu.ScopeCalendar, Days: 3650}); err != nil {
+			g.Fatal(err)
+		}
+	}
+	if list, err := g.svc.Tokens(g.ctx); err != nil || len(list) != 1 || list[0].ID != feed.ID || list[0].Scope != masu.ScopeCalendar {
+		g.Errorf("a calendar's: %+v, %v", list, err)
+	}
+	if err := g.svc.DeleteToken(g.ctx, feed.ID); err != nil {
+		g.Error(err)
+	}
+	k = feed // the last one that the log tells of
 	wantError(g.T, g.svc.EndSession(g.ctx, "none"), masu.NotFound, "no_session")
 
 	events, err := g.svc.Events(g.ctx, masu.EventQuery{Verb: "token", Limit: 5})

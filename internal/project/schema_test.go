@@ -169,6 +169,11 @@ func TestTemplate(t *testing.T) {
 					e := p.Environment
 					return e.Preset == "pytorch" && e.Python == "3.10" && e.Torch == "2.10" && p.Want.Count == 1 && len(e.Apt) == 1 && len(e.Pip) == 2 && len(p.Apps) == 2
 				}},
+			"all GPUs": {masu.Draft{Want: masu.Want{All: true}}, func(p masu.Project) bool { return p.Want == masu.Want{All: true} }},
+			"a part":   {masu.Draft{Want: masu.Want{Share: 8 * masu.GiB}}, func(p masu.Project) bool { return p.Want == masu.Want{Share: 8 * masu.GiB} }},
+			"which": {masu.Draft{Want: masu.Want{Count: 2, Memory: 24 * masu.GiB, Model: "RTX A6000"}}, func(p masu.Project) bool {
+				return p.Want == masu.Want{Count: 2, Memory: 24 * masu.GiB, Model: "RTX A6000"}
+			}},
 			"base":       {masu.Draft{Base: "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"}, func(p masu.Project) bool { return p.Environment.Base != "" && p.Environment.Preset == "" }},
 			"dockerfile": {masu.Draft{Dockerfile: "Dockerfile", Python: "3.11"}, func(p masu.Project) bool { return p.Environment.Dockerfile == "Dockerfile" }},
 		} {

@@ -3,6 +3,7 @@ package project
 import (
 	"embed"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -29,7 +30,7 @@ func Template(a masu.Draft) string {
 	if a.Preset == "" {
 		a.Preset = "python"
 	}
-	t := template.New("").Funcs(template.FuncMap{"quote": quote, "key": keyLine, "list": listLine})
+	t := template.New("").Funcs(template.FuncMap{"quote": quote, "key": keyLine, "list": listLine, "gpus": gpusValue})
 	t = template.Must(t.ParseFS(templates, name)) // embedded: a test reads both
 	var b strings.Builder
 	if err := t.ExecuteTemplate(&b, strings.TrimPrefix(name, "template/"), a); err != nil {
@@ -44,6 +45,27 @@ func keyLine(name, value, example string) string {
 		return "# " + name + ": " + quote(example)
 	}
 	return name + ": " + quote(value)
+}
+
+// gpusValue writes which GPUs a draft asks for, as readGPUs reads it.
+func gpusValue(a masu.Draft) string {
+	w := a.Want
+	switch {
+	case w.All:
+		return "all"
+	case w.Share > 0:
+		return "{share: " + w.Share.String() + "}"
+	case w.Memory == 0 && w.Model == "":
+		return strconv.Itoa(max(a.GPUs, w.Count))
+	}
+	value := "{count: " + strconv.Itoa(max(1, w.Count))
+	if w.Memory > 0 {
+		value += ", memory: " + w.Memory.String()
+	}
+	if w.Model != "" {
+		value += ", model: " + quote(w.Model)
+	}
+	return value + "}"
 }
 
 func listLine(name string, values []string, example string) string {

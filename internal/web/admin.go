@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +18,10 @@ type adminView struct {
 	Members    []memberView
 	Workspaces []labWorkspace
 	Images     []imageView
-	Unused     int // images that nobody needs
+	Prune      []imageView // that nobody needs
+	Gain       string      // what removing them frees, at most
+	Disk       measureView // the file system of images and homes
+	Homes      []homeUse
 	House      masu.House
 	Rules      []ruleView
 	Closed     bool
@@ -35,9 +40,18 @@ type memberView struct {
 }
 
 type labWorkspace struct {
-	Owner masu.Username
-	Card  card
-	ID    masu.WorkspaceID
+	Owner  masu.Username
+	Card   card
+	ID     masu.WorkspaceID
+	Disk   string // of its home and box, as last looked
+	UsedAt time.Time
+	Lent   string // GPU time this month
+}
+
+// homeUse is what the workspaces of one member take on the disk.
+type homeUse struct {
+	Member masu.Username
+	Size   masu.Bytes
 }
 
 type imageView struct {
@@ -68,26 +82,10 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, cod
 	for _, m := range list {
 		view.Members = append(view.Members, newMember(lang, m, v.actor.Name))
 	}
-	all, err := v.service.Workspaces(r.Context(), true)
-	if err != nil {
+	if err := s.fillWorkspaces(r, v, &view); err != nil {
 		return err
 	}
-	for _, ws := range all {
-		if ws.Phase != masu.Stopped && ws.Phase != masu.Failed {
-			view.Workspaces = append(view.Workspaces, labWorkspace{ws.Owner, newCard(lang, ws, v.actor.Name), ws.ID})
-		}
-	}
-	images, err := v.service.Images(r.Context())
-	if err != nil { // an engine that is away takes only its images from the page
-		s.log(r, err)
-		view.Problem = newProblem(lang, err)
-	}
-	for _, i := range images {
-		view.Images = append(view.Images, newImage(i))
-		if view.Images[len(view.Images)-1].Unused {
-			view.Unused++
-		}
-	}
+	s.fillImages(r, v, &view)
 	rules, err := v.service.Rules(r.Context())
 	if err != nil {
 		return err
@@ -102,6 +100,75 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, cod
 	view.Closed = hello.House.Closed(now)
 	view.Closing = !hello.House.ClosedAt.IsZero() && !view.Closed
 	return s.show(w, r, v, code, &view)
+}
+
+// fillWorkspaces lists everybody's, those that do something first.
+func (s *Server) fillWorkspaces(r *http.Request, v *visit, view *adminView) error {
+	lang := s.lang(r, v)
+	all, err := v.service.Workspaces(r.Context(), true)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.Local)
+	rows, err := v.service.GPUUsage(r.Context(), month, now, true)
+	if err != nil {
+		return err
+	}
+	lent, homes := map[string]time.Duration{}, map[masu.Username]masu.Bytes{}
+	for _, u := range rows {
+		lent[string(u.Member)+"/"+u.Name] += u.Lent
+	}
+	for _, ws := range all {
+		x := labWorkspace{Owner: ws.Owner, Card: newCard(lang, ws, v.actor.Name), ID: ws.ID, UsedAt: ws.UsedAt}
+		if homes[ws.Owner] += ws.Disk; ws.Disk > 0 {
+			x.Disk = ws.Disk.String()
+		}
+		if d := lent[string(ws.Owner)+"/"+ws.Name]; d > 0 {
+			x.Lent = since(lang, d)
+		}
+		view.Workspaces = append(view.Workspaces, x)
+	}
+	slices.SortStableFunc(view.Workspaces, func(a, b labWorkspace) int {
+		return cmp.Or(cmp.Compare(order(a.Card.Phase), order(b.Card.Phase)), b.Card.Since.Compare(a.Card.Since))
+	})
+	for name, size := range homes {
+		if size > 0 {
+			view.Homes = append(view.Homes, homeUse{name, size})
+		}
+	}
+	slices.SortFunc(view.Homes, func(a, b homeUse) int { return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.Member, b.Member)) })
+	return nil
+}
+
+// fillImages lists the images, those that could go, and how full their disk is. An
+// engine that is away takes only its images from the page.
+func (s *Server) fillImages(r *http.Request, v *visit, view *adminView) {
+	lang := s.lang(r, v)
+	images, err := v.service.Images(r.Context())
+	var idle []masu.ImageUse
+	if err == nil {
+		idle, err = v.service.PruneImages(r.Context(), true)
+	}
+	var board masu.Board
+	if err == nil {
+		board, err = v.service.Board(r.Context())
+	}
+	if err != nil {
+		s.log(r, err)
+		view.Problem = cmp.Or(view.Problem, newProblem(lang, err))
+	}
+	for _, i := range images {
+		view.Images = append(view.Images, newImage(i))
+	}
+	var gain masu.Bytes
+	for _, i := range idle {
+		view.Prune, gain = append(view.Prune, newImage(i)), gain+i.Size
+	}
+	view.Gain = gain.String()
+	if f := board.Images; f.Total > 0 {
+		view.Disk = measureView{text.Say(lang, "web.disk"), f.Percent(), masu.Bytes(f.Used).String(), text.Say(lang, "web.of", masu.Bytes(f.Total).String())}
+	}
 }
 
 func newMember(lang masu.Lang, m masu.MemberUse, me masu.Username) memberView {

@@ -53,6 +53,7 @@ type barPart struct {
 	Turn    bool      // they are kept for it until EndsAt: it runs on the CPU
 	EndsAt  time.Time
 	Asked   []masu.Username
+	House   houseView
 }
 
 // barMeter is how a GPU of the workspace does.
@@ -110,6 +111,11 @@ func (s *Server) newBar(r *http.Request, v *visit, ws masu.Workspace) (barPart, 
 	lang, now := s.lang(r, v), time.Now()
 	c := newCard(lang, ws, v.actor.Name)
 	p := barPart{Path: c.Path, Phase: ws.Phase, Running: c.Running, Start: c.Startable, Mine: ws.Owner == v.actor.Name, Problem: c.Problem, Asked: c.Asked}
+	hello, err := v.hello(r.Context())
+	if err != nil {
+		return p, err
+	}
+	p.House = newHouse(lang, hello.House, now)
 	if !c.Running {
 		return p, nil
 	}

@@ -36,6 +36,8 @@ var counterparts = map[string]struct{ command, route, reason string }{
 	"/runs/{id}/forget":      {"masu runs rm", "/v1/runs/forget", ""},
 	"/gpus/reserve":          {"masu reserve", "/v1/reservations", ""},
 	"/gpus/unreserve":        {"masu reserve rm", "/v1/reservations/delete", ""},
+	"/gpus/feed":             {"masu token add", "/v1/tokens", ""},
+	"/gpus/feed/end":         {"masu token rm", "/v1/tokens/delete", ""},
 	"/gpus/ask":              {"masu gpus ask", "/v1/leases/ask", ""},
 	"/e/{id}/change":         {"masu environments retire", "/v1/shared/change", ""},
 	"/e/{id}/delete":         {"masu environments rm", "/v1/shared/delete", ""},

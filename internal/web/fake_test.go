@@ -36,6 +36,7 @@ type fakeGate struct {
 	shorn    bool // boss is no admin any more
 	langs    map[masu.Username]masu.Lang
 	home     string // everybody's; "" for the usual
+	feeds    map[string]masu.Username
 }
 
 func newFakeGate() *fakeGate {
@@ -88,6 +89,16 @@ func (g *fakeGate) ByName(_ context.Context, name masu.Username) (masu.User, err
 
 func (g *fakeGate) ByToken(context.Context, string) (masu.User, masu.Token, error) {
 	return masu.User{}, masu.Token{}, masu.E(masu.Denied, "signin_wrong")
+}
+
+func (g *fakeGate) ByFeed(_ context.Context, secret string, _ netip.Addr) (masu.User, error) {
+	g.mu.Lock()
+	name, ok := g.feeds[secret]
+	g.mu.Unlock()
+	if !ok {
+		return masu.User{}, masu.E(masu.Denied, "signin_wrong")
+	}
+	return g.user(name), nil
 }
 
 func (g *fakeGate) ByKey(context.Context, masu.KeyOffer) (masu.User, masu.KeyLimits, error) {
@@ -173,9 +184,11 @@ type fakeLab struct {
 	list     []masu.Workspace
 	told     []masu.Progress
 	news     chan struct{}
-	did      []string // what was asked for
-	app      string   // address of what every port of every box answers with
-	fail     error    // of Up
+	did      []string       // what was asked for
+	asked    masu.UpRequest // the last one
+	reserved masu.ReserveWish
+	app      string // address of what every port of every box answers with
+	fail     error  // of Up
 	dial     error
 }
 
@@ -234,7 +247,10 @@ func (a *fakeActor) Whoami(ctx context.Context) (masu.Hello, error) {
 
 func (a *fakeActor) Images(context.Context) ([]masu.ImageUse, error) { return a.images, nil }
 
-func (a *fakeActor) PruneImages(context.Context, bool) ([]masu.ImageUse, error) {
+func (a *fakeActor) PruneImages(_ context.Context, dry bool) (list []masu.ImageUse, err error) {
+	if dry {
+		return slices.DeleteFunc(slices.Clone(a.images), func(i masu.ImageUse) bool { return len(i.Owners) > 0 || i.InUse }), nil
+	}
 	a.note("prune", "")
 	return nil, nil
 }
@@ -277,6 +293,9 @@ func (l *fakeLab) doings() string {
 
 func (a *fakeActor) Up(ctx context.Context, r masu.UpRequest) (masu.Workspace, error) {
 	a.note("up", strings.TrimSpace(fmt.Sprint(r.Dir, r.Name, " ", r.Preset, map[bool]string{true: "restart"}[r.Restart], map[bool]string{true: "or-cpu"}[r.OrCPU != nil && *r.OrCPU])))
+	a.mu.Lock()
+	a.asked = r
+	a.mu.Unlock()
 	if a.fail != nil {
 		return masu.Workspace{}, a.fail
 	}

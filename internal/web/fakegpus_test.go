@@ -31,6 +31,13 @@ func (l *fakeLab) named(id masu.WorkspaceID) masu.Workspace {
 	return l.list[slices.IndexFunc(l.list, func(w masu.Workspace) bool { return w.ID == id })]
 }
 
+func (a *fakeActor) Reserve(_ context.Context, w masu.ReserveWish) ([]masu.Reservation, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reserved = w
+	return nil, nil
+}
+
 func (a *fakeActor) Reservations(context.Context, time.Time, time.Time) ([]masu.Reservation, error) {
 	return a.measured.Reserved, nil
 }

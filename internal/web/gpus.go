@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,11 +121,22 @@ type gpusView struct {
 	Board         gpuBoardView
 	Problem       *problem
 	Filled        reserveForm
+	Feed          feedView
 	Week          weekView
 	Before, After string // Mondays
 	Today         string
 	Asked         masu.LeaseID
 	Teacher       bool
+	Models        []string
+}
+
+// Which is the fold of the form that says what kind of card.
+func (v *gpusView) Which() (w struct {
+	Wish   gpuWish
+	Models []string
+}) {
+	w.Wish, w.Models = v.Filled.Wish, v.Models
+	return w
 }
 
 // gpuBoardView is the part of it that moves.
@@ -145,7 +157,12 @@ type ticketView struct {
 }
 
 // reserveForm is what was filled in.
-type reserveForm struct{ Count, Day, From, Until, Weeks, Note, For string }
+type reserveForm struct {
+	Count, Day, From, Until, Weeks, Note, For string
+	Wish                                      gpuWish
+}
+
+func emptyReserve() reserveForm { return reserveForm{Count: "1", Weeks: "1"} }
 
 func newGPUBoard(lang masu.Lang, b masu.Board, me masu.Username, mine map[masu.GPUID]string) gpuBoardView {
 	var v gpuBoardView
@@ -197,11 +214,11 @@ func wish(lang masu.Lang, w masu.Want) string {
 }
 
 func (s *Server) gpus(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.showGPUs(w, r, v, http.StatusOK, reserveForm{Count: "1", Weeks: "1"}, nil)
+	return s.showGPUs(w, r, v, http.StatusOK, gpusView{Filled: emptyReserve()})
 }
 
 // showGPUs shows the page, with what was filled in and what came of it.
-func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code int, filled reserveForm, p *problem) error {
+func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code int, view gpusView) error {
 	lang := s.lang(r, v)
 	b, err := v.service.Board(r.Context())
 	if err != nil {
@@ -211,17 +228,26 @@ func (s *Server) showGPUs(w http.ResponseWriter, r *http.Request, v *visit, code
 	if err != nil {
 		return err
 	}
+	for _, g := range b.GPUs {
+		view.Models = append(view.Models, models([]masu.GPU{g.GPU})...)
+	}
+	slices.Sort(view.Models)
+	view.Models = slices.Compact(view.Models)
 	monday := weekOf(r.URL.Query().Get("week"), time.Now())
 	reserved, err := v.service.Reservations(r.Context(), monday, monday.AddDate(0, 0, 7))
 	if err != nil {
 		return err
 	}
-	view := &gpusView{Board: newGPUBoard(lang, b, v.actor.Name, held(list, v.actor.Name)), Problem: p, Filled: filled,
-		Teacher: v.actor.Admin || v.actor.Role == masu.RoleTeacher}
+	if view.Feed.ID == "" {
+		if view.Feed, err = s.newFeed(r, v); err != nil {
+			return err
+		}
+	}
+	view.Board, view.Teacher = newGPUBoard(lang, b, v.actor.Name, held(list, v.actor.Name)), v.actor.Admin || v.actor.Role == masu.RoleTeacher
 	view.Before, view.After, view.Today = monday.AddDate(0, 0, -7).Format(time.DateOnly), monday.AddDate(0, 0, 7).Format(time.DateOnly), time.Now().Format(time.DateOnly)
 	view.Filled.Day = cmp.Or(view.Filled.Day, view.Today)
 	view.Week = newWeek(lang, monday, b, reserved, v.actor.Name, view.Teacher, time.Now())
-	return s.show(w, r, v, code, view)
+	return s.show(w, r, v, code, &view)
 }
 
 // gpuBoard gives the part of the page that moves.
@@ -239,13 +265,13 @@ func (s *Server) gpuBoard(w http.ResponseWriter, r *http.Request, v *visit) erro
 
 // reserve takes the form.
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request, v *visit) error {
-	f := reserveForm{r.PostFormValue("count"), r.PostFormValue("day"), r.PostFormValue("from"), r.PostFormValue("until"), r.PostFormValue("weeks"), r.PostFormValue("note"), r.PostFormValue("for")}
+	f := reserveForm{r.PostFormValue("count"), r.PostFormValue("day"), r.PostFormValue("from"), r.PostFormValue("until"), r.PostFormValue("weeks"), r.PostFormValue("note"), r.PostFormValue("for"), readGPUWish(r.PostForm)}
 	q, err := f.wish()
 	if err == nil {
 		_, err = v.service.Reserve(r.Context(), q)
 	}
 	if err != nil {
-		return s.showGPUs(w, r, v, status(err), f, newProblem(s.lang(r, v), err))
+		return s.showGPUs(w, r, v, status(err), gpusView{Filled: f, Problem: newProblem(s.lang(r, v), err)})
 	}
 	http.Redirect(w, r, "/gpus?week="+url.QueryEscape(f.Day)+"#week", http.StatusSeeOther)
 	return nil
@@ -253,7 +279,10 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, v *visit) error
 
 // wish reads the form. An end that is before the beginning is on the next day.
 func (f reserveForm) wish() (q masu.ReserveWish, err error) {
-	q.Want.Count, _ = strconv.Atoi(f.Count)
+	count, _ := strconv.Atoi(f.Count)
+	if q.Want, err = f.Wish.want(count); err != nil {
+		return q, err
+	}
 	q.Weeks, _ = strconv.Atoi(f.Weeks)
 	q.Note, q.For = f.Note, masu.Username(strings.TrimSpace(f.For))
 	if q.From, err = time.ParseInLocation("2006-01-02 15:04", f.Day+" "+f.From, time.Local); err != nil {

@@ -140,7 +140,7 @@ func appLinks(lang masu.Lang, w masu.Workspace, key string) []appLink {
 		switch {
 		case l.Main:
 			l.Title = text.Say(lang, "web.open_jupyter")
-			links = slices.Insert(links, 0, l)
+			links = slices.Insert(links, 0, l, appLink{Name: "terminal", Title: text.Say(lang, "web.open_terminal"), Path: barPath(key, a.Name, terminalPath)})
 			continue
 		case l.Title == a.Name && !a.Own:
 			l.Title = text.Say(lang, "web.open_port", a.Port)

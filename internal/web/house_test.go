@@ -1,6 +1,7 @@
 package web
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -31,5 +32,32 @@ func TestHouse(t *testing.T) {
 	}
 	if a := b.get("/house"); a.StatusCode != 200 || !strings.Contains(a.text, "&lt;b&gt;Power cut") || !strings.Contains(a.text, "30 min left") {
 		t.Errorf("%s %s", a.Status, a.text)
+	}
+}
+
+// TestHouseInABrowser: what everybody should know stands over an app as well, and
+// the time until maintenance counts.
+func TestHouseInABrowser(t *testing.T) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("chromium is not installed")
+	}
+	g := newRig(t)
+	g.lab.set(running("alice", "train"))
+	boss := g.lab.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}})
+	if err := boss.SetHouse(t.Context(), masu.House{Banner: "Friday: no power", ClosedAt: time.Now().Add(20 * time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	c := newChromium(t)
+	c.lang("en")
+	base, axe := "http://localhost:"+g.port, axeScript(t)
+	c.cookie(base, "masu_session", g.secret("alice"))
+	for _, path := range []string{"/", "/w/train/app/jupyter"} {
+		c.goTo(base + path)
+		c.until(`document.body.textContent.includes("Friday: no power") && /1[89]:\d\d/.test(document.querySelector("[data-ends]").textContent)`)
+		c.eval(`window.was = document.querySelector("[data-ends]").textContent`)
+		c.until(`document.querySelector("[data-ends]").textContent !== window.was`)
+		c.shoot("house" + strings.ReplaceAll(path, "/", "-"))
+		c.axe(axe, path)
+		c.well(path)
 	}
 }

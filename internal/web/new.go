@@ -28,6 +28,10 @@ type newView struct {
 	Was     string // which masu.yaml the text was made from
 	GPUs    []int  // numbers that can be asked for; none where the host has none
 	Wants   int
+	Wish    gpuWish
+	Models  []string
+	Classes []string // of work, that the reader may name
+	Class   string
 	OrCPU   bool
 	Name    string
 	Shared  string // an environment that somebody shares, to be taken
@@ -56,6 +60,8 @@ type planView struct {
 	Facts   []fact
 	Built   bool
 	Notes   []string
+	GPUs    []planGPU // as they stand now
+	Free    string    // how many of them are free
 	Problem *problem
 }
 
@@ -63,6 +69,9 @@ type planView struct {
 type newForm struct {
 	dir, pick, text, was, name, shared string
 	gpus                               int
+	wish                               gpuWish
+	want                               masu.Want // what both mean; none where the project's counts
+	class                              string
 	orCPU                              bool
 }
 
@@ -75,12 +84,14 @@ func readNewForm(home string, v url.Values) (f newForm, err error) {
 			return f, masu.E(masu.Invalid, "form_wrong")
 		}
 	}
-	return f, nil
+	f.class, f.wish = v.Get("class"), readGPUWish(v)
+	f.want, err = f.wish.want(f.gpus)
+	return f, err
 }
 
 // draft is the masu.yaml that a choice writes. What lists in the folder ask for is kept.
-func (s *Server) draft(lang masu.Lang, c masu.Choice, p masu.Project, gpus int) string {
-	d := masu.Draft{Lang: lang, Preset: c.Preset, GPUs: gpus, Apt: p.Environment.Apt}
+func (s *Server) draft(lang masu.Lang, c masu.Choice, p masu.Project, want masu.Want) string {
+	d := masu.Draft{Lang: lang, Preset: c.Preset, Want: want, Apt: p.Environment.Apt}
 	if !c.Default { // who takes what suits the server keeps getting what suits it
 		d.Torch, d.TensorFlow = c.Torch, c.TensorFlow
 	}
@@ -121,7 +132,7 @@ func (s *Server) yaml(r *http.Request, v *visit, f newForm, choices []masu.Choic
 	if err != nil && plan.Project.Dir == "" {
 		return "", false, err
 	}
-	return s.draft(s.lang(r, v), c, plan.Project, f.gpus), true, nil
+	return s.draft(s.lang(r, v), c, plan.Project, f.want), true, nil
 }
 
 // newPage shows the form for a folder, the home if none is said.
@@ -155,6 +166,7 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 		return err
 	}
 	n := &newView{Dir: f.dir, Above: above(v.actor.Home, f.dir, f.shared), More: list.More, Source: list.Source, Wants: f.gpus, OrCPU: f.orCPU, Name: f.name,
+		Wish: f.wish, Models: models(hello.Host.GPUs), Classes: hello.Classes, Class: f.class,
 		Text: f.text, Was: digest(old), Problem: problem}
 	for _, name := range list.Folders {
 		n.Inside = append(n.Inside, folderLink{name, newPath(path.Join(f.dir, name), f.shared)})
@@ -175,7 +187,7 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request, v *visit, code 
 	}
 	if n.Text == "" {
 		if n.Text = old; old == "" && len(choices) > 0 {
-			n.Text = s.draft(lang, choices[0], masu.Project{Source: list.Source}, f.gpus)
+			n.Text = s.draft(lang, choices[0], masu.Project{Source: list.Source}, f.want)
 		}
 	}
 	n.Plan = s.planFor(r, v, f, choices)
@@ -287,9 +299,10 @@ func (s *Server) planFor(r *http.Request, v *visit, f newForm, choices []masu.Ch
 	ws.Project.Environment.Base = plan.Base
 	p.Facts = facts(lang, ws)
 	want := plan.Project.Want
-	if f.gpus > 0 {
-		want.Count = f.gpus
+	if !f.want.None() {
+		want = f.want
 	}
+	p.GPUs, p.Free = s.gpusNow(r, v)
 	if !want.None() {
 		p.Facts = append(p.Facts, fact{"GPU", s.forecast(r, v, want)})
 	}
@@ -324,7 +337,7 @@ func (s *Server) forecast(r *http.Request, v *visit, want masu.Want) string {
 func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f, err := readNewForm(v.actor.Home, r.PostForm)
 	if err != nil {
-		return err
+		return s.part(w, r, v, "plan", &planView{Problem: newProblem(s.lang(r, v), err)})
 	}
 	choices, err := v.service.Choices(r.Context())
 	if err != nil {
@@ -336,6 +349,9 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visit) error
 // create writes down what was chosen and starts it.
 func (s *Server) create(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f, err := readNewForm(v.actor.Home, r.PostForm)
+	if err != nil && masu.CodeOf(err) != "form_wrong" {
+		return s.showNew(w, r, v, status(err), f, newProblem(s.lang(r, v), err))
+	}
 	if err != nil {
 		return err
 	}
@@ -369,9 +385,9 @@ func (s *Server) createFrom(r *http.Request, v *visit, f newForm) (masu.Workspac
 			return masu.Workspace{}, err
 		}
 	}
-	up := masu.UpRequest{Dir: f.dir, Name: f.name}
-	if f.gpus > 0 {
-		up.Want = &masu.Want{Count: f.gpus}
+	up := masu.UpRequest{Dir: f.dir, Name: f.name, Class: f.class}
+	if !f.want.None() {
+		up.Want = &f.want
 	}
 	up.OrCPU = &f.orCPU
 	return v.service.Up(r.Context(), up)

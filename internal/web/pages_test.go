@@ -87,8 +87,9 @@ func everyPage(lang masu.Lang) map[string]page {
 		"home measured": &homeView{Board: newBoard(lang, masu.Board{Host: masu.Usage{CPU: masu.Fill{Used: 3, Total: 16}, Memory: masu.Fill{Used: 1, Total: 2}}, Images: masu.Fill{Used: 5, Total: 4},
 			GPUs:  []masu.BoardGPU{{GPU: masu.GPU{ID: "g", Model: evil}}, {GPU: masu.GPU{ID: "h"}, Holds: []masu.Hold{{Member: evil, Workspace: evil, Notebooks: []string{evil}, Since: time.Now(), EndsAt: time.Now(), Why: masu.EndTime}}, Outside: []masu.OutsideUser{{Login: evil, Command: evil}}}, {GPU: masu.GPU{ID: "i", Fault: "xid 79"}, Reading: &masu.Reading{Faults: 2}}},
 			Users: []masu.BoardUse{{Member: "alice", GPUs: 1}, {Member: evil}}}, "alice", map[masu.GPUID]string{"g": evil})},
-		"gpus":         &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30"},
-		"gpus unknown": &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
+		"gpus":            &gpusView{Board: newGPUBoard(lang, fullBoard(), "alice", map[masu.GPUID]string{"g": evil}), Problem: failed, Filled: reserveForm{"1", evil, evil, evil, evil, evil, evil, gpuWish{Model: evil, Memory: evil}}, Models: []string{evil}, Teacher: true, Week: week, Before: "2026-11-16", After: "2026-11-30", Feed: feedView{ID: "x", Address: evil}},
+		"gpus subscribed": &gpusView{Week: week, Feed: feedView{ID: "x", At: time.Now()}},
+		"gpus unknown":    &gpusView{Board: newGPUBoard(lang, masu.Board{Unknown: &masu.Trouble{Kind: masu.Unreachable, Code: "gpu_hangs", Args: []string{"20s"}}}, "alice", nil)},
 		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"}, At: time.Now(), Chart: newChart(lang, weekOf("", time.Now()), []masu.DayUse{{Day: 3, Lent: time.Hour, Busy: 2 * time.Hour}, {Day: 9, Lent: time.Minute}}),
 			Members: newUsageLines(lang, usageRows(), "member"), Groups: newUsageLines(lang, usageRows(), "group"), Names: newUsageLines(lang, usageRows(), "name")},
 		"wall": &wallView{Head: evil, Of: evil, Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
@@ -121,13 +122,13 @@ func everyPage(lang masu.Lang) map[string]page {
 		"failed":                 view,
 		"new": &newView{Dir: evil, Above: []folderLink{{"~", "/new"}, {evil, "/new?dir=" + evil}}, Inside: []folderLink{{evil, "/new?dir=" + evil}}, More: true,
 			Picks: picks(lang, "requirements.txt", []masu.Choice{{Preset: "pytorch", Torch: "2.9.0", CUDA: "cu126", Python: "3.12", Default: true}, {Preset: "python"}}, []masu.Shared{use.Shared}, &newForm{}),
-			Text:  evil, Was: "x", GPUs: []int{0, 1, 2}, Wants: 1, Name: evil, Plan: &planView{Name: evil, Facts: facts(lang, ws), Built: true, Notes: []string{evil}}, Problem: failed},
+			Text:  evil, Was: "x", GPUs: []int{0, 1, 2}, Wants: 1, Wish: gpuWish{Model: evil, Memory: evil, Share: evil, All: true}, Models: []string{evil}, Classes: []string{evil}, Class: evil, Name: evil, Plan: &planView{Name: evil, GPUs: []planGPU{{Model: evil, Says: evil}, {Free: true}}, Free: evil, Facts: facts(lang, ws), Built: true, Notes: []string{evil}}, Problem: failed},
 		"settings": &settingsView{Notices: masu.NotifyWish{Webhook: evil, Mail: evil}, On: []occasionView{{masu.OccasionEnded, true}, {masu.OccasionServer, false}}, Sessions: []sessionView{{"h", evil, time.Now(), true}, {"i", "Firefox", time.Now(), false}}, Tokens: []masu.Token{{ID: "x", Name: evil, Scope: masu.ScopeAll, Expires: time.Now()}},
 			Secret: "masu_x", Done: evil, Problem: failed},
 		"admin": &adminView{Members: []memberView{newMember(lang, masu.MemberUse{Name: "alice", Role: masu.RoleTeacher, Most: new(int), GPUs: 2, UsedAt: time.Now()}, "boss"),
 			newMember(lang, masu.MemberUse{Name: "bob", Disabled: true}, "boss"), newMember(lang, masu.MemberUse{Name: "carol", Gone: true}, "boss"), newMember(lang, masu.MemberUse{Name: "boss", Role: masu.RoleAdmin, ByHost: true}, "boss")},
-			Workspaces: []labWorkspace{{"alice", newCard(lang, ws, "boss"), "x"}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
-			Unused: 1, House: masu.House{Banner: evil, ClosedAt: time.Now()}, Closed: true, Link: "http://localhost:8888/enter?code=x", For: evil, Problem: failed},
+			Workspaces: []labWorkspace{{"alice", newCard(lang, ws, "boss"), "x", "1 GiB", time.Now(), evil}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
+			Prune: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil}})}, Gain: evil, Disk: measureView{evil, 3, evil, evil}, Homes: []homeUse{{evil, masu.GiB}}, House: masu.House{Banner: evil, ClosedAt: time.Now()}, Closed: true, Link: "http://localhost:8888/enter?code=x", For: evil, Problem: failed},
 		"admin empty": &adminView{Rules: newRules(lang, masu.RulesNow{})},
 		"member": &memberPage{Member: newMember(lang, masu.MemberUse{Name: evil, UID: 30001, Disabled: true}, "boss"), Shared: []environmentView{shared},
 			Workspaces: []memberWorkspace{{newCard(lang, ws, "boss"), evil}, {newCard(lang, stopped, "boss"), ""}}},
@@ -141,6 +142,7 @@ func everyPage(lang masu.Lang) map[string]page {
 			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
 		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
 		"bar turn":    &barView{Now: barPart{Path: "/w/x", Running: true, Mine: true, Turn: true, Ending: evil, EndsAt: time.Now()}},
+		"bar closes":  &barView{Now: barPart{Running: true, House: houseView{Banner: evil, Closes: time.Now(), Left: "1"}}},
 		"bar over":    &barView{Now: barPart{Running: true, Over: true}},
 		"bar stopped": &barView{Now: barPart{Phase: masu.Stopped, Start: true, Mine: true, Problem: failed}},
 		"framed":      &framedView{Problem: newProblem(lang, masu.E(masu.Denied, "frame_unkept")), Path: "http://localhost:8888/open/x/jupyter"},
@@ -250,7 +252,7 @@ func TestSentences(t *testing.T) {
 		}
 	}
 	for c := range said { // made from a word of the dictionary
-		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side)\.`).MatchString(c) {
+		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side|scope)\.`).MatchString(c) {
 			said[c] = true
 		}
 	}

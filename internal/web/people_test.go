@@ -1,9 +1,11 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/masu-lab/masu"
 )
@@ -176,5 +178,38 @@ func TestNoticesForm(t *testing.T) {
 	}
 	if a := alice.post("/settings/notices/try", nil); a.StatusCode != 200 {
 		t.Errorf("try: %s", a.Status)
+	}
+}
+
+// TestAdminSeesAll: also what is stopped and failed, each with a way to its page;
+// and what would be removed, before it is.
+func TestAdminSeesAll(t *testing.T) {
+	g := newRig(t)
+	for name, phase := range map[string]masu.Phase{"thesis": masu.Running, "old": masu.Stopped, "broken": masu.Failed} {
+		w := running("alice", name)
+		w.Phase, w.Label, w.Disk, w.UsedAt = phase, name+"--alice", 3*masu.GiB, time.Now().Add(-49*time.Hour)
+		g.lab.set(w)
+	}
+	g.lab.usage = []masu.UsageRow{{Member: "alice", Name: "old", Lent: 90 * time.Minute}}
+	g.lab.measured.Images = masu.Fill{Used: float64(60 * masu.GiB), Total: float64(80 * masu.GiB)}
+	g.lab.images = []masu.ImageUse{{Image: masu.Image{ID: "sha256:1", Refs: []masu.ImageRef{"masu/env:idle"}, Size: 2 * masu.GiB}}, {Image: masu.Image{ID: "sha256:2", Refs: []masu.ImageRef{"masu/env:used"}}, Owners: []masu.Username{"alice"}}}
+	b := g.browser()
+	b.signIn("boss")
+	a := b.get("/admin", "Accept-Language", "en")
+	for _, want := range []string{`href="/w/thesis--alice"`, `href="/w/old--alice"`, `href="/w/broken--alice"`, "3 GiB", "9 GiB", "1 h 30 min", "60 GiB", "75%", "at most 2 GiB"} {
+		if !strings.Contains(a.text, want) {
+			t.Errorf("the admin does not see %q", want)
+		}
+	}
+	if n := strings.Count(a.text, `action="/admin/stop"`); n != 1 {
+		t.Errorf("%d can be stopped", n)
+	}
+	_, prune, _ := strings.Cut(a.text, "at most 2 GiB")
+	prune, _, _ = strings.Cut(prune, `action="/admin/prune"`)
+	if !strings.Contains(prune, "masu/env:idle") || strings.Contains(prune, "masu/env:used") {
+		t.Errorf("would be removed: %s", prune)
+	}
+	if a := b.get("/w/old--alice"); a.StatusCode != http.StatusOK {
+		t.Errorf("the way to one: %s", a.Status)
 	}
 }

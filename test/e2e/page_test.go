@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // signIn fills the form of the sign-in page.
@@ -82,6 +86,18 @@ func TestFromThePage(t *testing.T) {
 		t.Errorf("Jupyter is not on the workspace's own origin: %s", at)
 	}
 	ctx = browser(t, "ja") // the first one has an unsaved notebook, and would be asked about it
+	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
+	openApp(t, ctx, "terminal")
+	holds(t, ctx, "a terminal is there", `document.querySelector('.jp-Terminal .xterm-helper-textarea')`)
+	l.until(30*time.Second, "what is typed there is done", func() bool { // once its shell listens
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(e => { const d = new DataTransfer(); d.setData("text/plain", "echo $((6*7)) > ~/work/typed"); e.focus(); return e.dispatchEvent(new ClipboardEvent("paste", { clipboardData: d, bubbles: true, cancelable: true })) })(document.querySelector(".jp-Terminal .xterm-helper-textarea"))`)); err != nil {
+			t.Fatal(err)
+		}
+		do(t, ctx, chromedp.KeyEvent(kb.Enter))
+		b, err := os.ReadFile(filepath.Join(dir, "typed"))
+		return err == nil && string(b) == "42\n"
+	})
+	shoot(t, ctx, "terminal")
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
 	holds(t, ctx, "the workspace is on the first page", `document.querySelector('a[href="/w/jikken"]')`)
 	do(t, ctx, chromedp.Click(`a[href="/w/jikken"]`))

@@ -52,6 +52,12 @@ const left = (ms) => {
   const s = Math.max(0, Math.floor(ms / 1000));
   return s < 3600 ? Math.floor(s / 60) + ':' + String(s % 60).padStart(2, '0') : lasted(ms);
 };
+// What ends at a time that the server says counts down to it.
+const countDown = () => {
+  for (const t of document.querySelectorAll('[data-ends]')) t.textContent = (t.dataset.say || '{left}').replace('{left}', left(t.dataset.ends - Date.now()));
+};
+countDown();
+setInterval(countDown, 1000);
 setInterval(() => {
   for (const t of document.querySelectorAll('time[data-since]')) t.textContent = lasted(Date.now() - t.dataset.since);
 }, 5000);
@@ -116,6 +122,7 @@ const measure = async (part) => {
   const html = await answer.text();
   if (html !== last.get(part)) part.innerHTML = html; // what is the same keeps its selection, and is not read out again
   last.set(part, html);
+  countDown();
 };
 const measureAll = () => {
   if (document.hidden) return;
@@ -137,8 +144,8 @@ if (bar) {
   const now = bar.querySelector('[data-part]'), said = bar.querySelector('.bar-said'), frame = document.getElementById('app'), title = document.title;
   const count = () => {
     for (const t of now.querySelectorAll('[data-until]')) t.textContent = lasted(t.dataset.until - Date.now());
+    countDown();
     const ends = now.querySelector('[data-ends]');
-    if (ends) ends.textContent = left(ends.dataset.ends - Date.now());
     document.title = (ends ? '(' + ends.textContent + ') ' : '') + title;
   };
   count();
