@@ -13,7 +13,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: up build test test-kube check unit bench simulate setup packages dist pam screens clean
+.PHONY: up build test test-kube check unit bench bench-kube simulate setup packages dist pam screens clean
 
 up: build
 	@cd / && $(SUDO) $(CURDIR)/$(BIN) up --yes
@@ -74,6 +74,15 @@ bench: setup
 	cd test/bench && npm ci --silent
 	CGO_ENABLED=0 go build -o bin/bench ./test/bench
 	cd test/bench && $(SUDO) env MASU_BIN=$(CURDIR)/$(BIN) ../../bin/bench
+
+# What the driver costs at 1,000 and 10,000 pods, on a control plane without kubelets. Its controllers would take such nodes for lost: they end.
+bench-kube:
+	./test/kube/build.sh $(KUBE)/bin
+	$(SUDO) ./test/kube/up.sh $(KUBE)/bin $(KUBE)/state 0
+	$(KUBE)/bin/kubeall kubectl --kubeconfig $(KUBE)/state/admin.kubeconfig create namespace masu-scale
+	until $(KUBE)/bin/kubeall kubectl --kubeconfig $(KUBE)/state/admin.kubeconfig -n masu-scale get serviceaccount default; do sleep 1; done
+	$(SUDO) kill $$(cat $(KUBE)/state/pid/kcm) $$(cat $(KUBE)/state/pid/sched)
+	MASU_TEST_KUBE=$(KUBE)/state go test -run '^$$' -bench Scale -benchtime 5x -timeout 30m ./internal/kube; e=$$?; $(SUDO) ./test/kube/down.sh $(KUBE)/bin $(KUBE)/state --purge; exit $$e
 
 # A lab's year under several ways to share GPUs, for docs/*/scheduling.md and its figures.
 simulate:

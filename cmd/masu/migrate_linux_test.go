@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -14,6 +15,12 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/sqlite"
+)
+
+// The login whose workspace moves is made by the test, and removed.
+const (
+	mover    = "masucli-mover"
+	moverUID = 31177
 )
 
 // TestMigrate moves a workspace from the real engine to the cluster of test/kube/up.sh.
@@ -48,7 +55,7 @@ func TestMigrate(t *testing.T) {
 		}
 	}
 	home := func() string { return found(t, filepath.Join(cluster, "volumes"), "kept-"+lab) }
-	migrate("moving\tnobody\tcarried", "--dry-run")
+	migrate("moving\t"+mover+"\tcarried", "--dry-run")
 	if at := home(); at != "" {
 		t.Fatalf("a dry run has written %s", at)
 	}
@@ -61,10 +68,10 @@ func TestMigrate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st := info.Sys().(*syscall.Stat_t); st.Uid != 65534 || info.Mode().Perm() != 0o640 {
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != moverUID || info.Mode().Perm() != 0o640 {
 		t.Errorf("what came is %d's, %v", st.Uid, info.Mode())
 	}
-	migrate("moving\tnobody\tis there", "--dry-run")
+	migrate("moving\t"+mover+"\tis there", "--dry-run")
 	s := openStore(t, state)
 	defer s.Close()
 	if err := s.View(t.Context(), func(tx masu.Tx) error {
@@ -109,14 +116,20 @@ func migratable(t *testing.T, state string) (lab string) {
 		}
 		return strings.TrimSpace(string(out))
 	}
+	if out, err := exec.Command("useradd", "-M", "-U", "-u", fmt.Sprint(moverUID), "-s", "/bin/bash", mover).CombinedOutput(); err != nil {
+		t.Fatalf("useradd: %v\n%s", err, out)
+	}
 	t.Cleanup(func() {
+		if out, err := exec.Command("userdel", mover).CombinedOutput(); err != nil {
+			t.Errorf("userdel: %v\n%s", err, out)
+		}
 		docker("", "volume", "rm", "-f", volume)
 		docker("", "rmi", "-f", image)
 	})
 	docker("FROM masu-test/base\nLABEL masu.environment="+lab+"\n", "build", "-q", "-t", image, "-")
 	docker("", "volume", "create", "--label", "masu.lab="+lab, "--label", "masu.workspace="+id, volume)
-	docker("", "run", "--rm", "-v", volume+":/v", image, "sh", "-c", "echo mine > /v/kept-"+lab+"; chmod 640 /v/kept-"+lab+"; chown -R 65534:65534 /v")
-	w := masu.Workspace{ID: masu.WorkspaceID(id), Owner: "nobody", Name: "moving", Label: "moving--nobody", Phase: masu.Stopped, Image: docker("", "inspect", "-f", "{{.Id}}", image)}
+	docker("", "run", "--rm", "-v", volume+":/v", image, "sh", "-c", "echo mine > /v/kept-"+lab+"; chmod 640 /v/kept-"+lab+"; chown -R "+fmt.Sprintf("%d:%d", moverUID, moverUID)+" /v")
+	w := masu.Workspace{ID: masu.WorkspaceID(id), Owner: mover, Name: "moving", Label: "moving--" + mover, Phase: masu.Stopped, Image: docker("", "inspect", "-f", "{{.Id}}", image)}
 	if err := s.Update(t.Context(), func(tx masu.Tx) error { return tx.PutWorkspace(w) }); err != nil {
 		t.Fatal(err)
 	}
