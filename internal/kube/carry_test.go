@@ -44,3 +44,34 @@ func TestCarryToAnotherRegistry(t *testing.T) {
 		t.Errorf("a push to nobody: %v", err)
 	}
 }
+
+// TestOneNameLess: registries delete images and not names; a name goes without the image's other ones all the same.
+func TestOneNameLess(t *testing.T) {
+	rt := open(t, testConfig(t))
+	first := masu.ImageRef("masu/names:" + strings.ToLower(rand.Text()[:6]))
+	second := first + "-too"
+	if err := rt.Import(t.Context(), first, agentTar(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.Tag(t.Context(), first, second); err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.RemoveImage(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rt.Image(t.Context(), second); masu.CodeOf(err) != "no_image" {
+		t.Errorf("the name that was taken away: %v", err)
+	}
+	if _, err := rt.ImageFile(t.Context(), first, "/masu"); masu.CodeOf(err) != "image_no_record" { // it is larger than what is asked for so
+		t.Errorf("the image under its other name: %v", err)
+	}
+	if img, err := rt.Image(t.Context(), first); err != nil || img.Arch == "" {
+		t.Errorf("the image under its other name: %+v, %v", img, err)
+	}
+	if err := rt.RemoveImage(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rt.Image(t.Context(), first); masu.CodeOf(err) != "no_image" {
+		t.Errorf("its last name: %v", err)
+	}
+}
