@@ -126,17 +126,13 @@ func (l *Lab) beginRun(ctx context.Context, r masu.Run) error {
 	if op == nil {
 		return nil
 	}
-	l.mu.Lock()
-	l.runs[r.ID] = true
-	l.mu.Unlock()
+	l.goes(r.ID, goingRun{owner: r.Owner, name: r.Name, cells: r.Notebook != nil})
 	err := l.spawn(ctx, func(run context.Context) {
 		ctx, stop := context.WithCancelCause(run)
 		defer stop(nil)
 		defer context.AfterFunc(op.ctx, func() { stop(context.Cause(op.ctx)) })()
 		l.carryRun(ctx, r.ID)
-		l.mu.Lock()
-		delete(l.runs, r.ID)
-		l.mu.Unlock()
+		l.goesNoMore(r.ID)
 		l.release(r.ID, op)
 	})
 	if err != nil {
@@ -191,7 +187,9 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 			return false, err
 		}
 	}
+	l.began(id, r.StartedAt)
 	b, err := l.awaitRun(ctx, r)
+	l.began(id, time.Time{})
 	switch {
 	case err != nil && masu.CodeOf(err) == "box_gone" && r.Tries <= r.Retries:
 		if err := l.endLease(ctx, id); err != nil {

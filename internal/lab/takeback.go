@@ -50,7 +50,7 @@ func (l *Lab) takeBack(ctx context.Context, s sched.State, plan sched.Plan, e sc
 	lease := s.Leases[slices.IndexFunc(s.Leases, func(x masu.Lease) bool { return x.ID == e.Lease })]
 	id := lease.Workspace
 	l.mu.Lock()
-	run := l.runs[id]
+	run := l.runs[id] != nil
 	already := l.taking[id]
 	l.taking[id] = true
 	l.mu.Unlock()
