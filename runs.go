@@ -29,6 +29,8 @@ type Run struct {
 	Code      int       `json:"code"` // exit code, with RunEnded
 	Trouble   *Trouble  `json:"trouble,omitempty"`
 	GPUs      []GPUID   `json:"gpus,omitempty"`
+	EndsAt    time.Time `json:"ends_at,omitzero"`  // announced: its GPUs will be taken back then, which ends it
+	EndWhy    EndReason `json:"end_why,omitempty"` // with EndsAt
 	At        time.Time `json:"at"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`

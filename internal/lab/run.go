@@ -57,11 +57,16 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if err != nil {
 		return 0, err
 	}
-	s.l.began(id, time.Now())
+	began := time.Now()
+	s.l.began(id, began)
 	if err := s.l.agentAnswers(ctx, id); err != nil {
 		return 0, err
 	}
-	return s.l.cfg.Runtime.Exec(ctx, id, r.Exec)
+	code, err = s.l.cfg.Runtime.Exec(ctx, id, r.Exec)
+	if taken := s.l.takenBack(ctx, id, began); taken != nil {
+		return 0, taken
+	}
+	return code, err
 }
 
 // agentAnswers waits until the account is made in a box that was just started.

@@ -173,10 +173,12 @@ func (l *Lab) tellEnd(ctx context.Context, lease masu.Lease) {
 		w.EndsAt, w.EndWhy = lease.EndsAt, lease.Why
 		w.Waits = w.Waits && lease.Why != masu.EndUnclaimed
 	})
-	if err != nil || lease.EndsAt.IsZero() {
-		return // a run has no page
+	switch {
+	case masu.KindOf(err) == masu.NotFound && err != nil:
+		l.tellRun(ctx, lease)
+	case err == nil && !lease.EndsAt.IsZero():
+		l.warn(ctx, w)
 	}
-	l.warn(ctx, w)
 }
 
 // remind tells holders once more when the end is near. What a daemon before
@@ -197,8 +199,11 @@ func (l *Lab) remind(ctx context.Context, s sched.State) {
 		if before, known := l.reminded[lease.ID]; !known || stage <= before || left <= 0 {
 			continue
 		}
-		if w, err := l.stored(ctx, lease.Workspace); err == nil {
+		switch w, err := l.stored(ctx, lease.Workspace); {
+		case err == nil:
 			l.warn(ctx, w)
+		case masu.KindOf(err) == masu.NotFound:
+			l.warnRun(ctx, lease)
 		}
 	}
 	l.reminded = told
