@@ -10,8 +10,9 @@ import (
 type goingRun struct {
 	owner masu.Username
 	name  string
-	since time.Time // when its box began; zero: it waits for something
-	cells bool      // it executes a notebook: its kernel works until the last cell has ended
+	since time.Time       // when its box began; zero: it waits for something
+	asked []masu.Username // who would like to have its GPUs
+	cells bool            // it executes a notebook: its kernel works until the last cell has ended
 }
 
 // goes notes that a run is being waited for.

@@ -26,7 +26,7 @@ type notice struct {
 	admins    bool
 	occasion  masu.Occasion
 	run       *masu.Run      // that has ended
-	lease     *masu.Lease    // of a run, that will end
+	lease     *masu.Lease    // of a run, that will end, or that args asks for
 	workspace masu.Workspace // which, for those about one
 	code      string         // a sentence, for the others
 	args      []string
@@ -165,7 +165,7 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 		return x
 	}
 	if n.lease != nil {
-		l.wordedEnd(&x, *n.lease, lang)
+		l.wordedEnd(&x, *n.lease, n.args, lang)
 		return x
 	}
 	w := n.workspace

@@ -23,11 +23,16 @@ func (l *Lab) warnRun(ctx context.Context, lease masu.Lease) {
 	l.tell(ctx, lease.Holder, notice{occasion: masu.OccasionEnding, lease: &lease})
 }
 
-// wordedEnd puts the notice of a run's end in its reader's language.
-func (l *Lab) wordedEnd(x *masu.Notice, lease masu.Lease, lang masu.Lang) {
+// wordedEnd puts the notice of a run's end, or that somebody asked for its GPUs, in its reader's language.
+func (l *Lab) wordedEnd(x *masu.Notice, lease masu.Lease, asked []string, lang masu.Lang) {
 	x.Workspace, x.URL = lease.Name, l.cfg.Origins.Pages()+"/runs"
+	if len(asked) > 0 {
+		x.Title = l.cfg.Say(lang, "notice_asked", []string{asked[0], lease.Name})
+		x.Body = l.cfg.Say(lang, "notice_asked_run", []string{lease.Name})
+		return
+	}
 	x.Title = l.cfg.Say(lang, "notice_ending_run", []string{lease.Name, lease.EndsAt.Local().Format("15:04")})
-	x.Body = l.cfg.Say(lang, "ending_run_"+string(lease.Why), nil)
+	x.Body = l.cfg.Say(lang, "ending_run_"+string(lease.Why), []string{lease.Name})
 }
 
 // takenBack tells why a run's box was ended, where masu itself did it: the

@@ -44,7 +44,7 @@ func newRun(lang masu.Lang, r masu.Run) runView {
 		v.Trouble, _ = text.Error(lang, r.Trouble.Err())
 	}
 	if !r.EndsAt.IsZero() {
-		v.Ends, v.EndWhy = r.EndsAt.Local().Format("15:04"), text.Strings(lang, "ending_run_"+string(r.EndWhy), nil)
+		v.Ends, v.EndWhy = r.EndsAt.Local().Format("15:04"), text.Strings(lang, "ending_run_"+string(r.EndWhy), []string{string(r.ID)})
 	}
 	if r.Used != (masu.Use{}) {
 		v.Used = text.Say(lang, "web.run_used", since(lang, r.Used.CPU), r.Used.Memory)
