@@ -249,3 +249,14 @@ func (a *fakeActor) going(r masu.Run) masu.Run {
 	}
 	return r
 }
+
+// TestRunThatEnds: a run whose GPUs will be taken back says when and why, in both languages.
+func TestRunThatEnds(t *testing.T) {
+	at := time.Date(2026, 11, 28, 15, 4, 0, 0, time.Local)
+	r := masu.Run{ID: "abcdefghijkl", Name: "train", Phase: masu.RunRunning, EndsAt: at, EndWhy: masu.EndIdle}
+	for lang, want := range map[masu.Lang]string{masu.English: "masu extend abcdefghijkl", masu.Japanese: "まだ必要なら知らせてください: masu extend abcdefghijkl"} {
+		if v := newRun(lang, r); v.Ends != "15:04" || !strings.Contains(v.EndWhy, want) {
+			t.Errorf("%s: %q, %q", lang, v.Ends, v.EndWhy)
+		}
+	}
+}
