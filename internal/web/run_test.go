@@ -22,7 +22,7 @@ import (
 
 const tinyPNG = "\x89PNG\r\n\x1a\nand more"
 
-var notebookRun = masu.Run{ID: "r", Name: evil, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s", Notebook: &masu.Notebook{Path: evil, Out: evil, Parameters: []string{evil}}}
+var notebookRun = masu.Run{ID: "r", Name: evil, Phase: masu.RunRunning, StartedAt: time.Now(), EndsAt: time.Now(), EndWhy: masu.EndIdle, Series: "s", Notebook: &masu.Notebook{Path: evil, Out: evil, Parameters: []string{evil}}}
 
 // evilNotebook has everything in it that can be in a notebook, and that must not come through.
 func evilNotebook() *notebook.Notebook {
