@@ -103,6 +103,8 @@ func (r Reservation) Now(now time.Time) bool {
 type Lending interface {
 	// Forecast tells what a want could expect now, and changes nothing. One that can never be met is Invalid "gpus_impossible".
 	Forecast(ctx context.Context, want Want) (Forecast, error)
+	// Extend and Release take a run's name or ID as well; Conflict "run_which" (name, IDs) where several have the name.
+
 	// Extend moves the end of what a workspace's GPUs are lent for to so long
 	// from now, and puts off an end that was announced because nobody used them.
 	// Conflict "no_lease", "extend_reserved" (somebody has reserved them; argument: until when it
@@ -110,7 +112,7 @@ type Lending interface {
 	// "keeps_spent" (argument: how often it may be put off that nobody uses them).
 	Extend(ctx context.Context, name string, by time.Duration) (Lease, error)
 	// Release gives a workspace's GPUs back, or ends its wait. It starts again without GPUs, with the same
-	// files; one that waits while it runs on the CPU just runs on.
+	// files; one that waits while it runs on the CPU just runs on. A run ends by it.
 	Release(ctx context.Context, name string) (Workspace, error)
 	// AskFor asks a lease's holder to give it back; it shows on their pages. NotFound "no_lease".
 	AskFor(ctx context.Context, lease LeaseID) error

@@ -35,7 +35,7 @@ type MemberUse struct {
 	Most       *int      `json:"most,omitempty"`     // workspaces, instead of the policy's
 	Workspaces int       `json:"workspaces"`
 	Running    int       `json:"running"`
-	GPUs       int       `json:"gpus"`
+	GPUs       int       `json:"gpus"` // lent to them, also for runs
 	UsedAt     time.Time `json:"used_at,omitzero"`
 	Gone       bool      `json:"gone,omitempty"` // the host has no such login any more
 }

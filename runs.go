@@ -25,14 +25,17 @@ type Run struct {
 	Retries  int           `json:"retries,omitempty"` // how often it is begun anew when its host is lost
 	Tries    int           `json:"tries,omitempty"`   // how often it was begun
 
-	Phase     RunPhase  `json:"phase"`
-	Code      int       `json:"code"` // exit code, with RunEnded
-	Trouble   *Trouble  `json:"trouble,omitempty"`
-	GPUs      []GPUID   `json:"gpus,omitempty"`
-	At        time.Time `json:"at"`
-	StartedAt time.Time `json:"started_at,omitzero"`
-	EndedAt   time.Time `json:"ended_at,omitzero"`
-	Used      Use       `json:"used,omitzero"` // by its last box, looked at twice a second
+	Phase     RunPhase   `json:"phase"`
+	Code      int        `json:"code"` // exit code, with RunEnded
+	Trouble   *Trouble   `json:"trouble,omitempty"`
+	GPUs      []GPUID    `json:"gpus,omitempty"`
+	EndsAt    time.Time  `json:"ends_at,omitzero"`  // announced: its GPUs will be taken back then, which ends it
+	Asked     []Username `json:"asked,omitempty"`   // who would like to have its GPUs
+	EndWhy    EndReason  `json:"end_why,omitempty"` // with EndsAt
+	At        time.Time  `json:"at"`
+	StartedAt time.Time  `json:"started_at,omitzero"`
+	EndedAt   time.Time  `json:"ended_at,omitzero"`
+	Used      Use        `json:"used,omitzero"` // by its last box, looked at twice a second
 }
 
 // RunPhase is where a run is on its way: queued → running → ended; any → failed, cancelled.

@@ -40,7 +40,11 @@ func metricsOf(ctx context.Context, svc masu.Service) (string, error) {
 	phases, lent := map[masu.Phase]int{}, 0
 	for _, w := range all {
 		phases[w.Phase]++
-		lent += len(w.GPUs)
+	}
+	for _, g := range board.GPUs {
+		if len(g.Holds) > 0 { // also by a run
+			lent++
+		}
 	}
 	var byPhase []sample
 	for _, p := range []masu.Phase{masu.Building, masu.Waiting, masu.Starting, masu.Running, masu.Stopping, masu.Stopped, masu.Failed} {

@@ -57,31 +57,9 @@ func (l *Lab) measure(ctx context.Context) (b masu.Board, err error) {
 	if err != nil {
 		return b, err
 	}
-	loads := l.loads(ctx, all)
-	users := map[masu.Username]*masu.BoardUse{}
-	for _, w := range all {
-		if w.Phase != masu.Running {
-			continue
-		}
-		use := users[w.Owner]
-		if use == nil {
-			use = &masu.BoardUse{Member: w.Owner, Since: w.ChangedAt}
-			users[w.Owner] = use
-		}
-		use.Running++
-		use.GPUs += len(w.GPUs)
-		use.CPU += loads[w.ID].CPU
-		use.Memory += loads[w.ID].Memory
-		if w.ChangedAt.Before(use.Since) {
-			use.Since = w.ChangedAt
-		}
+	if b.Users, err = l.boardUsers(ctx, all); err != nil {
+		return b, err
 	}
-	for _, use := range users {
-		b.Users = append(b.Users, *use)
-	}
-	slices.SortFunc(b.Users, func(x, y masu.BoardUse) int {
-		return cmp.Or(cmp.Compare(y.Memory, x.Memory), cmp.Compare(x.Member, y.Member))
-	})
 	if err := l.boardGPUs(ctx, all, &b); err != nil {
 		return b, err
 	}
@@ -99,8 +77,44 @@ func (l *Lab) measure(ctx context.Context) (b masu.Board, err error) {
 	return b, nil
 }
 
+// boardUsers adds up what each member's boxes take, and the GPUs that are lent to them.
+func (l *Lab) boardUsers(ctx context.Context, all []masu.Workspace) (list []masu.BoardUse, err error) {
+	var leases []masu.Lease
+	if err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { leases, err = tx.Leases(); return err }); err != nil {
+		return nil, err
+	}
+	users := map[masu.Username]*masu.BoardUse{}
+	of := func(who masu.Username, since time.Time) *masu.BoardUse {
+		use := users[who]
+		if use == nil {
+			use = &masu.BoardUse{Member: who, Since: since}
+			users[who] = use
+		}
+		use.Since = earliest(use.Since, since)
+		return use
+	}
+	boxes := l.running(all)
+	loads := l.loads(ctx, boxes)
+	for _, b := range boxes {
+		use := of(b.owner, b.since)
+		use.Running++
+		use.CPU += loads[b.id].CPU
+		use.Memory += loads[b.id].Memory
+	}
+	for _, lease := range leases {
+		of(lease.Holder, lease.From).GPUs += len(lease.GPUs)
+	}
+	for _, use := range users {
+		list = append(list, *use)
+	}
+	slices.SortFunc(list, func(x, y masu.BoardUse) int {
+		return cmp.Or(cmp.Compare(y.Memory, x.Memory), cmp.Compare(x.Member, y.Member))
+	})
+	return list, nil
+}
+
 // loads measures running boxes; one that cannot be measured, because it ends just now, counts as nothing.
-func (l *Lab) loads(ctx context.Context, all []masu.Workspace) map[masu.WorkspaceID]masu.Load {
+func (l *Lab) loads(ctx context.Context, boxes []runningBox) map[masu.WorkspaceID]masu.Load {
 	m, ok := l.cfg.Runtime.(masu.Measurer)
 	if !ok {
 		return nil
@@ -109,18 +123,15 @@ func (l *Lab) loads(ctx context.Context, all []masu.Workspace) map[masu.Workspac
 	loads := map[masu.WorkspaceID]masu.Load{}
 	var g errgroup.Group
 	g.SetLimit(boardOnce)
-	for _, w := range all {
-		if w.Phase != masu.Running {
-			continue
-		}
+	for _, b := range boxes {
 		g.Go(func() error {
-			load, err := m.Measure(ctx, w.ID)
+			load, err := m.Measure(ctx, b.id)
 			if err != nil {
-				l.log.Debug("measure", "workspace", w.Label, "error", err)
+				l.log.Debug("measure", "box", b.id, "error", err)
 				return nil
 			}
 			mu.Lock()
-			loads[w.ID] = load
+			loads[b.id] = load
 			mu.Unlock()
 			return nil
 		})

@@ -52,7 +52,20 @@ func (l *Lab) readings(ctx context.Context) map[masu.GPUID]masu.Reading {
 // What is not known counts as work.
 func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (map[masu.LeaseID]time.Duration, error) {
 	var leases []masu.Lease
-	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { leases, err = tx.Leases(); return err })
+	unseen := map[masu.WorkspaceID]bool{} // nothing tells what goes on in a container that somebody made by hand
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
+		if leases, err = tx.Leases(); err != nil {
+			return err
+		}
+		for _, lease := range leases {
+			w, err := tx.Workspace(lease.Workspace)
+			if err != nil && masu.KindOf(err) != masu.NotFound { // a run's
+				return err
+			}
+			unseen[lease.Workspace] = err == nil && w.Adopted != nil
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +81,7 @@ func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (m
 		if q == nil {
 			q = &quiet{memory: map[masu.GPUID]masu.Bytes{}}
 		}
-		works := stirred[lease.Workspace]
+		works := stirred[lease.Workspace] || unseen[lease.Workspace]
 		for _, id := range lease.GPUs {
 			works = q.works(id, readings) || works
 		}

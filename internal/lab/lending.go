@@ -20,11 +20,11 @@ const (
 
 // Extend moves a lease's end, and says that its GPUs are needed.
 func (s *service) Extend(ctx context.Context, name string, by time.Duration) (lease masu.Lease, err error) {
-	w, err := s.find(ctx, name)
+	id, label, err := s.holderNamed(ctx, name)
 	if err != nil {
 		return lease, err
 	}
-	defer func() { s.l.record(ctx, s.actor, "extend", w.Label, err) }()
+	defer func() { s.l.record(ctx, s.actor, "extend", label, err) }()
 	if by <= 0 || by > yearMost {
 		return lease, masu.E(masu.Invalid, "extend_odd", by)
 	}
@@ -36,9 +36,9 @@ func (s *service) Extend(ctx context.Context, name string, by time.Duration) (le
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(leases, func(x masu.Lease) bool { return x.Workspace == w.ID })
+		i := slices.IndexFunc(leases, func(x masu.Lease) bool { return x.Workspace == id })
 		if i < 0 {
-			return masu.E(masu.Conflict, "no_lease", w.Name)
+			return masu.E(masu.Conflict, "no_lease", name)
 		}
 		reserved, err := tx.Reservations(time.Now())
 		if err != nil {
@@ -52,7 +52,11 @@ func (s *service) Extend(ctx context.Context, name string, by time.Duration) (le
 	if err != nil {
 		return lease, err
 	}
-	_, err = s.l.update(ctx, w.ID, func(w *masu.Workspace) { w.Until, w.EndsAt, w.EndWhy = lease.Until, lease.EndsAt, lease.Why })
+	_, err = s.l.update(ctx, id, func(w *masu.Workspace) { w.Until, w.EndsAt, w.EndWhy = lease.Until, lease.EndsAt, lease.Why })
+	if masu.KindOf(err) == masu.NotFound && err != nil {
+		s.l.tellRun(ctx, lease)
+		err = nil
+	}
 	s.l.lendSoon()
 	return lease, err
 }
@@ -141,7 +145,10 @@ func (s *service) classes() (names []string) {
 
 // Release gives GPUs back, and starts the workspace again without any.
 func (s *service) Release(ctx context.Context, name string) (w masu.Workspace, err error) {
-	if w, err = s.find(ctx, name); err != nil {
+	if w, err = s.find(ctx, name); masu.KindOf(err) == masu.NotFound && err != nil {
+		return s.releaseRun(ctx, name)
+	}
+	if err != nil {
 		return w, err
 	}
 	defer func() { s.l.record(ctx, s.actor, "release", w.Label, err) }()
@@ -185,6 +192,9 @@ func (s *service) AskFor(ctx context.Context, id masu.LeaseID) (err error) {
 			w.Asked = append(w.Asked, s.actor.Name)
 		}
 	})
+	if masu.KindOf(err) == masu.NotFound && err != nil {
+		return s.askForRun(ctx, lease)
+	}
 	if err == nil && news {
 		s.l.tell(ctx, w.Owner, notice{occasion: masu.OccasionAsked, workspace: w})
 	}

@@ -26,6 +26,7 @@ type notice struct {
 	admins    bool
 	occasion  masu.Occasion
 	run       *masu.Run      // that has ended
+	lease     *masu.Lease    // of a run, that will end, or that args asks for
 	workspace masu.Workspace // which, for those about one
 	code      string         // a sentence, for the others
 	args      []string
@@ -169,6 +170,10 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 		if x.Title, x.Body = l.cfg.Say(lang, "notice_run", []string{r.Name, strconv.Itoa(r.Code)}), r.Words(); r.Trouble != nil {
 			x.Title, x.Body = l.cfg.Say(lang, "notice_run_failed", []string{r.Name}), l.cfg.Say(lang, r.Trouble.Code, r.Trouble.Args)
 		}
+		return x
+	}
+	if n.lease != nil {
+		l.wordedEnd(&x, *n.lease, n.args, lang)
 		return x
 	}
 	w := n.workspace

@@ -213,11 +213,17 @@ func (s *service) Members(ctx context.Context) ([]masu.MemberUse, error) {
 			use := knownAs(uses, m.Name)
 			use.Role, use.Disabled, use.Password, use.Most = m.Role, m.Disabled, m.Password != "", m.Most
 		}
+		leases, err := tx.Leases()
+		if err != nil {
+			return err
+		}
+		for _, lease := range leases {
+			knownAs(uses, lease.Holder).GPUs += len(lease.GPUs)
+		}
 		all, err := tx.Workspaces()
 		for _, w := range all {
 			use := knownAs(uses, w.Owner)
 			use.Workspaces++
-			use.GPUs += len(w.GPUs)
 			if w.Phase == masu.Running {
 				use.Running++
 			}

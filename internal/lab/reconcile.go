@@ -78,7 +78,7 @@ func (l *Lab) everything(ctx context.Context) (all []masu.Workspace, err error) 
 // died, or a workspace whose record was lost.
 func (l *Lab) stray(ctx context.Context, b masu.BoxStatus) {
 	l.mu.Lock()
-	waitedFor := l.runs[b.ID]
+	waitedFor := l.runs[b.ID] != nil
 	l.mu.Unlock()
 	switch {
 	case waitedFor || l.openRun(ctx, b.ID):
@@ -273,7 +273,7 @@ func (l *Lab) endStrayLeases(ctx context.Context) {
 // uses it or waits for it. It is claimed meanwhile: what was seen before may be old.
 func (l *Lab) endStrayLease(ctx context.Context, id masu.WorkspaceID) error {
 	l.mu.Lock()
-	run := l.runs[id]
+	run := l.runs[id] != nil
 	l.mu.Unlock()
 	if run || l.openRun(ctx, id) {
 		return nil

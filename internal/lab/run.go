@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"net/url"
@@ -39,14 +40,9 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if r.Want != nil {
 		p.Want = *r.Want
 	}
-	s.l.mu.Lock()
-	s.l.runs[id] = true
-	s.l.mu.Unlock()
+	name := cmp.Or(r.Name, "run")
+	s.l.goes(id, goingRun{owner: s.actor.Name, name: name})
 	defer s.l.endRun(ctx, id)
-	name := r.Name
-	if name == "" {
-		name = "run"
-	}
 	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Name: name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
 	if err != nil {
 		return 0, err
@@ -64,10 +60,16 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if err := s.l.boxRuns(ctx, id, progress); err != nil {
 		return 0, err
 	}
+	began := time.Now()
+	s.l.began(id, began)
 	if err := s.l.agentAnswers(ctx, id); err != nil {
 		return 0, err
 	}
-	return s.l.cfg.Runtime.Exec(ctx, id, r.Exec)
+	code, err = s.l.cfg.Runtime.Exec(ctx, id, r.Exec)
+	if taken := s.l.takenBack(ctx, id, began); taken != nil {
+		return 0, taken
+	}
+	return code, err
 }
 
 // agentAnswers waits until the account is made in a box that was just started.
@@ -99,9 +101,7 @@ func (l *Lab) endRun(ctx context.Context, id masu.WorkspaceID) {
 	if err := l.endLease(ctx, id); err != nil {
 		l.log.Error("end lease", "box", id, "error", err)
 	}
-	l.mu.Lock()
-	delete(l.runs, id)
-	l.mu.Unlock()
+	l.goesNoMore(id)
 }
 
 // runImage finds what a run runs in.

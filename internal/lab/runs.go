@@ -126,17 +126,13 @@ func (l *Lab) beginRun(ctx context.Context, r masu.Run) error {
 	if op == nil {
 		return nil
 	}
-	l.mu.Lock()
-	l.runs[r.ID] = true
-	l.mu.Unlock()
+	l.goes(r.ID, goingRun{owner: r.Owner, name: r.Name, cells: r.Notebook != nil})
 	err := l.spawn(ctx, func(run context.Context) {
 		ctx, stop := context.WithCancelCause(run)
 		defer stop(nil)
 		defer context.AfterFunc(op.ctx, func() { stop(context.Cause(op.ctx)) })()
 		l.carryRun(ctx, r.ID)
-		l.mu.Lock()
-		delete(l.runs, r.ID)
-		l.mu.Unlock()
+		l.goesNoMore(r.ID)
 		l.release(r.ID, op)
 	})
 	if err != nil {
@@ -191,13 +187,17 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 			return false, err
 		}
 	}
+	l.began(id, r.StartedAt)
 	b, err := l.awaitRun(ctx, r)
+	l.began(id, time.Time{})
 	switch {
 	case err != nil && masu.CodeOf(err) == "box_gone" && r.Tries <= r.Retries:
 		if err := l.endLease(ctx, id); err != nil {
 			return false, err
 		}
-		_, err = l.updateRun(ctx, id, func(r *masu.Run) { r.Phase, r.GPUs, r.StartedAt, r.Used = masu.RunQueued, nil, time.Time{}, masu.Use{} })
+		_, err = l.updateRun(ctx, id, func(r *masu.Run) {
+			r.Phase, r.GPUs, r.StartedAt, r.Used, r.EndsAt, r.EndWhy = masu.RunQueued, nil, time.Time{}, masu.Use{}, time.Time{}, ""
+		})
 		return err == nil, err
 	case err != nil:
 		return false, err
@@ -283,7 +283,7 @@ func (l *Lab) awaitRun(ctx context.Context, r masu.Run) (b masu.BoxStatus, err e
 		case err != nil && masu.KindOf(err) != masu.Unreachable: // an engine that is away comes back
 			return b, err
 		case err == nil && !alive(b, true):
-			return b, l.takenBack(ctx, r)
+			return b, l.takenBack(ctx, r.ID, r.StartedAt)
 		case r.Limit > 0 && time.Since(r.StartedAt) > r.Limit:
 			return b, masu.E(masu.Conflict, "run_limit", r.Limit)
 		}
@@ -291,18 +291,6 @@ func (l *Lab) awaitRun(ctx context.Context, r masu.Run) (b masu.BoxStatus, err e
 			return b, err
 		}
 	}
-}
-
-// takenBack tells why a run's box was ended, where masu itself did it.
-func (l *Lab) takenBack(ctx context.Context, r masu.Run) error {
-	if len(r.GPUs) == 0 {
-		return nil
-	}
-	lease, err := l.leaseOf(ctx, r.ID)
-	if err != nil || lease != nil {
-		return err
-	}
-	return masu.E(masu.Conflict, "run_taken")
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -332,7 +320,7 @@ func (l *Lab) settleRun(ctx context.Context, id masu.WorkspaceID, end func(*masu
 	}
 	r, err := l.updateRun(ctx, id, func(r *masu.Run) {
 		end(r)
-		r.EndedAt = time.Now().UTC()
+		r.EndsAt, r.EndWhy, r.EndedAt = time.Time{}, "", time.Now().UTC()
 	})
 	if err != nil {
 		l.log.Error("write down run", "run", id, "error", err)

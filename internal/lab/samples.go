@@ -9,7 +9,7 @@ import (
 
 const sampleEvery = time.Minute
 
-// sample writes down what each running box uses.
+// sample notes which boxes work, and writes down what each workspace uses.
 func (l *Lab) sample(ctx context.Context) {
 	all, err := l.everything(ctx)
 	if err != nil {
@@ -18,13 +18,17 @@ func (l *Lab) sample(ctx context.Context) {
 	}
 	at := time.Now().Truncate(sampleEvery).UTC()
 	l.writeMeter(ctx, at)
-	loads := l.loads(ctx, all)
+	boxes := l.running(all)
+	loads := l.loads(ctx, boxes)
 	list := make([]masu.Sample, 0, len(loads))
-	for id, load := range loads {
-		if load.CPU >= atWork {
-			l.stir(id)
+	for _, b := range boxes {
+		load, known := loads[b.id]
+		if load.CPU >= atWork || b.cells {
+			l.stir(b.id)
 		}
-		list = append(list, masu.Sample{Workspace: id, At: at, CPU: load.CPU, Memory: load.Memory})
+		if known && !b.run {
+			list = append(list, masu.Sample{Workspace: b.id, At: at, CPU: load.CPU, Memory: load.Memory})
+		}
 	}
 	if len(list) == 0 || ctx.Err() != nil {
 		return // a lab that sleeps writes nothing; what is old goes with the next one

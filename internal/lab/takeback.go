@@ -50,7 +50,7 @@ func (l *Lab) takeBack(ctx context.Context, s sched.State, plan sched.Plan, e sc
 	lease := s.Leases[slices.IndexFunc(s.Leases, func(x masu.Lease) bool { return x.ID == e.Lease })]
 	id := lease.Workspace
 	l.mu.Lock()
-	run := l.runs[id]
+	run := l.runs[id] != nil
 	already := l.taking[id]
 	l.taking[id] = true
 	l.mu.Unlock()
@@ -173,10 +173,12 @@ func (l *Lab) tellEnd(ctx context.Context, lease masu.Lease) {
 		w.EndsAt, w.EndWhy = lease.EndsAt, lease.Why
 		w.Waits = w.Waits && lease.Why != masu.EndUnclaimed
 	})
-	if err != nil || lease.EndsAt.IsZero() {
-		return // a run has no page
+	switch {
+	case masu.KindOf(err) == masu.NotFound && err != nil:
+		l.tellRun(ctx, lease)
+	case err == nil && !lease.EndsAt.IsZero():
+		l.warn(ctx, w)
 	}
-	l.warn(ctx, w)
 }
 
 // remind tells holders once more when the end is near. What a daemon before
@@ -197,8 +199,11 @@ func (l *Lab) remind(ctx context.Context, s sched.State) {
 		if before, known := l.reminded[lease.ID]; !known || stage <= before || left <= 0 {
 			continue
 		}
-		if w, err := l.stored(ctx, lease.Workspace); err == nil {
+		switch w, err := l.stored(ctx, lease.Workspace); {
+		case err == nil:
 			l.warn(ctx, w)
+		case masu.KindOf(err) == masu.NotFound:
+			l.warnRun(ctx, lease)
 		}
 	}
 	l.reminded = told

@@ -33,6 +33,7 @@ var counterparts = map[string]struct{ command, route, reason string }{
 	"/new/preview":           {"masu up", "/v1/project/preview", ""},
 	"/new/folder":            {"masu init", "/v1/folder/make", ""},
 	"/runs/{id}/cancel":      {"masu runs cancel", "/v1/runs/cancel", ""},
+	"/runs/{id}/extend":      {"masu extend", "/v1/leases/extend", ""},
 	"/runs/{id}/forget":      {"masu runs rm", "/v1/runs/forget", ""},
 	"/gpus/reserve":          {"masu reserve", "/v1/reservations", ""},
 	"/gpus/unreserve":        {"masu reserve rm", "/v1/reservations/delete", ""},

@@ -327,6 +327,15 @@ func (s *Server) extend(w http.ResponseWriter, r *http.Request, v *visit) error 
 	return nil
 }
 
+// extendRun moves the end of what is lent to a run by as much as its button says.
+func (s *Server) extendRun(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if _, err := v.service.Extend(r.Context(), r.PathValue("id"), 2*time.Hour); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/runs/"+r.PathValue("id"), http.StatusSeeOther)
+	return nil
+}
+
 // release gives a workspace's GPUs back.
 func (s *Server) release(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if _, err := v.service.Release(r.Context(), r.PathValue("name")); err != nil {

@@ -90,6 +90,7 @@ func (p routes) lending() {
 	p.route("GET /runs/{id}/picture/{cell}/{output}", members(p.runPicture))
 	p.route("GET /runs/{id}/log", members(p.runLog))
 	p.act("/runs/{id}/cancel", members(p.cancelRun))
+	p.act("/runs/{id}/extend", members(p.extendRun))
 	p.act("/runs/{id}/forget", members(p.forgetRun))
 	p.route("GET /usage", members(p.usage))
 	p.route("GET /usage.csv", members(p.usageCSV))

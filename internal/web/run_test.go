@@ -22,7 +22,7 @@ import (
 
 const tinyPNG = "\x89PNG\r\n\x1a\nand more"
 
-var notebookRun = masu.Run{ID: "r", Name: evil, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s", Notebook: &masu.Notebook{Path: evil, Out: evil, Parameters: []string{evil}}}
+var notebookRun = masu.Run{ID: "r", Name: evil, Phase: masu.RunRunning, StartedAt: time.Now(), EndsAt: time.Now(), EndWhy: masu.EndIdle, Series: "s", Notebook: &masu.Notebook{Path: evil, Out: evil, Parameters: []string{evil}}}
 
 // evilNotebook has everything in it that can be in a notebook, and that must not come through.
 func evilNotebook() *notebook.Notebook {
@@ -248,4 +248,15 @@ func (a *fakeActor) going(r masu.Run) masu.Run {
 		r.StartedAt = time.Now().Add(-21 * time.Minute)
 	}
 	return r
+}
+
+// TestRunThatEnds: a run whose GPUs will be taken back says when and why, in both languages.
+func TestRunThatEnds(t *testing.T) {
+	at := time.Date(2026, 11, 28, 15, 4, 0, 0, time.Local)
+	r := masu.Run{ID: "abcdefghijkl", Name: "train", Phase: masu.RunRunning, EndsAt: at, EndWhy: masu.EndIdle}
+	for lang, want := range map[masu.Lang]string{masu.English: "masu extend abcdefghijkl", masu.Japanese: "まだ必要なら知らせてください: masu extend abcdefghijkl"} {
+		if v := newRun(lang, r); v.Ends != "15:04" || !strings.Contains(v.EndWhy, want) {
+			t.Errorf("%s: %q, %q", lang, v.Ends, v.EndWhy)
+		}
+	}
 }

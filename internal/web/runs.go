@@ -24,6 +24,8 @@ type runView struct {
 	Phase   masu.RunPhase
 	Code    int
 	Trouble string
+	Ends    string // when its GPUs will be taken back
+	EndWhy  string
 	At      time.Time
 	Took    string
 	Used    string // of the processors and the memory
@@ -40,6 +42,9 @@ func newRun(lang masu.Lang, r masu.Run) runView {
 	v := runView{ID: r.ID, Name: r.Name, Index: r.Index, Array: r.Series != "", Words: r.Words(), Phase: r.Phase, Code: r.Code, At: r.At, Over: r.Over(), Notebook: r.Notebook != nil, Bad: r.Over() && !r.Well() && r.Phase != masu.RunCancelled}
 	if r.Trouble != nil {
 		v.Trouble, _ = text.Error(lang, r.Trouble.Err())
+	}
+	if !r.EndsAt.IsZero() {
+		v.Ends, v.EndWhy = r.EndsAt.Local().Format("15:04"), text.Strings(lang, "ending_run_"+string(r.EndWhy), []string{string(r.ID)})
 	}
 	if r.Used != (masu.Use{}) {
 		v.Used = text.Say(lang, "web.run_used", since(lang, r.Used.CPU), r.Used.Memory)
