@@ -245,7 +245,7 @@ func TestBarInABrowser(t *testing.T) {
 		eventually(t, "the lab is asked", func() bool { return strings.Contains(g.lab.doings(), "alice extend train") })
 		w.EndsAt, w.EndWhy = time.Time{}, ""
 		g.lab.set(w)
-		c.until(`!document.querySelector(".bar-warn") && document.title.startsWith("train")`)
+		c.until(`!document.querySelector('form[action="/w/train/extend"]') && document.title.startsWith("train")`)
 		leave = c.attach(origin)
 		if got := c.eval(`window.mark`); got != 1.0 {
 			t.Errorf("the app was loaded anew: %v", got)
