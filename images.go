@@ -29,6 +29,6 @@ type Images interface {
 // Transfer asks to bring an image to a registry or from it.
 type Transfer struct {
 	Name string       `json:"name,omitempty"` // what to push
-	Ref  ImageRef     `json:"ref"`            // with its registry: "ghcr.io/lab/env:1"
+	Ref  ImageRef     `json:"ref"`            // with its registry: "registry.example.org/lab/env:1"
 	Auth RegistryAuth `json:"auth,omitzero"`
 }

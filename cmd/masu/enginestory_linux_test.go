@@ -31,7 +31,7 @@ func TestEngineStories(t *testing.T) {
 		Setup:               func(env *testscript.Env) error { return setUpDaemon(t, env, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"root": asLogin(""), "alice": asLogin("masucli-alice"), "mallory": asLogin("masucli-mallory"),
-			"code": exitCode, "field": field,
+			"code": exitCode, "field": field, "registry": startRegistry,
 		},
 	})
 }

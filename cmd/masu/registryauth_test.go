@@ -9,11 +9,11 @@ import (
 
 func TestRegistryAuth(t *testing.T) {
 	var c dockerConfig
-	if err := json.Unmarshal([]byte(`{"auths":{"ghcr.io":{"auth":"YWxpY2U6cDpx"},"https://index.docker.io/v1/":{"auth":"YTpi"},"bad.example":{"auth":"%"}},"credHelpers":{"odd.example":"../x"}}`), &c); err != nil {
+	if err := json.Unmarshal([]byte(`{"auths":{"registry.example.org":{"auth":"YWxpY2U6cDpx"},"https://index.docker.io/v1/":{"auth":"YTpi"},"bad.example":{"auth":"%"}},"credHelpers":{"odd.example":"../x"}}`), &c); err != nil {
 		t.Fatal(err)
 	}
 	for registry, want := range map[string]masu.RegistryAuth{
-		"ghcr.io": {Username: "alice", Password: "p:q"}, "docker.io": {Username: "a", Password: "b"}, "other.example": {}, "odd.example": {},
+		"registry.example.org": {Username: "alice", Password: "p:q"}, "docker.io": {Username: "a", Password: "b"}, "other.example": {}, "odd.example": {},
 	} {
 		if got, err := c.auth(t.Context(), registry); err != nil || got != want {
 			t.Errorf("%s: %#v, %v", registry, got, err)
