@@ -2,6 +2,7 @@ package masu
 
 import (
 	"context"
+	"strconv"
 	"time"
 )
 
@@ -67,6 +68,20 @@ type Forecast struct {
 	Expect  time.Time  `json:"expect,omitzero"` // with Place: no later than this, if everybody keeps to what is known; zero: nobody can tell
 	Blocked WaitReason `json:"blocked,omitempty"`
 	Until   time.Time  `json:"until,omitzero"` // without Place: one may count on them until then; zero: no end
+}
+
+// Sentence is the place in words: a code and its arguments, with the time as
+// when writes it; "" without a place.
+func (f Forecast) Sentence(when func(time.Time) string) (code string, args []any) {
+	switch {
+	case f.Place == 0:
+		return "", nil
+	case f.Blocked != WaitGPUs:
+		return "gpus_limit_" + string(f.Blocked), nil
+	case f.Expect.IsZero():
+		return "gpus_place", []any{strconv.Itoa(f.Place)}
+	}
+	return "gpus_place_by", []any{strconv.Itoa(f.Place), when(f.Expect)}
 }
 
 // WaitReason says what a ticket waits for.

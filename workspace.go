@@ -41,6 +41,7 @@ type Workspace struct {
 	Asked   []Username   `json:"asked,omitempty"`    // who would like to have the GPUs
 	OrCPU   bool         `json:"or_cpu,omitempty"`   // it may run without its GPUs: while it waits for them, and when they are taken back
 	Waits   bool         `json:"waits,omitempty"`    // it runs on the CPU, and has its place in the queue
+	Queue   Forecast     `json:"queue,omitzero"`     // with the phase Waiting, or Waits: that place; told, and not kept
 	Apps    []App        `json:"apps,omitempty"`     // as the agent last told
 	Sides   []SideStatus `json:"services,omitempty"` // as the runtime last told
 	Adopted *Adoption    `json:"adopted,omitempty"`  // a container that somebody made by hand; such a workspace has no project

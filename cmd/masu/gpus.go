@@ -184,14 +184,7 @@ func (a *app) clock(at time.Time) string {
 	if _, tty := terminal(a.out); !tty {
 		return at.Format(time.RFC3339)
 	}
-	return shortTime(at.Local(), time.Now())
-}
-
-func shortTime(at, now time.Time) string {
-	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return at.Format("15:04")
-	}
-	return at.Format("01-02 15:04")
+	return text.Near(at, time.Now())
 }
 
 // memoryText is a card's memory; "" where nobody knows it.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
 )
 
 func (a *app) extendCommand() *cobra.Command {
@@ -34,7 +35,7 @@ func (a *app) extendCommand() *cobra.Command {
 			if lease.Until.IsZero() {
 				a.note("extended_open", name)
 			} else {
-				a.note("extended", name, shortTime(lease.Until.Local(), time.Now()))
+				a.note("extended", name, text.Near(lease.Until, time.Now()))
 			}
 			return nil
 		})

@@ -128,7 +128,7 @@ func (a *app) runState(r masu.Run) string {
 	case r.Phase == masu.RunEnded:
 		s += fmt.Sprintf(" (%d)", r.Code)
 	case !r.EndsAt.IsZero():
-		s += ": " + a.say("notice_ending_run", r.Name, shortTime(r.EndsAt.Local(), time.Now()))
+		s += ": " + a.say("notice_ending_run", r.Name, text.Near(r.EndsAt, time.Now()))
 	case r.Trouble != nil:
 		s += ": " + short(text.Strings(a.lang, r.Trouble.Code, r.Trouble.Args))
 	}

@@ -111,7 +111,7 @@ type Lab struct {
 	builders map[masu.Username]*semaphore.Weighted    // each member's own builds
 	turned   chan struct{}                            // closed and replaced when somebody's turn has come
 	waiting  []masu.Wait                              // as the last decision told
-	places   map[masu.WorkspaceID]string              // what those who wait were told last
+	places   map[masu.WorkspaceID]masu.Forecast       // what those who wait were told last
 	taking   map[masu.WorkspaceID]bool                // whose GPUs are being taken back
 	handles  map[string]masu.WorkspaceID              // containers of this lab, as last seen
 	stirred  map[masu.WorkspaceID]bool                // where something has happened since the last look
@@ -263,7 +263,7 @@ func (l *Lab) update(ctx context.Context, id masu.WorkspaceID, change func(*masu
 		return tx.PutWorkspace(w)
 	})
 	if err == nil {
-		l.hub.send(w)
+		l.hub.send(l.placed(w))
 	}
 	if err == nil && moved && w.Trouble != nil && (w.Phase == masu.Failed || w.Phase == masu.Stopped) {
 		l.tell(ctx, w.Owner, notice{occasion: masu.OccasionEnded, workspace: w})

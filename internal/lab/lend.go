@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -76,7 +75,7 @@ func (l *Lab) lend(ctx context.Context) error {
 			l.takeBack(ctx, state, plan, *d.End)
 		}
 	}
-	l.tellPlaces(plan.Waiting)
+	l.tellPlaces(ctx, plan.Waiting)
 	for _, lease := range told {
 		l.tellEnd(ctx, lease)
 	}
@@ -322,29 +321,61 @@ func texts[T ~string](list []T) []string {
 }
 
 // tellPlaces tells those who wait where they are in the queue, as often as that changes.
-func (l *Lab) tellPlaces(waiting []masu.Wait) {
+func (l *Lab) tellPlaces(ctx context.Context, waiting []masu.Wait) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	places := map[masu.WorkspaceID]string{}
+	places := map[masu.WorkspaceID]masu.Forecast{}
+	var moved []masu.WorkspaceID
 	for _, w := range waiting {
-		expect := ""
-		if !w.Expect.IsZero() {
-			expect = w.Expect.Local().Format("01-02 15:04")
-		}
-		place := fmt.Sprint(w.Place, w.Blocked, expect)
-		places[w.Workspace] = place
-		j := l.journals[w.Workspace]
-		if j == nil || l.places[w.Workspace] == place {
+		f := forecast(w)
+		places[w.Workspace] = f
+		if was, known := l.places[w.Workspace]; known && was == f {
 			continue
 		}
-		switch {
-		case w.Blocked != masu.WaitGPUs:
-			j.say("gpus_limit_" + string(w.Blocked))
-		case expect == "":
-			j.say("gpus_place", w.Place)
-		default:
-			j.say("gpus_place_by", w.Place, expect)
+		moved = append(moved, w.Workspace)
+		if j := l.journals[w.Workspace]; j != nil {
+			code, args := f.Sentence(func(t time.Time) string { return t.Local().Format("01-02 15:04") })
+			j.say(code, args...)
 		}
 	}
 	l.places = places
+	l.mu.Unlock()
+	if len(moved) == 0 {
+		return
+	}
+	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		for _, id := range moved {
+			w, err := tx.Workspace(id)
+			if err != nil { // a run, whose page asks for itself
+				continue
+			}
+			l.hub.send(l.placed(w))
+		}
+		return nil
+	})
+	if err != nil {
+		l.log.Warn("tell places in the queue", "error", err)
+	}
+}
+
+// forecast is what a ticket's holder is told: to the minute, so that it does not change with every look.
+func forecast(w masu.Wait) masu.Forecast {
+	f := masu.Forecast{Place: w.Place, Blocked: w.Blocked}
+	if !w.Expect.IsZero() {
+		f.Expect = w.Expect.Round(time.Minute)
+	}
+	return f
+}
+
+// placed is a workspace with its place in the queue.
+func (l *Lab) placed(w masu.Workspace) masu.Workspace {
+	w.Queue = masu.Forecast{}
+	if w.Phase != masu.Waiting && !w.Waits {
+		return w
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.IndexFunc(l.waiting, func(x masu.Wait) bool { return x.Workspace == w.ID }); i >= 0 {
+		w.Queue = forecast(l.waiting[i])
+	}
+	return w
 }

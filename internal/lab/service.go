@@ -72,7 +72,8 @@ func (s *service) find(ctx context.Context, name string) (w masu.Workspace, err 
 
 // Workspace gives one.
 func (s *service) Workspace(ctx context.Context, name string) (masu.Workspace, error) {
-	return s.shown(ctx, name)
+	w, err := s.shown(ctx, name)
+	return s.l.placed(w), err
 }
 
 // Workspaces lists the actor's, or everybody's for an admin who asks.
@@ -96,6 +97,9 @@ func (s *service) Workspaces(ctx context.Context, all bool) (list []masu.Workspa
 		}
 		return err
 	})
+	for i, w := range list {
+		list[i] = s.l.placed(w)
+	}
 	return list, err
 }
 

@@ -210,7 +210,7 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 		op = nil
 	}
 	if op != nil {
-		s.l.hub.send(w)
+		s.l.hub.send(s.l.placed(w))
 		if err := s.dropped(ctx, w, lost); err != nil { // they open nothing any more; what is open ends with the box
 			s.l.log.Error("end shares", "workspace", w.Label, "error", err)
 		}

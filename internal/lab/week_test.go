@@ -145,8 +145,23 @@ func TestWeekQueue(t *testing.T) {
 		w.is("alice", "running", in(masu.Running))
 		w.gets("alice")
 		w.wants("pair", 2)
+		place := make(chan masu.Forecast, 1)
+		go func() { // what a page that is open is told
+			for x, err := range w.as("pair").Changes(t.Context()) {
+				if err == nil && x.Queue.Place > 0 {
+					place <- x.Queue
+					return
+				}
+			}
+		}()
 		w.is("pair", "waiting", in(masu.Waiting))
 		time.Sleep(time.Minute)
+		if q := <-place; q.Place != 1 || q.Expect.Sub(begun).Round(5*time.Minute) != 4*time.Hour {
+			t.Errorf("pair is told its place as %+v", q)
+		}
+		if x, err := w.as("pair").Workspace(t.Context(), "work"); err != nil || x.Queue.Place != 1 {
+			t.Errorf("pair sees its place as %+v, %v", x.Queue, err)
+		}
 		f, err := w.as("pair").Forecast(t.Context(), masu.Want{Count: 1})
 		if err != nil || f.Place != 0 || f.Until.Sub(begun).Round(time.Minute) != 4*time.Hour {
 			t.Errorf("somebody who wants what is left is told %+v, %v", f, err)

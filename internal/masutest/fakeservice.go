@@ -302,7 +302,15 @@ func (s *fakeActor) Workspace(_ context.Context, name string) (masu.Workspace, e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, w, err := s.shown(name)
-	return w, err
+	return s.placed(w), err
+}
+
+// placed is a workspace with its place in the queue.
+func (s *fakeActor) placed(w masu.Workspace) masu.Workspace {
+	if i := slices.IndexFunc(s.tickets, func(t masu.Ticket) bool { return t.Workspace == w.ID }); i >= 0 && w.Phase == masu.Waiting {
+		w.Queue = masu.Forecast{Place: i + 1, Blocked: masu.WaitGPUs}
+	}
+	return w
 }
 
 func (s *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, error) {
@@ -314,9 +322,9 @@ func (s *fakeActor) Workspaces(_ context.Context, all bool) ([]masu.Workspace, e
 func (s *fakeActor) mine(all bool) (list []masu.Workspace) {
 	for _, r := range s.rooms {
 		if w, ok := s.seen(r); ok {
-			list = append(list, w)
+			list = append(list, s.placed(w))
 		} else if all {
-			list = append(list, r.Workspace)
+			list = append(list, s.placed(r.Workspace))
 		}
 	}
 	slices.SortFunc(list, byOwnerAndName)

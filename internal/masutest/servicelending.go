@@ -91,7 +91,9 @@ func testServiceLending(g *guest) {
 		g.Errorf("lent until %v", both.Until)
 	}
 	waits := g.ask(bob, masu.Want{Count: 1})
-	g.becomes(bob, waits.Name, "waits", func(w masu.Workspace) bool { return w.Phase == masu.Waiting })
+	g.becomes(bob, waits.Name, "waits, and knows its place", func(w masu.Workspace) bool {
+		return w.Phase == masu.Waiting && w.Queue.Place == 1 && w.Queue.Blocked == masu.WaitGPUs
+	})
 	b := g.board(bob)
 	if len(b.GPUs) != 2 || len(b.GPUs[0].Holds) != 1 || b.GPUs[0].Holds[0].Member != "suite-a" || b.GPUs[0].Holds[0].Workspace != "" {
 		g.Fatalf("bob sees %+v", b.GPUs)

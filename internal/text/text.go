@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/masu-lab/masu"
 )
@@ -154,4 +155,13 @@ func Fault(lang masu.Lang, f masu.Fault) string {
 		return Say(lang, "gpu_fault.xid", xid)
 	}
 	return Say(lang, "gpu_fault."+string(f))
+}
+
+// Near is a time by this host's clock, with its day where that is not today.
+func Near(at, now time.Time) string {
+	at, now = at.Local(), now.Local()
+	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return at.Format("15:04")
+	}
+	return at.Format("01-02 15:04")
 }

@@ -108,12 +108,7 @@ func reading(lang masu.Lang, r *masu.Reading) string {
 }
 
 // near is a time, with its day where that is not today.
-func near(at time.Time) string {
-	if at = at.Local(); at.Format(time.DateOnly) == time.Now().Format(time.DateOnly) {
-		return at.Format("15:04")
-	}
-	return at.Format("01-02 15:04")
-}
+func near(at time.Time) string { return text.Near(at, time.Now()) }
 
 // gpusView is the page about GPUs.
 type gpusView struct {

@@ -54,6 +54,7 @@ type card struct {
 	Waits      bool   // … and has its place in the queue
 	Turn       bool   // … and they are kept for it
 	Waiting    bool   // it could begin on the CPU
+	Place      string // in the queue for GPUs
 	Why        string // why it runs without
 }
 
@@ -89,6 +90,9 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 	}
 	if !w.EndsAt.IsZero() {
 		c.Ending = text.Say(lang, "web.ending."+string(w.EndWhy), near(w.EndsAt))
+	}
+	if code, args := w.Queue.Sentence(near); code != "" {
+		c.Place = text.Say(lang, code, args...)
 	}
 	if w.Owner == me {
 		c.Asked = w.Asked
