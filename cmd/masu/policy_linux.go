@@ -20,6 +20,7 @@ type policyConfig struct {
 	Guests              *bool             `yaml:"guests"`
 	ShareApps           *masu.Reach       `yaml:"share_apps"`
 	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
+	RunsPerMember       *int              `yaml:"runs_per_member"`
 	BuildsAtOnce        *int              `yaml:"builds_at_once"`
 	BuildsPerMember     *int              `yaml:"builds_per_member"`
 	StartsAtOnce        *int              `yaml:"starts_at_once"`
@@ -81,6 +82,7 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 		wrong("share_apps", *c.ShareApps, "nobody, colleagues, lab")
 	}
 	number(&p.WorkspacesPerMember, "workspaces_per_member", c.WorkspacesPerMember, 0)
+	number(&p.RunsPerMember, "runs_per_member", c.RunsPerMember, 0)
 	number(&p.BuildsAtOnce, "builds_at_once", c.BuildsAtOnce, 1)
 	number(&p.BuildsPerMember, "builds_per_member", c.BuildsPerMember, 1)
 	number(&p.StartsAtOnce, "starts_at_once", c.StartsAtOnce, 1)

@@ -48,7 +48,7 @@ func TestDocumentedConfig(t *testing.T) {
 func equalPolicy(a, b lab.Policy) bool {
 	da, db := a.Datasets, b.Datasets
 	return len(da) == 1 && len(db) == 1 && da[0] == db[0] && a.Sudo == b.Sudo && a.OwnDockerfile == b.OwnDockerfile && a.ShareApps == b.ShareApps && a.Limits == b.Limits &&
-		a.WorkspacesPerMember == b.WorkspacesPerMember && a.BuildsAtOnce == b.BuildsAtOnce && a.BuildsPerMember == b.BuildsPerMember &&
+		a.WorkspacesPerMember == b.WorkspacesPerMember && a.RunsPerMember == b.RunsPerMember && a.BuildsAtOnce == b.BuildsAtOnce && a.BuildsPerMember == b.BuildsPerMember &&
 		a.StartsAtOnce == b.StartsAtOnce && a.BuildWithin == b.BuildWithin && a.SessionFor == b.SessionFor && a.MinPassword == b.MinPassword &&
 		fmt.Sprint(a.GPUs, a.HalfLife, a.HoldMost, a.Horizon, a.ReserveMost) == fmt.Sprint(b.GPUs, b.HalfLife, b.HoldMost, b.Horizon, b.ReserveMost) && a.SpareState == b.SpareState && a.SpareEngine == b.SpareEngine
 }

@@ -34,6 +34,9 @@ func (l *Lab) began(id masu.WorkspaceID, at time.Time) {
 func (l *Lab) goesNoMore(id masu.WorkspaceID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if g := l.runs[id]; g != nil {
+		l.leaveLine(g.owner, id)
+	}
 	delete(l.runs, id)
 }
 

@@ -106,6 +106,7 @@ type Lab struct {
 	journals map[masu.WorkspaceID]*journal // of the last operation on each
 	watched  map[masu.WorkspaceID]context.CancelFunc
 	runs     map[masu.WorkspaceID]*goingRun // that are being waited for
+	lines    map[masu.Username][]place      // each member's runs in their order; the first of them may go
 	making   map[masu.ImageRef]*making
 	records  map[string]masu.Lock                     // what images have, by their IDs
 	builders map[masu.Username]*semaphore.Weighted    // each member's own builds
@@ -133,7 +134,7 @@ func New(c Config) (*Lab, error) {
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
-		runs: map[masu.WorkspaceID]*goingRun{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
+		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}

@@ -16,6 +16,7 @@ type Policy struct {
 	LoadImages          bool       // members may bring in images that masu made elsewhere
 	Limits              masu.Limits
 	WorkspacesPerMember int
+	RunsPerMember       int // of one member that go at once, the others wait in line; 0: all
 	BuildsAtOnce        int
 	BuildsPerMember     int
 	StartsAtOnce        int
@@ -37,7 +38,7 @@ type Policy struct {
 func DefaultPolicy(h masu.Host) Policy {
 	return Policy{
 		Sudo: true, OwnDockerfile: true, Guests: true, ShareApps: masu.ReachColleagues, LoadImages: true,
-		WorkspacesPerMember: 20, BuildsAtOnce: 2, BuildsPerMember: 1, StartsAtOnce: max(2, min(8, h.CPUs)),
+		WorkspacesPerMember: 20, RunsPerMember: 20, BuildsAtOnce: 2, BuildsPerMember: 1, StartsAtOnce: max(2, min(8, h.CPUs)),
 		BuildWithin: 2 * time.Hour, SpareState: 256 * masu.MiB, SpareEngine: 2 * masu.GiB,
 		SessionFor: 7 * 24 * time.Hour, MinPassword: 8,
 		GPUs: sched.Policy{

@@ -148,6 +148,9 @@ func (l *Lab) resumeRuns(ctx context.Context) {
 	if err != nil {
 		l.log.Error("resume runs", "error", err)
 	}
+	for _, r := range open { // before any of them looks which place it has
+		l.joinLine(r.Owner, place{r.ID, r.At, r.Phase == masu.RunRunning})
+	}
 	for _, r := range open {
 		if err := l.beginRun(ctx, r); err != nil {
 			return // the daemon ends
@@ -187,6 +190,7 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 			return false, err
 		}
 	}
+	l.joinLine(r.Owner, place{id, r.At, true})
 	l.began(id, r.StartedAt)
 	b, err := l.awaitRun(ctx, r)
 	l.began(id, time.Time{})
@@ -211,6 +215,9 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 // startRun waits for what a run waits for, and starts its box.
 func (l *Lab) startRun(ctx context.Context, r *masu.Run) error {
 	if err := l.awaitRuns(ctx, r.After); err != nil {
+		return err
+	}
+	if err := l.awaitLine(ctx, r.Owner, place{r.ID, r.At, false}, func(int) {}); err != nil {
 		return err
 	}
 	owner, err := l.cfg.Accounts.ByName(r.Owner)
