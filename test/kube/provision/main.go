@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,8 +29,10 @@ func main() {
 	go release(ctx, k)
 	for {
 		w, err := k.CoreV1().PersistentVolumeClaims("").Watch(ctx, metav1.ListOptions{})
-		if err != nil {
-			log.Fatal(err)
+		if err != nil { // the API server comes back
+			log.Print(err)
+			time.Sleep(time.Second)
+			continue
 		}
 		for e := range w.ResultChan() {
 			c, ok := e.Object.(*corev1.PersistentVolumeClaim)
@@ -71,8 +74,10 @@ func provide(ctx context.Context, k *kubernetes.Clientset, c *corev1.PersistentV
 func release(ctx context.Context, k *kubernetes.Clientset) {
 	for {
 		w, err := k.CoreV1().PersistentVolumes().Watch(ctx, metav1.ListOptions{})
-		if err != nil {
-			log.Fatal(err)
+		if err != nil { // the API server comes back
+			log.Print(err)
+			time.Sleep(time.Second)
+			continue
 		}
 		for e := range w.ResultChan() {
 			if v, ok := e.Object.(*corev1.PersistentVolume); ok && v.Status.Phase == corev1.VolumeReleased && v.Spec.HostPath != nil {
