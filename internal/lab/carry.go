@@ -93,6 +93,7 @@ func (s *service) taken(ctx context.Context, ref masu.ImageRef, progress func(ma
 	if progress != nil {
 		progress(masu.Progress{Code: "image_taken", Args: []string{string(ref)}})
 	}
+	img.Refs = []masu.ImageRef{ref} // under which names others have it is not the actor's to know
 	return img, nil
 }
 

@@ -145,7 +145,9 @@ func (s *fakeActor) keepOwn(ctx context.Context, ref masu.ImageRef) (masu.Image,
 	s.mu.Lock()
 	s.built[ref] = append(s.built[ref], s.actor.Name)
 	s.mu.Unlock()
-	return s.Runtime.Image(ctx, ref)
+	img, err := s.Runtime.Image(ctx, ref)
+	img.Refs = []masu.ImageRef{ref}
+	return img, err
 }
 
 func (s *fakeActor) LoadImage(ctx context.Context, r io.Reader, _ func(masu.Progress)) (masu.Image, error) {

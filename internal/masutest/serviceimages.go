@@ -31,7 +31,7 @@ func testServiceImages(g *guest) {
 		g.Fatal(err)
 	}
 	image, err := bob.LoadImage(g.ctx, bytes.NewReader(saved.Bytes()), nil)
-	if err != nil || len(image.Refs) == 0 {
+	if err != nil || len(image.Refs) != 1 {
 		g.Fatalf("load: %+v, %v", image, err)
 	}
 	if c, err := bob.Contents(g.ctx, image.ID); err == nil && !c.Lock.Holds(lock) {
@@ -53,7 +53,7 @@ func testServiceImages(g *guest) {
 	wantError(g.T, err, masu.Denied, "registry_denied")
 	said := 0
 	pulled, err := bob.PullImage(g.ctx, masu.Transfer{Ref: to}, func(masu.Progress) { said++ })
-	if err != nil || said == 0 || len(pulled.Refs) == 0 {
+	if err != nil || said == 0 || len(pulled.Refs) != 1 {
 		g.Errorf("pull: %+v, %d words, %v", pulled, said, err)
 	}
 }
