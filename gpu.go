@@ -1,6 +1,7 @@
 package masu
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ type GPU struct {
 	Node       string `json:"node,omitempty"`
 	Fault      Fault  `json:"fault,omitempty"` // it is not lent anew; "" if it is well, as far as is known
 }
+
+// Card is the card that it is, or is a slice of.
+func (g GPU) Card() GPUID { return cmp.Or(g.Parent, g.ID) }
 
 // Fault says what is wrong with a card: one of the following, or "xid 79", an
 // error that the driver wrote to the kernel's log.

@@ -6,7 +6,6 @@ package gpu
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -125,7 +124,7 @@ func (i *Inventory) GPUs(ctx context.Context) ([]masu.GPU, error) {
 	next := 0
 	for n, g := range gpus {
 		next = max(next, g.Index+1)
-		gpus[n].Fault = i.meter.fault(cmp.Or(g.Parent, g.ID))
+		gpus[n].Fault = i.meter.fault(g.Card())
 	}
 	more, _ := i.Devices(dirs) // what is wrong with them is doctor's business
 	for n, g := range more {

@@ -41,19 +41,22 @@ func (l *Lab) boardGPUs(ctx context.Context, all []masu.Workspace, b *masu.Board
 	for _, w := range all {
 		names[w.ID] = w.Name
 	}
-	readings := l.readings(ctx)
+	readings, card := l.readings(ctx), cardOf(gpus)
 	for _, g := range gpus {
 		x := masu.BoardGPU{GPU: g}
 		r, known := readings[g.ID]
-		outside, notebooks := l.users(r, slices.ContainsFunc(leases, func(x masu.Lease) bool { return slices.Contains(x.GPUs, g.ID) }))
+		lent := slices.ContainsFunc(leases, func(x masu.Lease) bool {
+			return slices.ContainsFunc(x.GPUs, func(id masu.GPUID) bool { return card[id] == g.Card() })
+		})
+		outside, notebooks := l.users(readings[g.Card()], lent)
 		for _, lease := range leases {
 			if slices.Contains(lease.GPUs, g.ID) {
 				x.Holds = append(x.Holds, masu.Hold{Lease: lease.ID, Member: lease.Holder, Workspace: cmp.Or(names[lease.Workspace], lease.Name), Notebooks: notebooks[lease.Workspace], Share: lease.Share,
 					Since: lease.From, Until: lease.Until, EndsAt: lease.EndsAt, Why: lease.Why})
 			}
 		}
-		if known {
-			x.Reading, x.Outside = &r, outside
+		if x.Outside = outside; known {
+			x.Reading = &r
 		}
 		b.GPUs = append(b.GPUs, x)
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -110,7 +111,7 @@ func (q *quiet) works(id masu.GPUID, readings map[masu.GPUID]masu.Reading) bool 
 }
 
 // outside lists GPUs that nobody was lent and somebody uses all the same.
-func (l *Lab) outside(ctx context.Context, readings map[masu.GPUID]masu.Reading, now time.Time) (map[masu.GPUID]bool, error) {
+func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPUID]masu.Reading, now time.Time) (map[masu.GPUID]bool, error) {
 	taken := map[masu.GPUID]bool{}
 	for id, r := range readings {
 		if len(r.Processes) > 0 {
@@ -120,6 +121,7 @@ func (l *Lab) outside(ctx context.Context, readings map[masu.GPUID]masu.Reading,
 	if len(taken) == 0 {
 		return nil, nil
 	}
+	card := cardOf(all)
 	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		leases, err := tx.Leases()
 		if err != nil {
@@ -127,13 +129,22 @@ func (l *Lab) outside(ctx context.Context, readings map[masu.GPUID]masu.Reading,
 		}
 		past, err := tx.PastLeases(now.Add(-lingers))
 		for _, lease := range append(leases, past...) {
-			for _, id := range lease.GPUs {
-				delete(taken, id)
+			for _, id := range lease.GPUs { // the driver tells a slice's processes of the card
+				delete(taken, cmp.Or(card[id], id))
 			}
 		}
 		return err
 	})
 	return taken, err
+}
+
+// cardOf tells on which card each GPU is: itself, or what a slice is of.
+func cardOf(all []masu.GPU) map[masu.GPUID]masu.GPUID {
+	card := map[masu.GPUID]masu.GPUID{}
+	for _, g := range all {
+		card[g.ID] = g.Card()
+	}
+	return card
 }
 
 // overruns lists leases that take more of a shared card than their part, with

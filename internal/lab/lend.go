@@ -152,12 +152,12 @@ func (l *Lab) expect(ctx context.Context, t masu.Ticket) (f masu.Forecast, err e
 // lendable adds which GPUs can be lent now, and what else a decision weighs. The lock lendMu is held.
 func (l *Lab) lendable(ctx context.Context, all []masu.GPU, readings map[masu.GPUID]masu.Reading, s *sched.State) error {
 	s.Idle, s.Over = l.idleNow, l.overrun
-	taken, err := l.outside(ctx, readings, s.Now)
+	taken, err := l.outside(ctx, all, readings, s.Now)
 	if err != nil {
 		return err
 	}
 	for _, g := range all {
-		if !taken[g.ID] && g.Fault == "" { // what runs there goes on
+		if !taken[g.Card()] && g.Fault == "" { // what runs there goes on
 			s.GPUs = append(s.GPUs, g)
 		}
 	}

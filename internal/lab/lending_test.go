@@ -332,6 +332,31 @@ func TestOutsiders(t *testing.T) {
 	w.becomes("alice", "running", in(masu.Running))
 }
 
+// TestOutsidersOnASlicedCard: the driver tells the card of a process, not the
+// slice. With none of its slices lent it is a stranger's, and no slice is lent.
+func TestOutsidersOnASlicedCard(t *testing.T) {
+	w := newWorld(t)
+	w.gpus = []masu.GPU{
+		{ID: "MIG-0", Parent: "GPU-0", Model: "MIG 1g.10gb", Memory: 10 * masu.GiB},
+		{ID: "MIG-1", Parent: "GPU-0", Index: 1, Model: "MIG 1g.10gb", Memory: 10 * masu.GiB},
+	}
+	busy := map[masu.GPUID]masu.Reading{"GPU-0": {GPU: "GPU-0", Processes: []masu.GPUProcess{{PID: 4121, Name: "python3"}}}}
+	w.reads = busy
+	l, stop := w.daemon()
+	defer stop()
+	w.wants("alice", 1)
+	w.becomes("alice", "waiting", in(masu.Waiting))
+	b, err := l.measure(t.Context())
+	if err != nil || len(b.GPUs[0].Outside) != 1 || len(b.GPUs[1].Outside) != 1 {
+		t.Errorf("the board says %+v, %v", b.GPUs, err)
+	}
+	w.plug(func() { w.reads = nil })
+	w.becomes("alice", "running", in(masu.Running))
+	w.plug(func() { w.reads = busy }) // hers, by now
+	w.wants("bob", 1)
+	w.becomes("bob", "running", in(masu.Running))
+}
+
 // TestNotebooksOnTheBoard: who holds a GPU sees which notebook uses it, and so
 // does an admin; others see the holder's name.
 func TestNotebooksOnTheBoard(t *testing.T) {
