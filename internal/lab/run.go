@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -43,7 +44,7 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	name := cmp.Or(r.Name, "run")
 	s.l.goes(id, goingRun{owner: s.actor.Name, name: name})
 	defer s.l.endRun(ctx, id)
-	if err := s.l.awaitLine(ctx, s.actor.Name, place{id, time.Now(), false}, func(most int) { progress(masu.Progress{Code: "runs_line", Args: masu.E(0, "", most).Args}) }); err != nil {
+	if err := s.l.awaitLine(ctx, s.actor.Name, place{id, time.Now(), false}, func(most int) { progress(masu.Progress{Code: "runs_line", Args: []string{strconv.Itoa(most)}}) }); err != nil {
 		return 0, err
 	}
 	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Name: name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
