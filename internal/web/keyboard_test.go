@@ -85,6 +85,7 @@ func TestKeyboard(t *testing.T) {
 	eventually(t, "the lab is asked to stop it", func() bool { return strings.Contains(g.lab.doings(), "alice stop new") })
 	w.Phase = masu.Stopped
 	g.lab.set(w)
+	c.goTo(base + "/w/new") // what the page is told by itself is another test's
 	c.until(`document.querySelector('form[action="/w/new/start"]')`)
 	c.well("by keyboard")
 }
