@@ -492,3 +492,15 @@ func TestLinksAndSessions(t *testing.T) {
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// Whoever has no password costs a sign-in the same work as one who has, so that nobody can tell by the clock.
+func TestDecoyIsWork(t *testing.T) {
+	h := newHasher()
+	parameters := func(hash string) []string { return strings.Split(hash, "$")[:4] }
+	if got, want := parameters(h.decoy), parameters(phc("anything")); !slices.Equal(got, want) || len(h.decoy) != len(phc("anything")) {
+		t.Errorf("the decoy is %q, a hash begins with %q", h.decoy, want)
+	}
+	if ok, err := h.check(t.Context(), "", ""); ok || err != nil {
+		t.Errorf("nobody's password fits: %v, %v", ok, err)
+	}
+}

@@ -32,18 +32,26 @@ type hasher struct {
 	decoy string // for accounts without a password: the same work for them
 }
 
+// newHasher costs no hash: the decoy's key is as random as its salt, so no password has it.
 func newHasher() *hasher {
-	h := &hasher{room: semaphore.NewWeighted(2)}
-	h.decoy = phc(rand.Text())
-	return h
+	return &hasher{room: semaphore.NewWeighted(2), decoy: written(random(16), random(argonKey))}
 }
 
 func phc(password string) string {
-	salt := make([]byte, 16)
-	rand.Read(salt) // never fails
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey)
+	salt := random(16)
+	return written(salt, argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey))
+}
+
+// written is a hash as the PHC string format has it.
+func written(salt, key []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return b
 }
 
 func (h *hasher) make(ctx context.Context, password string) (string, error) {
