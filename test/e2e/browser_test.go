@@ -98,6 +98,17 @@ func runCell(t *testing.T, ctx context.Context, code string) string {
 	return strings.TrimSpace(out)
 }
 
+// goOn types into the cell that the last run one has left behind, and runs it; printed tells when that has come.
+func goOn(t *testing.T, ctx context.Context, code string) {
+	t.Helper()
+	do(t, ctx, chromedp.KeyEvent(code), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(8)))
+}
+
+// printed is true where a cell of the page's notebook has printed the text.
+func printed(text string) string {
+	return `[...document.querySelectorAll('.jp-OutputArea-output')].some(e => e.textContent.includes('` + text + `'))`
+}
+
 // openApp presses the button that opens an app, as by "without the bar": then
 // the app is the page. It opens in a new tab, which the test does without.
 func openApp(t *testing.T, ctx context.Context, app string) {

@@ -21,7 +21,7 @@ import (
 // TestWholeDay is a lab's day from end to end: alice comes by the university's
 // sign-in, bob by an invitation and the password that he sets, carol by ssh. All
 // three press Start at once and run cells; bob takes carol's environment; the
-// daemon is killed; an attacker with a login tries everything; bob is disabled
+// daemon is killed while a cell runs, whose tab goes on; an attacker with a login tries everything; bob is disabled
 // while his kernel works.
 func TestWholeDay(t *testing.T) {
 	l := newLab(t)
@@ -68,6 +68,8 @@ func TestWholeDay(t *testing.T) {
 		origins[who] = strings.Split(where(ctx), "/lab")[0]
 	}
 
+	goOn(t, alice, `import time; print("be"+"gun", flush=True); exec("while not os.path.exists('go'): time.sleep(0.1)"); print("cell "+"ended")`)
+	holds(t, alice, "a cell of hers runs", printed("begun"))
 	l.kill()
 	l.start()
 	for who, ctx := range all {
@@ -76,6 +78,12 @@ func TestWholeDay(t *testing.T) {
 			return err == nil && ok
 		})
 	}
+	if err := os.WriteFile("/home/e2ealice/work/go", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, alice, "the cell that ran meanwhile ends in the same tab, which nobody has loaded again", printed("cell ended"))
+	goOn(t, alice, `print("once "+"more")`)
+	holds(t, alice, "and there the next one runs", printed("once more"))
 	hers, err := chromedp.Run(alice, chromedp.Evaluate[string](`fetch("`+origins["e2ealice"]+`/files/mine").then(r => r.text(), e => String(e))`, chromedp.EvalAwaitPromise))
 	if err != nil || hers != "secret of e2ealice" { // what an attacker asks for is there
 		t.Errorf("her own file comes as %q, %v", hers, err)

@@ -113,9 +113,6 @@ func TestOutputsSurvive(t *testing.T) {
 		holds(t, tab, "the notebook is there", `document.querySelectorAll('.jp-Notebook .jp-CodeCell').length === 3`)
 		return tab, shut
 	}
-	printed := func(text string) string {
-		return `[...document.querySelectorAll('.jp-OutputArea-output')].some(e => e.textContent.includes('` + text + `'))`
-	}
 
 	tab, shut := open()
 	holds(t, tab, "its kernel is there", `[...document.querySelectorAll('.jp-StatusBar-TextItem')].some(e => e.textContent.endsWith('| Idle'))`)
