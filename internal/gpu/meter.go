@@ -40,6 +40,8 @@ type meter struct {
 	buses     map[masu.GPUID]string     // where each card is
 	faults    map[masu.GPUID]masu.Fault // as the card itself says
 	xids      map[string]int            // the last severe one of the kernel's log, by place
+	named     map[place]masu.GPUID      // the slices that there are
+	slices    map[masu.GPUID]masu.Reading
 }
 
 type processKey struct {
@@ -73,6 +75,7 @@ func (i *Inventory) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return i.follow(ctx, i.meter.takeProcess, "--query-compute-apps="+processFields, "--format=csv,noheader,nounits", loop)
 	})
+	g.Go(func() error { return i.followSlices(ctx) })
 	g.Go(func() error { return i.followHealth(ctx) })
 	g.Go(func() error { return i.followKernel(ctx, kernelLog) })
 	return g.Wait()
@@ -93,7 +96,7 @@ func readLines(r io.Reader, take func(string)) {
 	}
 }
 
-// Readings gives what was read within the last seconds, by card.
+// Readings gives what was read within the last seconds, by card and by slice.
 func (i *Inventory) Readings(context.Context) ([]masu.Reading, error) {
 	return i.meter.readings(), nil
 }
@@ -114,13 +117,20 @@ func (m *meter) readings() []masu.Reading {
 				r.Processes = append(r.Processes, p.GPUProcess)
 			}
 		}
-		slices.SortFunc(r.Processes, func(a, b masu.GPUProcess) int {
-			return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.PID, b.PID))
-		})
+		slices.SortFunc(r.Processes, largestFirst)
 		all = append(all, r)
+	}
+	for _, r := range m.slices {
+		if now.Sub(r.At) <= meterStale {
+			all = append(all, r)
+		}
 	}
 	slices.SortFunc(all, func(a, b masu.Reading) int { return cmp.Compare(a.GPU, b.GPU) })
 	return all
+}
+
+func largestFirst(a, b masu.GPUProcess) int {
+	return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.PID, b.PID))
 }
 
 // takeState reads a line about a card.

@@ -97,8 +97,8 @@ func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (m
 	return idle, nil
 }
 
-// works tells whether a GPU does something, as far as is known. A slice of a
-// card is not read by itself, and so never counts as idle.
+// works tells whether a GPU does something, as far as is known. How busy a slice
+// of a card is nobody tells, and so it never counts as idle.
 func (q *quiet) works(id masu.GPUID, readings map[masu.GPUID]masu.Reading) bool {
 	r, known := readings[id]
 	if !known || r.Busy < 0 || r.Memory < 0 {
@@ -110,7 +110,7 @@ func (q *quiet) works(id masu.GPUID, readings map[masu.GPUID]masu.Reading) bool 
 	return r.Busy > computes || !seen || moved > memoryMoves || moved < -memoryMoves
 }
 
-// outside lists GPUs that nobody was lent and somebody uses all the same.
+// outside lists GPUs that nobody was lent and somebody uses all the same, by whose reading tells so.
 func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPUID]masu.Reading, now time.Time) (map[masu.GPUID]bool, error) {
 	taken := map[masu.GPUID]bool{}
 	for id, r := range readings {
@@ -121,7 +121,7 @@ func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPU
 	if len(taken) == 0 {
 		return nil, nil
 	}
-	card := cardOf(all)
+	tells := tellers(all, readings)
 	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		leases, err := tx.Leases()
 		if err != nil {
@@ -129,8 +129,8 @@ func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPU
 		}
 		past, err := tx.PastLeases(now.Add(-lingers))
 		for _, lease := range append(leases, past...) {
-			for _, id := range lease.GPUs { // the driver tells a slice's processes of the card
-				delete(taken, cmp.Or(card[id], id))
+			for _, id := range lease.GPUs {
+				delete(taken, cmp.Or(tells[id], id))
 			}
 		}
 		return err
@@ -138,13 +138,19 @@ func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPU
 	return taken, err
 }
 
-// cardOf tells on which card each GPU is: itself, or what a slice is of.
-func cardOf(all []masu.GPU) map[masu.GPUID]masu.GPUID {
-	card := map[masu.GPUID]masu.GPUID{}
+// tellers tells whose reading says what goes on on each GPU: its own, or of a
+// slice of which nothing is read by itself, that of its card.
+func tellers(all []masu.GPU, readings map[masu.GPUID]masu.Reading) map[masu.GPUID]masu.GPUID {
+	tells := map[masu.GPUID]masu.GPUID{}
 	for _, g := range all {
-		card[g.ID] = g.Card()
+		if tells[g.ID] = g.ID; g.Parent == "" {
+			continue
+		}
+		if _, known := readings[g.ID]; !known {
+			tells[g.ID] = g.Parent
+		}
 	}
-	return card
+	return tells
 }
 
 // overruns lists leases that take more of a shared card than their part, with

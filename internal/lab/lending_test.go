@@ -357,6 +357,34 @@ func TestOutsidersOnASlicedCard(t *testing.T) {
 	w.becomes("bob", "running", in(masu.Running))
 }
 
+// TestSlicesTellThemselves: where a slice has a reading of its own, a stranger
+// on one keeps that one from being lent, and neither its neighbour nor a lease there hides them.
+func TestSlicesTellThemselves(t *testing.T) {
+	w := newWorld(t)
+	stranger := []masu.GPUProcess{{PID: 4121, Name: "python3", Memory: masu.GiB}}
+	for i, id := range []masu.GPUID{"MIG-0", "MIG-1"} {
+		w.gpus = append(w.gpus, masu.GPU{ID: id, Parent: "GPU-0", Index: i, Model: "MIG 1g.10gb", Memory: 10 * masu.GiB})
+	}
+	w.reads = map[masu.GPUID]masu.Reading{"GPU-0": {GPU: "GPU-0", Busy: -1, Memory: masu.GiB, Processes: stranger},
+		"MIG-0": {GPU: "MIG-0", Busy: -1, Memory: masu.GiB, Power: -1, Processes: stranger}, "MIG-1": {GPU: "MIG-1", Busy: -1, Memory: masu.MiB, Power: -1}}
+	l, stop := w.daemon()
+	defer stop()
+	w.wants("alice", 1)
+	if x := w.becomes("alice", "running", in(masu.Running)); x.GPUs[0] != "MIG-1" {
+		t.Errorf("alice has %v", x.GPUs)
+	}
+	w.wants("bob", 1)
+	w.becomes("bob", "waiting", in(masu.Waiting))
+	b, err := l.measure(t.Context())
+	if err != nil || len(b.GPUs[0].Outside) != 1 || len(b.GPUs[1].Outside) != 0 || b.GPUs[0].Reading.Memory != masu.GiB || b.GPUs[1].Reading.Memory != masu.MiB {
+		t.Errorf("the board says %+v, %v", b.GPUs, err)
+	}
+	w.plug(func() { delete(w.reads, "MIG-0") }) // what nobody tells of it, the card may mean
+	w.becomes("bob", "waiting", in(masu.Waiting))
+	w.plug(func() { w.reads["MIG-0"] = masu.Reading{GPU: "MIG-0", Busy: -1, Memory: masu.MiB, Power: -1} })
+	w.becomes("bob", "running", in(masu.Running))
+}
+
 // TestNotebooksOnTheBoard: who holds a GPU sees which notebook uses it, and so
 // does an admin; others see the holder's name.
 func TestNotebooksOnTheBoard(t *testing.T) {
