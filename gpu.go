@@ -81,9 +81,10 @@ type Reading struct {
 
 // GPUProcess is a process of the host that computes on a card.
 type GPUProcess struct {
-	PID    int    `json:"pid"`
-	Name   string `json:"name"`
-	Memory Bytes  `json:"memory"`
+	PID    int     `json:"pid"`
+	Name   string  `json:"name"`
+	Memory Bytes   `json:"memory"`
+	Busy   float64 `json:"busy,omitempty"` // part of a moment in which the card computed for it; 0 also where nobody tells
 }
 
 // Process is who runs a process of the host, and in which container.

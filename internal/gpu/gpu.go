@@ -219,7 +219,7 @@ func (i *Inventory) examine(ctx context.Context, q *query) {
 	defer cancel()
 	var named map[place]masu.GPUID
 	if q.gpus, named, q.driver, q.err = i.list(ctx); q.err == nil {
-		i.meter.name(named)
+		i.meter.name(named, q.gpus)
 	}
 	if q.err != nil && ctx.Err() != nil {
 		q.err = masu.E(masu.Unreachable, "gpu_hangs", i.deadline).Because(q.err)

@@ -136,7 +136,7 @@ func BenchmarkReport(b *testing.B) {
 	card := bytes.Replace(append([]byte("\t<gpu "), cards[:bytes.Index(cards, []byte("</gpu>"))+len("</gpu>\n")]...), slice, bytes.Repeat(slice, 5), 1)
 	whole := append(append(head, bytes.Repeat(card, 8)...), "</nvidia_smi_log>\n"...)
 	m := newMeter()
-	m.name(map[place]masu.GPUID{{"GPU-c08d91cb-e324-655c-71ba-7570956445bc", "2"}: "MIG-a"})
+	m.name(map[place]masu.GPUID{{"GPU-c08d91cb-e324-655c-71ba-7570956445bc", "2"}: "MIG-a"}, nil)
 	for b.Loop() {
 		readLines(bytes.NewReader(whole), (&report{take: m.takeSlices}).line)
 		if got := m.readings(); len(got) != 1 || len(got[0].Processes) != 2 {

@@ -31,7 +31,8 @@ func read(t *testing.T, machine string, n int) []masu.Reading {
 		for _, r := range got {
 			processes += len(r.Processes)
 		}
-		if len(got) == n && processes >= computing[machine] {
+		share := machine != "a100" || processes > 0 && got[n-1].Processes[0].Busy > 0
+		if len(got) == n && processes >= computing[machine] && share {
 			break
 		}
 	}
@@ -53,7 +54,7 @@ func TestMeter(t *testing.T) {
 		"a100": {
 			{GPU: "GPU-1f0e6b7e-24e2-9d0a-58b6-0a3a3e0a9c11", Memory: 4 * masu.MiB, Temperature: 29, Power: 61.02, Faults: 2},
 			{GPU: "GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77", Busy: 0.97, Memory: 40537 * masu.MiB, Temperature: 61, Power: 312.45, Processes: []masu.GPUProcess{
-				{PID: 31337, Name: "/opt/venv/bin/python3", Memory: 40520 * masu.MiB}, {PID: 31400, Name: "/opt/a, b/prog", Memory: 12 * masu.MiB}}},
+				{PID: 31337, Name: "/opt/venv/bin/python3", Memory: 40520 * masu.MiB, Busy: 0.93}, {PID: 31400, Name: "/opt/a, b/prog", Memory: 12 * masu.MiB}}},
 		},
 		"rtx4090": {
 			{GPU: "GPU-2c1d7e58-93a5-11aa-7b0c-9f3e6a4c8d22", Busy: -1, Memory: -1, Temperature: -1, Power: -1, Faults: -1},
@@ -122,6 +123,20 @@ func TestMeterForgets(t *testing.T) {
 	if got := m.readings(); len(got) != 2 || len(got[0].Processes) != 0 {
 		t.Errorf("a process that has ended: %+v", got)
 	}
+	m.name(nil, []masu.GPU{{ID: "GPU-a", Index: 3}})
+	m.takeProcess("GPU-a, 12, 90, python")
+	if m.takeShare("    0          12     C     50     40      -      -    python") || m.takeShare("# gpu         pid   type     sm    mem    enc    dec    command") || !m.takeShare("    3          12     C     50     40      -      -    python") {
+		t.Error("a share is taken of another card, or not taken")
+	}
+	if got := m.readings()[0].Processes; len(got) != 1 || got[0].Busy != 0.5 {
+		t.Errorf("what it computes for a process: %+v", got)
+	}
+	now = now.Add(meterStale + time.Second)
+	m.takeState("GPU-a, 5, 100, 40, 50.0, 0")
+	m.takeProcess("GPU-a, 12, 90, python")
+	if got := m.readings()[0].Processes; len(got) != 1 || got[0].Busy != 0 {
+		t.Errorf("what it computed long ago: %+v", got)
+	}
 }
 
 // TestSlicesAreNamed: a report that is cut short says nothing, slices bear the
@@ -153,12 +168,12 @@ func TestSlicesAreNamed(t *testing.T) {
 	}
 	say(string(text))
 	told()
-	m.name(map[place]masu.GPUID{{card, "1"}: "MIG-b", {card, "0"}: "MIG-a", {card, "7"}: "MIG-gone", {"GPU-other", "2"}: "MIG-other"})
+	m.name(map[place]masu.GPUID{{card, "1"}: "MIG-b", {card, "0"}: "MIG-a", {card, "7"}: "MIG-gone", {"GPU-other", "2"}: "MIG-other"}, nil)
 	say("Unable to determine the device handle for GPU0000:3B:00.0: Unknown Error\n" + string(text[:len(text)/2]))
 	told()
 	say(string(text)) // after one that was cut short
 	told("MIG-a", "MIG-b")
-	m.name(map[place]masu.GPUID{{card, "2"}: "MIG-a"})
+	m.name(map[place]masu.GPUID{{card, "2"}: "MIG-a"}, nil)
 	say(string(text))
 	told("MIG-a")
 	if r := m.readings()[0]; r.Memory != 134*masu.MiB || len(r.Processes) != 2 {
@@ -180,7 +195,7 @@ func FuzzSlices(f *testing.F) {
 	f.Add(string(text))
 	f.Fuzz(func(t *testing.T, text string) {
 		m := newMeter()
-		m.name(map[place]masu.GPUID{{"GPU-c08d91cb-e324-655c-71ba-7570956445bc", "0"}: "MIG-a"})
+		m.name(map[place]masu.GPUID{{"GPU-c08d91cb-e324-655c-71ba-7570956445bc", "0"}: "MIG-a"}, nil)
 		readLines(strings.NewReader(text), (&report{take: m.takeSlices}).line)
 		for _, r := range m.readings() {
 			if r.Busy != -1 || r.Memory < -1 || r.GPU != "MIG-a" {
@@ -194,11 +209,14 @@ func FuzzMeter(f *testing.F) {
 	f.Add("GPU-a, 5, 100, 40, 50.0, 0")
 	f.Add("Unable to determine the device handle for GPU0000:3B:00.0: Unknown Error")
 	f.Add("GPU-a, 12, 90, a, b")
+	f.Add("    0       31337     C     97     40      -      -    python3")
 	f.Add(" , , , , , ")
 	f.Fuzz(func(t *testing.T, line string) {
 		m := newMeter()
+		m.name(nil, []masu.GPU{{ID: "GPU-a"}})
 		m.takeState(line)
 		m.takeProcess(line)
+		m.takeShare(line)
 		for _, r := range m.readings() {
 			if r.Busy > 1e7 || r.GPU == "" {
 				t.Errorf("%q: %+v", line, r)

@@ -131,11 +131,16 @@ func (r *report) field(name, value string) {
 	}
 }
 
-// name says which slice is where.
-func (m *meter) name(named map[place]masu.GPUID) {
+// name says which slice, and which card, is where.
+func (m *meter) name(named map[place]masu.GPUID, gpus []masu.GPU) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.named = named
+	m.named, m.indexes = named, map[string]masu.GPUID{}
+	for _, g := range gpus {
+		if g.Parent == "" {
+			m.indexes[strconv.Itoa(g.Index)] = g.ID
+		}
+	}
 }
 
 // sliced tells whether a card has been cut up.
