@@ -61,12 +61,13 @@ type Inventory interface {
 
 // Meter is an Inventory that also reads how its GPUs do.
 type Meter interface {
-	// Readings gives the last reading of each card, and of no slice. One that
-	// was not read lately is left out: nobody knows how it does.
+	// Readings gives the last reading of each card, and of each slice: its memory
+	// and processes, for how busy it is no driver tells. One that was not read
+	// lately is left out: nobody knows how it does.
 	Readings(ctx context.Context) ([]Reading, error)
 }
 
-// Reading is how a card does. A negative number is one that the card does not tell.
+// Reading is how a card, or a slice of one, does. A negative number is one that the card does not tell.
 type Reading struct {
 	GPU         GPUID        `json:"gpu"`
 	At          time.Time    `json:"at"`
@@ -80,9 +81,10 @@ type Reading struct {
 
 // GPUProcess is a process of the host that computes on a card.
 type GPUProcess struct {
-	PID    int    `json:"pid"`
-	Name   string `json:"name"`
-	Memory Bytes  `json:"memory"`
+	PID    int     `json:"pid"`
+	Name   string  `json:"name"`
+	Memory Bytes   `json:"memory"`
+	Busy   float64 `json:"busy,omitempty"` // part of a moment in which the card computed for it; 0 also where nobody tells
 }
 
 // Process is who runs a process of the host, and in which container.

@@ -199,9 +199,9 @@ func (a *app) readingText(r *masu.Reading) string {
 	if r == nil {
 		return ""
 	}
-	var parts []string
+	parts := []string{"  ?%"} // a slice does not tell
 	if r.Busy >= 0 {
-		parts = append(parts, fmt.Sprintf("%3.0f%%", 100*r.Busy))
+		parts[0] = fmt.Sprintf("%3.0f%%", 100*r.Busy)
 	}
 	if r.Memory >= 0 {
 		parts = append(parts, r.Memory.String())

@@ -217,7 +217,10 @@ func (q *query) stale(keep time.Duration) bool {
 func (i *Inventory) examine(ctx context.Context, q *query) {
 	ctx, cancel := context.WithTimeout(ctx, i.deadline)
 	defer cancel()
-	q.gpus, q.driver, q.err = i.list(ctx)
+	var named map[place]masu.GPUID
+	if q.gpus, named, q.driver, q.err = i.list(ctx); q.err == nil {
+		i.meter.name(named, q.gpus)
+	}
 	if q.err != nil && ctx.Err() != nil {
 		q.err = masu.E(masu.Unreachable, "gpu_hangs", i.deadline).Because(q.err)
 	}
@@ -230,7 +233,7 @@ const (
 	oldFields = "index,uuid,name,memory.total,driver_version" // what drivers before 510 know
 )
 
-func (i *Inventory) list(ctx context.Context) ([]masu.GPU, string, error) {
+func (i *Inventory) list(ctx context.Context) (gpus []masu.GPU, named map[place]masu.GPUID, driver string, err error) {
 	out, err := i.ask(ctx, "--query-gpu="+allFields, "--format=csv,noheader,nounits")
 	fields := allFields
 	if err != nil && bytes.Contains(said(out, err), []byte("not a valid field")) {
@@ -239,7 +242,7 @@ func (i *Inventory) list(ctx context.Context) ([]masu.GPU, string, error) {
 	}
 	cards := parseCards(string(out), strings.Split(fields, ","))
 	if len(cards) == 0 {
-		return nil, "", failure(out, err)
+		return nil, nil, "", failure(out, err)
 	}
 	// With a card lost the command fails, but the others can still be lent.
 	sliced := false
@@ -247,12 +250,13 @@ func (i *Inventory) list(ctx context.Context) ([]masu.GPU, string, error) {
 		sliced = sliced || c.mig
 	}
 	if !sliced {
-		return withSlices(cards, nil), cards[0].driver, nil
+		return withSlices(cards, nil), nil, cards[0].driver, nil
 	}
 	if out, err = i.ask(ctx, "-L"); err != nil && len(out) == 0 {
-		return nil, "", failure(out, err)
+		return nil, nil, "", failure(out, err)
 	}
-	return withSlices(cards, parseSlices(string(out))), cards[0].driver, nil
+	parts, named := parseSlices(string(out))
+	return withSlices(cards, parts), named, cards[0].driver, nil
 }
 
 // said is everything that nvidia-smi has said; it complains on either stream.

@@ -175,7 +175,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(string(b))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, g := range withSlices(parseCards(text, []string{"index", "uuid", "name", "memory.total", "driver_version"}), parseSlices(text)) {
+		slices, _ := parseSlices(text)
+		for _, g := range withSlices(parseCards(text, []string{"index", "uuid", "name", "memory.total", "driver_version"}), slices) {
 			if g.ID == "" || g.Memory < 0 || g.Index < 0 {
 				t.Errorf("%q gives %+v", text, g)
 			}

@@ -124,6 +124,28 @@ func FuzzHealth(f *testing.F) {
 	})
 }
 
+// BenchmarkReport is what masu does with a report of eight cards, each with seven slices, once in two seconds.
+func BenchmarkReport(b *testing.B) {
+	text, err := os.ReadFile("testdata/h100-mig/report.xml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	head, cards, _ := bytes.Cut(text, []byte("\t<gpu "))
+	slice := cards[bytes.Index(cards, []byte("\t\t\t<mig_device>")):]
+	slice = slice[:bytes.Index(slice, []byte("</mig_device>"))+len("</mig_device>\n")]
+	card := bytes.Replace(append([]byte("\t<gpu "), cards[:bytes.Index(cards, []byte("</gpu>"))+len("</gpu>\n")]...), slice, bytes.Repeat(slice, 5), 1)
+	whole := append(append(head, bytes.Repeat(card, 8)...), "</nvidia_smi_log>\n"...)
+	m := newMeter()
+	m.name(map[place]masu.GPUID{{"GPU-c08d91cb-e324-655c-71ba-7570956445bc", "2"}: "MIG-a"}, nil)
+	for b.Loop() {
+		readLines(bytes.NewReader(whole), (&report{take: m.takeSlices}).line)
+		if got := m.readings(); len(got) != 1 || len(got[0].Processes) != 2 {
+			b.Fatalf("%+v", got)
+		}
+	}
+	b.ReportMetric(float64(len(whole))/1024, "KiB")
+}
+
 // BenchmarkSecond is what masu does with a second of readings: eight cards, with two processes each.
 func BenchmarkSecond(b *testing.B) {
 	var state, processes bytes.Buffer

@@ -40,6 +40,10 @@ type meter struct {
 	buses     map[masu.GPUID]string     // where each card is
 	faults    map[masu.GPUID]masu.Fault // as the card itself says
 	xids      map[string]int            // the last severe one of the kernel's log, by place
+	shares    map[processKey]share      // what cards compute for whom
+	indexes   map[string]masu.GPUID     // the cards, as a list of shares calls them
+	named     map[place]masu.GPUID      // the slices that there are
+	slices    map[masu.GPUID]masu.Reading
 }
 
 type processKey struct {
@@ -52,9 +56,15 @@ type process struct {
 	seen time.Time
 }
 
+// share is the part of a moment in which a card computed for a process.
+type share struct {
+	busy float64
+	seen time.Time
+}
+
 func newMeter() *meter {
 	return &meter{every: meterEvery, now: time.Now, cards: map[masu.GPUID]masu.Reading{}, processes: map[processKey]process{},
-		buses: map[masu.GPUID]string{}, faults: map[masu.GPUID]masu.Fault{}, xids: map[string]int{}}
+		shares: map[processKey]share{}, buses: map[masu.GPUID]string{}, faults: map[masu.GPUID]masu.Fault{}, xids: map[string]int{}}
 }
 
 // Run reads until ctx ends. It returns at once where there is no driver.
@@ -73,6 +83,8 @@ func (i *Inventory) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return i.follow(ctx, i.meter.takeProcess, "--query-compute-apps="+processFields, "--format=csv,noheader,nounits", loop)
 	})
+	g.Go(func() error { return i.followShares(ctx) })
+	g.Go(func() error { return i.followSlices(ctx) })
 	g.Go(func() error { return i.followHealth(ctx) })
 	g.Go(func() error { return i.followKernel(ctx, kernelLog) })
 	return g.Wait()
@@ -93,7 +105,7 @@ func readLines(r io.Reader, take func(string)) {
 	}
 }
 
-// Readings gives what was read within the last seconds, by card.
+// Readings gives what was read within the last seconds, by card and by slice.
 func (i *Inventory) Readings(context.Context) ([]masu.Reading, error) {
 	return i.meter.readings(), nil
 }
@@ -111,16 +123,26 @@ func (m *meter) readings() []masu.Reading {
 			if now.Sub(p.seen) > meterStale {
 				delete(m.processes, k)
 			} else if k.gpu == r.GPU {
+				if s := m.shares[k]; now.Sub(s.seen) <= meterStale {
+					p.Busy = s.busy
+				}
 				r.Processes = append(r.Processes, p.GPUProcess)
 			}
 		}
-		slices.SortFunc(r.Processes, func(a, b masu.GPUProcess) int {
-			return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.PID, b.PID))
-		})
+		slices.SortFunc(r.Processes, largestFirst)
 		all = append(all, r)
+	}
+	for _, r := range m.slices {
+		if now.Sub(r.At) <= meterStale {
+			all = append(all, r)
+		}
 	}
 	slices.SortFunc(all, func(a, b masu.Reading) int { return cmp.Compare(a.GPU, b.GPU) })
 	return all
+}
+
+func largestFirst(a, b masu.GPUProcess) int {
+	return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.PID, b.PID))
 }
 
 // takeState reads a line about a card.
@@ -159,6 +181,42 @@ func (m *meter) takeProcess(line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.processes[processKey{gpu, pid}] = p
+}
+
+// followShares reads for which processes cards compute. Not every card tells: then it asks seldom.
+func (i *Inventory) followShares(ctx context.Context) error {
+	for ctx.Err() == nil {
+		told := false
+		i.once(ctx, func(line string) { told = i.meter.takeShare(line) || told }, "pmon", "-s", "u", "-d", "2")
+		rest(ctx)
+		for n := 0; !told && n < 5; n++ {
+			rest(ctx)
+		}
+	}
+	return nil
+}
+
+// takeShare reads a line about a process: "0  31337  C  97  40  -  -  python3". A
+// process for which nothing was computed has a dash, as one of which nobody knows.
+func (m *meter) takeShare(line string) bool {
+	v := strings.Fields(line)
+	if len(v) < 4 {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gpu, pid, busy := m.indexes[v[0]], int(number(v[1])), number(v[3])
+	if gpu == "" || pid <= 0 || busy < 0 || len(m.shares) > mostParts {
+		return false
+	}
+	now := m.now()
+	for k, s := range m.shares {
+		if now.Sub(s.seen) > meterStale {
+			delete(m.shares, k)
+		}
+	}
+	m.shares[processKey{gpu, pid}] = share{min(busy/100, 1), now}
+	return true
 }
 
 // number reads what a card tells, or -1: "[N/A]", "[Not Supported]", "[Unknown Error]".

@@ -69,12 +69,12 @@ func parseCard(values, fields []string) (card, bool) {
 var (
 	capability = regexp.MustCompile(`^[0-9]{1,2}\.[0-9]$`)
 	cardLine   = regexp.MustCompile(`^GPU [0-9]+: .*\(UUID: (GPU-[^)]+)\)`)
-	sliceLine  = regexp.MustCompile(`^\s+MIG (\S*?([0-9]{1,4})gb\S*)\s+Device\s+[0-9]+: \(UUID: (MIG-[^)]+)\)`)
+	sliceLine  = regexp.MustCompile(`^\s+MIG (\S*?([0-9]{1,4})gb\S*)\s+Device\s+([0-9]+): \(UUID: (MIG-[^)]+)\)`)
 )
 
-// parseSlices reads the answer to nvidia-smi -L: the slices of each card.
-func parseSlices(text string) map[masu.GPUID][]masu.GPU {
-	slices := map[masu.GPUID][]masu.GPU{}
+// parseSlices reads the answer to nvidia-smi -L: the slices of each card, and where reports tell of them.
+func parseSlices(text string) (slices map[masu.GPUID][]masu.GPU, named map[place]masu.GPUID) {
+	slices, named = map[masu.GPUID][]masu.GPU{}, map[place]masu.GPUID{}
 	var parent masu.GPUID
 	for line := range strings.Lines(text) {
 		if m := cardLine.FindStringSubmatch(line); m != nil {
@@ -85,11 +85,12 @@ func parseSlices(text string) map[masu.GPUID][]masu.GPU {
 				continue
 			}
 			slices[parent] = append(slices[parent], masu.GPU{
-				ID: masu.GPUID(m[3]), Parent: parent, Model: "MIG " + m[1], Memory: masu.Bytes(gib) * masu.GiB,
+				ID: masu.GPUID(m[4]), Parent: parent, Model: "MIG " + m[1], Memory: masu.Bytes(gib) * masu.GiB,
 			})
+			named[place{parent, m[3]}] = masu.GPUID(m[4])
 		}
 	}
-	return slices
+	return slices, named
 }
 
 // withSlices puts slices in the place of the cards that have been cut up.

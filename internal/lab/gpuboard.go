@@ -41,14 +41,15 @@ func (l *Lab) boardGPUs(ctx context.Context, all []masu.Workspace, b *masu.Board
 	for _, w := range all {
 		names[w.ID] = w.Name
 	}
-	readings, card := l.readings(ctx), cardOf(gpus)
+	readings := l.readings(ctx)
+	tells := tellers(gpus, readings)
 	for _, g := range gpus {
 		x := masu.BoardGPU{GPU: g}
 		r, known := readings[g.ID]
 		lent := slices.ContainsFunc(leases, func(x masu.Lease) bool {
-			return slices.ContainsFunc(x.GPUs, func(id masu.GPUID) bool { return card[id] == g.Card() })
+			return slices.ContainsFunc(x.GPUs, func(id masu.GPUID) bool { return tells[id] == tells[g.ID] })
 		})
-		outside, notebooks := l.users(readings[g.Card()], lent)
+		outside, notebooks := l.users(readings[tells[g.ID]], lent)
 		for _, lease := range leases {
 			if slices.Contains(lease.GPUs, g.ID) {
 				x.Holds = append(x.Holds, masu.Hold{Lease: lease.ID, Member: lease.Holder, Workspace: cmp.Or(names[lease.Workspace], lease.Name), Notebooks: notebooks[lease.Workspace], Share: lease.Share,

@@ -84,7 +84,11 @@ func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (m
 		}
 		works := stirred[lease.Workspace] || unseen[lease.Workspace]
 		for _, id := range lease.GPUs {
-			works = q.works(id, readings) || works
+			r, known := readings[id]
+			if known && lease.Share > 0 {
+				r = l.own(r, lease.Workspace)
+			}
+			works = q.works(r, known) || works
 		}
 		q.lasts += passed
 		if works {
@@ -97,20 +101,45 @@ func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (m
 	return idle, nil
 }
 
-// works tells whether a GPU does something, as far as is known. A slice of a
-// card is not read by itself, and so never counts as idle.
-func (q *quiet) works(id masu.GPUID, readings map[masu.GPUID]masu.Reading) bool {
-	r, known := readings[id]
+// works tells whether a GPU does something, as far as is known. How busy a slice
+// of a card is nobody tells, and so it never counts as idle.
+func (q *quiet) works(r masu.Reading, known bool) bool {
 	if !known || r.Busy < 0 || r.Memory < 0 {
 		return true
 	}
-	before, seen := q.memory[id]
-	q.memory[id] = r.Memory
+	before, seen := q.memory[r.GPU]
+	q.memory[r.GPU] = r.Memory
 	moved := r.Memory - before
 	return r.Busy > computes || !seen || moved > memoryMoves || moved < -memoryMoves
 }
 
-// outside lists GPUs that nobody was lent and somebody uses all the same.
+// own is what of a shared card's reading is the doing of one of its holders. A
+// holder none of whose programs is on the card does nothing there. Of one that
+// has some, it is known only while the driver names others for which the card
+// computes; a program that is no holder's may compute for any of them.
+func (l *Lab) own(r masu.Reading, box masu.WorkspaceID) masu.Reading {
+	if l.cfg.Process == nil || len(r.Processes) == 0 {
+		return r
+	}
+	mine, others := masu.Reading{GPU: r.GPU}, 0.0
+	for _, p := range r.Processes {
+		who, err := l.cfg.Process(p.PID)
+		if err != nil || l.boxOf(who.Container) == "" || p.Memory < 0 {
+			return r
+		}
+		if l.boxOf(who.Container) != box {
+			others += p.Busy
+			continue
+		}
+		mine.Processes, mine.Memory, mine.Busy = append(mine.Processes, p), mine.Memory+p.Memory, mine.Busy+p.Busy
+	}
+	if len(mine.Processes) > 0 && others == 0 {
+		mine.Busy = r.Busy
+	}
+	return mine
+}
+
+// outside lists GPUs that nobody was lent and somebody uses all the same, by whose reading tells so.
 func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPUID]masu.Reading, now time.Time) (map[masu.GPUID]bool, error) {
 	taken := map[masu.GPUID]bool{}
 	for id, r := range readings {
@@ -121,7 +150,7 @@ func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPU
 	if len(taken) == 0 {
 		return nil, nil
 	}
-	card := cardOf(all)
+	tells := tellers(all, readings)
 	err := l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		leases, err := tx.Leases()
 		if err != nil {
@@ -129,8 +158,8 @@ func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPU
 		}
 		past, err := tx.PastLeases(now.Add(-lingers))
 		for _, lease := range append(leases, past...) {
-			for _, id := range lease.GPUs { // the driver tells a slice's processes of the card
-				delete(taken, cmp.Or(card[id], id))
+			for _, id := range lease.GPUs {
+				delete(taken, cmp.Or(tells[id], id))
 			}
 		}
 		return err
@@ -138,13 +167,19 @@ func (l *Lab) outside(ctx context.Context, all []masu.GPU, readings map[masu.GPU
 	return taken, err
 }
 
-// cardOf tells on which card each GPU is: itself, or what a slice is of.
-func cardOf(all []masu.GPU) map[masu.GPUID]masu.GPUID {
-	card := map[masu.GPUID]masu.GPUID{}
+// tellers tells whose reading says what goes on on each GPU: its own, or of a
+// slice of which nothing is read by itself, that of its card.
+func tellers(all []masu.GPU, readings map[masu.GPUID]masu.Reading) map[masu.GPUID]masu.GPUID {
+	tells := map[masu.GPUID]masu.GPUID{}
 	for _, g := range all {
-		card[g.ID] = g.Card()
+		if tells[g.ID] = g.ID; g.Parent == "" {
+			continue
+		}
+		if _, known := readings[g.ID]; !known {
+			tells[g.ID] = g.Parent
+		}
 	}
-	return card
+	return tells
 }
 
 // overruns lists leases that take more of a shared card than their part, with

@@ -156,8 +156,9 @@ func (l *Lab) lendable(ctx context.Context, all []masu.GPU, readings map[masu.GP
 	if err != nil {
 		return err
 	}
+	tells := tellers(all, readings)
 	for _, g := range all {
-		if !taken[g.Card()] && g.Fault == "" { // what runs there goes on
+		if !taken[tells[g.ID]] && g.Fault == "" { // what runs there goes on
 			s.GPUs = append(s.GPUs, g)
 		}
 	}

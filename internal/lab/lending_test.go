@@ -233,26 +233,49 @@ func TestReservedGPUsChangeHands(t *testing.T) {
 	w.becomes("bob", "running", in(masu.Running))
 }
 
-// TestUnknownGPUs: while the driver does not answer nothing is lent, and what runs goes on.
+// TestUnknownGPUs: while the driver hangs, answers nonsense, or was upgraded
+// under what runs, nothing is lent, what runs goes on, and who waits keeps the place.
 func TestUnknownGPUs(t *testing.T) {
-	w := newWorld(t)
-	w.gpus = a100s(2)
-	_, stop := w.daemon()
-	defer stop()
-	w.wants("alice", 1)
-	w.becomes("alice", "running", in(masu.Running))
-	w.plug(func() { w.gpuErr = masu.E(masu.Unreachable, "gpu_hangs", "20s") })
-	w.wants("bob", 1)
-	if x := w.becomes("bob", "refused", in(masu.Failed)); x.Trouble.Code != "gpu_hangs" {
-		t.Errorf("refused for %+v", x.Trouble)
+	for code, arg := range map[string]string{"gpu_hangs": "20s", "gpu_driver_mismatch": "Driver/library version mismatch", "gpu_query_failed": "exit status 9"} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t)
+			w.gpus = a100s(2)
+			w.quietGPUs()
+			w.policy = func(p *Policy) { p.GPUs.IdleFor, p.GPUs.Grace = 50*time.Millisecond, 50*time.Millisecond }
+			w.reads["GPU-0"] = masu.Reading{GPU: "GPU-0", Busy: 1, Memory: masu.GiB}
+			w.reads["GPU-1"] = masu.Reading{GPU: "GPU-1", Busy: 1, Memory: masu.GiB}
+			l, stop := w.daemon()
+			defer stop()
+			for _, who := range []masu.Username{"alice", "bob"} {
+				w.wants(who, 1)
+				w.becomes(who, "running", in(masu.Running))
+			}
+			w.wants("carol", 1)
+			w.becomes("carol", "waiting", in(masu.Waiting))
+			w.plug(func() { w.gpuErr = masu.E(masu.Unreachable, code, arg); w.reads = nil })
+			if _, err := w.as("bob").Stop(t.Context(), "work"); err != nil { // what is given back is lent to nobody
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := l.lend(t.Context()); masu.CodeOf(err) != code {
+					t.Errorf("a decision without knowing: %v", err)
+				}
+			}
+			w.becomes("carol", "waiting still", in(masu.Waiting))
+			if x := w.becomes("alice", "running", in(masu.Running)); !x.EndsAt.IsZero() || len(w.leases()) != 1 {
+				t.Errorf("what runs: %+v, lent: %+v", x, w.leases())
+			}
+			w.wants("dave", 1)
+			if x := w.becomes("dave", "refused", in(masu.Failed)); x.Trouble.Code != code {
+				t.Errorf("refused for %+v", x.Trouble)
+			}
+			if b, err := l.measure(t.Context()); err != nil || b.Unknown == nil || b.Unknown.Code != code || len(b.GPUs) != 0 {
+				t.Errorf("the board says %+v, %v", b.Unknown, err)
+			}
+			w.plug(func() { w.gpuErr = nil; w.quietGPUs() })
+			w.becomes("carol", "running", in(masu.Running))
+		})
 	}
-	w.becomes("alice", "running", in(masu.Running))
-	if b, err := w.lab.measure(t.Context()); err != nil || b.Unknown == nil || b.Unknown.Code != "gpu_hangs" {
-		t.Errorf("the board says %+v, %v", b.Unknown, err)
-	}
-	w.plug(func() { w.gpuErr = nil })
-	w.wants("bob", 1)
-	w.becomes("bob", "running", in(masu.Running))
 }
 
 // TestLostCard: a card that is gone ends what used it, with the reason; nothing else.
@@ -354,6 +377,34 @@ func TestOutsidersOnASlicedCard(t *testing.T) {
 	w.becomes("alice", "running", in(masu.Running))
 	w.plug(func() { w.reads = busy }) // hers, by now
 	w.wants("bob", 1)
+	w.becomes("bob", "running", in(masu.Running))
+}
+
+// TestSlicesTellThemselves: where a slice has a reading of its own, a stranger
+// on one keeps that one from being lent, and neither its neighbour nor a lease there hides them.
+func TestSlicesTellThemselves(t *testing.T) {
+	w := newWorld(t)
+	stranger := []masu.GPUProcess{{PID: 4121, Name: "python3", Memory: masu.GiB}}
+	for i, id := range []masu.GPUID{"MIG-0", "MIG-1"} {
+		w.gpus = append(w.gpus, masu.GPU{ID: id, Parent: "GPU-0", Index: i, Model: "MIG 1g.10gb", Memory: 10 * masu.GiB})
+	}
+	w.reads = map[masu.GPUID]masu.Reading{"GPU-0": {GPU: "GPU-0", Busy: -1, Memory: masu.GiB, Processes: stranger},
+		"MIG-0": {GPU: "MIG-0", Busy: -1, Memory: masu.GiB, Power: -1, Processes: stranger}, "MIG-1": {GPU: "MIG-1", Busy: -1, Memory: masu.MiB, Power: -1}}
+	l, stop := w.daemon()
+	defer stop()
+	w.wants("alice", 1)
+	if x := w.becomes("alice", "running", in(masu.Running)); x.GPUs[0] != "MIG-1" {
+		t.Errorf("alice has %v", x.GPUs)
+	}
+	w.wants("bob", 1)
+	w.becomes("bob", "waiting", in(masu.Waiting))
+	b, err := l.measure(t.Context())
+	if err != nil || len(b.GPUs[0].Outside) != 1 || len(b.GPUs[1].Outside) != 0 || b.GPUs[0].Reading.Memory != masu.GiB || b.GPUs[1].Reading.Memory != masu.MiB {
+		t.Errorf("the board says %+v, %v", b.GPUs, err)
+	}
+	w.plug(func() { delete(w.reads, "MIG-0") }) // what nobody tells of it, the card may mean
+	w.becomes("bob", "waiting", in(masu.Waiting))
+	w.plug(func() { w.reads["MIG-0"] = masu.Reading{GPU: "MIG-0", Busy: -1, Memory: masu.MiB, Power: -1} })
 	w.becomes("bob", "running", in(masu.Running))
 }
 

@@ -146,9 +146,13 @@ func newMeters(lang masu.Lang, b masu.Board, own []masu.GPUID) (list []barMeter)
 				continue
 			}
 			m := barMeter{Index: g.Index, Says: reading(lang, g.Reading)}
-			if x := g.Reading; x != nil && x.Busy >= 0 && x.Memory >= 0 && g.Memory > 0 {
-				m.Known, m.Busy, m.Fill = true, int(min(100*x.Busy, 100)), int(min(100*x.Memory/g.Memory, 100))
-				m.Says = fmt.Sprintf("%d%% · %s / %s", m.Busy, x.Memory, g.Memory)
+			if x := g.Reading; x != nil && x.Memory >= 0 && g.Memory > 0 {
+				m.Known, m.Fill = true, int(min(100*x.Memory/g.Memory, 100))
+				m.Says = fmt.Sprintf("%s / %s", x.Memory, g.Memory)
+				if x.Busy >= 0 { // which no slice tells
+					m.Busy = int(min(100*x.Busy, 100))
+					m.Says = fmt.Sprintf("%d%% · %s", m.Busy, m.Says)
+				}
 			}
 			list = append(list, m)
 		}

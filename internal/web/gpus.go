@@ -89,9 +89,11 @@ func reading(lang masu.Lang, r *masu.Reading) string {
 		return ""
 	}
 	var parts []string
+	busy := text.Say(lang, "web.gpu_busy_unknown")
 	if r.Busy >= 0 {
-		parts = append(parts, text.Say(lang, "web.gpu_busy", fmt.Sprintf("%.0f%%", 100*r.Busy)))
+		busy = text.Say(lang, "web.gpu_busy", fmt.Sprintf("%.0f%%", 100*r.Busy))
 	}
+	parts = append(parts, busy)
 	if r.Memory >= 0 {
 		parts = append(parts, r.Memory.String())
 	}
