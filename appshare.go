@@ -98,7 +98,14 @@ func (w *Workspace) KeepShares() (lost []AppShare) {
 // nothing. With whom apps were shared sees those apps, and neither its project,
 // its folder, what it runs on nor what it has printed.
 func (w Workspace) ShownTo(name Username) (Workspace, bool) {
-	if w.Owner == name || w.Guest(name) {
+	if w.Owner == name {
+		return w, true
+	}
+	if w.Guest(name) {
+		w.Apps = slices.Clone(w.Apps)
+		for i := range w.Apps { // a command line may hold what is secret
+			w.Apps[i].Command = ""
+		}
 		return w, true
 	}
 	part := Workspace{ID: w.ID, Owner: w.Owner, Name: w.Name, Label: w.Label, Phase: w.Phase, CreatedAt: w.CreatedAt, ChangedAt: w.ChangedAt, UsedAt: w.UsedAt, Part: true}
@@ -112,7 +119,7 @@ func (w Workspace) ShownTo(name Username) (Workspace, bool) {
 		}
 		part.Project.Apps = append(part.Project.Apps, AppWish{Name: s.App, Port: s.Port})
 		if a, ok := w.App(s.App); ok && a.Port == s.Port {
-			a.Error = ""
+			a.Error, a.Command = "", ""
 			part.Apps = append(part.Apps, a)
 		}
 	}

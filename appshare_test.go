@@ -23,7 +23,7 @@ func TestShell(t *testing.T) {
 func TestShownTo(t *testing.T) {
 	w := Workspace{ID: "x", Owner: "alice", Name: "thesis", Label: "thesis--alice", Phase: Running, Image: "i", Guests: []Username{"guest"}, Trouble: &Trouble{Code: "c"},
 		Project: Project{Dir: "/home/alice/thesis", Apps: []AppWish{{Name: "jupyter"}, {Name: "demo", Command: "serve", Port: 8501}}},
-		Apps:    []App{{Name: "jupyter", Port: 8888}, {Name: "demo", Port: 8501, Error: "words"}},
+		Apps:    []App{{Name: "jupyter", Port: 8888}, {Name: "demo", Port: 8501, Error: "words", Command: "serve --token=x"}},
 		Shares:  []AppShare{{App: "demo", With: "bob", Port: 8501, Command: "serve"}, {App: "demo", Lab: true, Port: 8501, Command: "serve"}, {App: "jupyter", With: "carol", Port: 8888}}}
 	for who, want := range map[Username]struct {
 		apps, shares int
@@ -32,6 +32,9 @@ func TestShownTo(t *testing.T) {
 		got, ok := w.ShownTo(who)
 		if !ok || got.Part != want.part || len(got.Apps) != want.apps || len(got.Shares) != want.shares {
 			t.Errorf("%s sees %+v, %v", who, got, ok)
+		}
+		if hers := got.Apps[len(got.Apps)-1].Command != ""; hers != (who == "alice") {
+			t.Errorf("%s sees the commands: %v", who, hers)
 		}
 		if got.Part && (got.Project.Dir != "" || got.Image != "" || got.Trouble != nil || got.Guests != nil || got.Apps[0].Error != "" || got.Project.Apps[0].Command != "" || got.Shares[0].Command != "") {
 			t.Errorf("%s sees too much: %+v", who, got)

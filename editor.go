@@ -8,6 +8,10 @@ import (
 // SSHSuffix makes a workspace's name one that ssh's configuration knows: thesis.masu.
 const SSHSuffix = ".masu"
 
+// PortPath, with a port after it, leads from the origin of any app to that of
+// what listens at that port of the same box.
+const PortPath = "/_masu/port/"
+
 // WorkFolder is the project folder inside the workspace's box.
 func (w Workspace) WorkFolder() string {
 	if w.Owner == "root" {

@@ -95,16 +95,22 @@ type App struct {
 	Rests bool      `json:"rests,omitempty"` // it begins when somebody opens it
 	Own   bool      `json:"own,omitempty"`   // the member's, by a command in masu.yaml
 	Since time.Time `json:"since,omitzero"`
-	Error string    `json:"error,omitempty"` // last words of an app that keeps dying
+	Slow  bool      `json:"slow,omitempty"`  // it runs, and has not answered for a while
+	Error string    `json:"error,omitempty"` // last words of an app that keeps dying, or is slow
+
+	// Command is how the program at a port that was opened by hand was begun, as far as it can be seen; its owner's to know.
+	Command string `json:"command,omitempty"`
 }
 
-// State is a word for how the app stands: "ready", "rests", "fails" or "starts".
+// State is a word for how the app stands: "ready", "rests", "slow", "fails" or "starts".
 func (a App) State() string {
 	switch {
 	case a.Ready:
 		return "ready"
 	case a.Rests:
 		return "rests"
+	case a.Slow:
+		return "slow"
 	case a.Error != "":
 		return "fails"
 	}

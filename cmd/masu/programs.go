@@ -35,8 +35,7 @@ func (a *app) appLsCommand() *cobra.Command {
 			}
 			t := a.table("col.app", "col.state", "col.port", "col.shared", "col.why")
 			for _, x := range apps {
-				why, _, _ := strings.Cut(x.Error, "\n")
-				t.row(x.Name, a.say("app.state."+x.State()), portText(x.Port), a.sharedWith(w, x.Name), why)
+				t.row(x.Name, a.say("app.state."+x.State()), portText(x.Port), a.sharedWith(w, x.Name), lastWords(x))
 			}
 			t.write()
 			return nil
@@ -45,6 +44,15 @@ func (a *app) appLsCommand() *cobra.Command {
 	a.jsonFlag(c)
 	c.ValidArgsFunction = a.completeNames
 	return c
+}
+
+// lastWords are how an app failed, and the last that it said.
+func lastWords(x masu.App) string {
+	how, said, more := strings.Cut(x.Error, "\n")
+	if !more {
+		return how
+	}
+	return how + ": " + said[strings.LastIndexByte(said, '\n')+1:]
 }
 
 func portText(port int) string {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/masu-lab/masu"
 )
 
 // How often the box is looked at. Activity is told in steps: nobody takes a
@@ -17,9 +19,11 @@ const (
 )
 
 // watchPorts takes note of what the member opens and closes.
-func watchPorts(ctx context.Context, s *state, uid int) {
+func watchPorts(ctx context.Context, s *state, spec masu.AgentSpec) {
 	low, high := pickedPorts()
-	every(ctx, portsEvery, func() { s.ports(openPorts(listeners(), uid, low, high), time.Now()) })
+	every(ctx, portsEvery, func() {
+		s.ports(openPorts(listeners(), spec.User.UID, low, high), time.Now(), func(port int) string { return commandAt(port, spec.User.UID, spec.Work) })
+	})
 }
 
 // watchActivity takes note of when the member last did something.

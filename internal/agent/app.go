@@ -10,6 +10,7 @@ import (
 type app struct {
 	name string
 	port int
+	own  bool   // the member's, by a command of theirs
 	path string // answers with success when the app is ready
 	// argv gives the command for a box, and how it is found.
 	argv   func(b box) []string
@@ -25,7 +26,7 @@ func appNamed(name string) (app, bool) {
 	case "tensorboard":
 		return app{name: name, port: 6006, path: "/", argv: func(b box) []string { return tensorboardArgv(b, filepath.Join(b.Work, "runs")) }}, true
 	case "code":
-		return app{name: name, port: editorPort, path: "/healthz", argv: editorArgv}, true
+		return app{name: name, port: editorPort, path: "/healthz", argv: editorArgv, env: editorVariables()}, true
 	}
 	return app{}, false
 }

@@ -19,10 +19,9 @@ import (
 )
 
 const (
-	idleEvery   = 30 * time.Second // how often it is seen whether somebody is connected
-	startWithin = time.Minute      // for an app to answer whoever opens it
-	endWithin   = 5 * time.Second  // for an app that is told to end
-	mostWish    = 64 << 10
+	idleEvery = 30 * time.Second // how often it is seen whether somebody is connected
+	endWithin = 5 * time.Second  // for an app that is told to end
+	mostWish  = 64 << 10
 )
 
 // apps are those of the box: they come with it, and by the member's word.
@@ -130,17 +129,15 @@ func (s *apps) stop(name string) bool {
 	}
 	r.end = nil
 	s.mu.Unlock()
-	s.sup.state.app(name, func(m *masu.App) { m.Ready, m.Rests, m.Since, m.Error = false, true, time.Time{}, "" })
+	s.sup.state.app(name, func(m *masu.App) { m.Ready, m.Rests, m.Slow, m.Since, m.Error = false, true, false, time.Time{}, "" })
 	return true
 }
 
-// await starts an app and waits until it answers.
+// await starts an app and waits until it answers, or until it is said why it does not.
 func (s *apps) await(ctx context.Context, name string) error {
 	if !s.start(name) {
 		return fmt.Errorf("there is no app %q", name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
-	defer cancel()
 	for {
 		status, changed := s.sup.state.now()
 		i := slices.IndexFunc(status.Apps, func(a masu.App) bool { return a.Name == name })
@@ -155,7 +152,7 @@ func (s *apps) await(ctx context.Context, name string) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer at port %d", name, status.Apps[i].Port)
+			return ctx.Err()
 		}
 	}
 }
@@ -237,7 +234,7 @@ func appOf(w masu.AppWish) (app, error) {
 	if !masu.ValidAppName(w.Name) || w.Port < 1024 || w.Port > 65535 || w.Port == masu.AgentPort {
 		return app{}, fmt.Errorf("an app %q at port %d cannot be", w.Name, w.Port)
 	}
-	return app{name: w.Name, port: w.Port, path: w.Health, usedAt: &moment{}, env: appVariables(w),
+	return app{name: w.Name, port: w.Port, own: true, path: w.Health, usedAt: &moment{}, env: appVariables(w),
 		argv: func(b box) []string { return []string{b.Shell, "-c", w.Command} }}, nil
 }
 

@@ -163,6 +163,55 @@ func TestAppsComeAndGo(t *testing.T) {
 	}
 }
 
+// TestAppByHand: what a member began by hand stays, and is their app; when it ends, masu begins it.
+func TestAppByHand(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	a, web := testApps(t, helper(port))
+	await(t, a.sup.state, "what runs by hand is the app", func(m masu.AgentStatus) bool { return m.Apps[0].Ready })
+	if _, log := ask(t, web, "GET", "/v1/apps/demo/log", ""); log != "" {
+		t.Errorf("it was begun a second time: %q", log)
+	}
+	l.Close()
+	await(t, a.sup.state, "it has ended", func(m masu.AgentStatus) bool { return !m.Apps[0].Ready })
+	await(t, a.sup.state, "masu has begun it", func(m masu.AgentStatus) bool { return m.Apps[0].Ready })
+	if _, log := ask(t, web, "GET", "/v1/apps/demo/log", ""); !strings.Contains(log, "helper begins") {
+		t.Errorf("the log: %q", log)
+	}
+}
+
+// TestAppThatIsSlow: who waits for an app that does not answer is told so with its last words, and it goes on.
+func TestAppThatIsSlow(t *testing.T) {
+	sup := newSupervisor(t, io.Discard)
+	sup.patience = time.Millisecond
+	port := freePort(t)
+	answers := make(chan struct{})
+	a := app{name: "demo", port: port, path: "/", argv: func(box) []string { return []string{"/bin/sh", "-c", "echo loads the model; exec sleep 1000"} }}
+	sup.state.change(func(s *state) { s.received, s.asked = true, []masu.App{{Name: "demo", Port: port, Own: true}} })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		sup.keep(ctx, a, io.Discard)
+		close(done)
+	}()
+	await(t, sup.state, "it is slow", func(m masu.AgentStatus) bool {
+		return m.Apps[0].State() == "slow" && strings.HasPrefix(m.Apps[0].Error, fmt.Sprintf("demo does not answer at port %d", port))
+	})
+	server := &http.Server{Addr: fmt.Sprintf("127.0.0.1:%d", port), Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	go func() {
+		defer close(answers)
+		_ = server.ListenAndServe() // ends when it is closed
+	}()
+	await(t, sup.state, "it answers at last", func(m masu.AgentStatus) bool { return m.Apps[0].State() == "ready" && m.Apps[0].Error == "" })
+	cancel()
+	<-done
+	server.Close()
+	<-answers
+}
+
 // TestAppStopsForAll: several who stop and start an app at once leave nothing of it behind.
 func TestAppStopsForAll(t *testing.T) {
 	w := helper(freePort(t))

@@ -22,25 +22,41 @@ func editorArgv(b box) []string {
 		"--config=" + filepath.Join(data, "config.yaml"), "--user-data-dir=" + data, "--extensions-dir=" + filepath.Join(data, "extensions"),
 		"--bind-addr=127.0.0.1:" + strconv.Itoa(editorPort), "--auth=none", "--cert=false",
 		"--disable-telemetry", "--disable-update-check", "--disable-getting-started-override",
-		"--disable-proxy",           // a port of the box has an origin of its own
+		"--disable-proxy",           // a port of the box has an origin of its own: editorVariables
 		"--disable-workspace-trust", // what a folder starts reaches this box alone, as in a terminal or a notebook
 		"--app-name=masu", "--ignore-last-opened", b.Work,
 	}
 }
 
+// editorVariables say where a port of the box is to be opened from VS Code: its
+// list of ports, and by the same variable the programs in its terminals. It
+// takes the address to be one at its own origin, wherever the browser found that.
+func editorVariables() []string { return []string{"VSCODE_PROXY_URI=" + masu.PortPath + "{{port}}/"} }
+
 const editorData = ".code-server"
 
-// editorSettings are where VS Code looks for what is so in this box: that which
-// comes from a laptop, and that in the browser.
-var editorSettings = []string{".vscode-server/data/Machine/settings.json", editorData + "/Machine/settings.json"}
+// editorSettings is where VS Code looks for settings, and what stands there in
+// a new home. What is so in this box is for that which comes from a laptop and for that
+// in the browser: a notebook gets the box's Python as its kernel. What is a
+// matter of taste is for that in the browser alone, where the member changes it.
+func (i image) editorSettings(spec masu.AgentSpec) map[string]map[string]string {
+	here := map[string]string{}
+	if python := findCommand("python3", memberPath(i, spec), spec.Work).path; python != "" {
+		here["python.defaultInterpreterPath"] = python
+	}
+	return map[string]map[string]string{
+		".vscode-server/data/Machine/settings.json": here,
+		editorData + "/Machine/settings.json":       here,
+		editorData + "/User/settings.json":          {"workbench.startupEditor": "none"}, // the folder, and not a tour
+	}
+}
 
-// editorText says which Python the box has: its kernel is then the one that a notebook gets.
-func (i image) editorText(spec masu.AgentSpec) string {
-	python := findCommand("python3", memberPath(i, spec), spec.Work).path
-	if python == "" {
+// editorText is settings as VS Code keeps them; "" for none.
+func editorText(settings map[string]string) string {
+	if len(settings) == 0 {
 		return ""
 	}
-	text, err := json.MarshalIndent(map[string]string{"python.defaultInterpreterPath": python}, "", "  ")
+	text, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		panic(err) // strings only: cannot happen
 	}

@@ -84,7 +84,7 @@ func (f *first) begin(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", runDir, err)
 	}
 	f.state.change(func(s *state) { s.received, s.asked = true, startOf(f.spec.Apps) })
-	sup := &supervisor{box: b, kids: f.kids, state: f.state, out: os.Stdout}
+	sup := &supervisor{box: b, kids: f.kids, state: f.state, out: os.Stdout, patience: answersWithin}
 	f.outputs.received(sup)
 	if len(f.spec.Command) > 0 {
 		f.wg.Go(func() { f.done <- sup.command(f.spec.Command) })
@@ -95,7 +95,7 @@ func (f *first) begin(ctx context.Context) error {
 			complain(err)
 		}
 	})
-	f.wg.Go(func() { watchPorts(ctx, f.state, f.spec.User.UID) })
+	f.wg.Go(func() { watchPorts(ctx, f.state, f.spec) })
 	f.wg.Go(func() {
 		watchActivity(ctx, f.state, slices.ContainsFunc(f.spec.Apps, func(w masu.AppWish) bool { return w.Name == "jupyter" }))
 	})

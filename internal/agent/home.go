@@ -150,8 +150,8 @@ func (i image) guideFiles(spec masu.AgentSpec) error {
 			i.say(fmt.Errorf("~/%s: %w", f.path, err))
 		}
 	}
-	for _, path := range editorSettings {
-		if err := k.keepOwn(path, i.editorText(spec)); err != nil {
+	for path, settings := range i.editorSettings(spec) {
+		if err := k.keepOwn(path, editorText(settings)); err != nil {
 			i.say(fmt.Errorf("~/%s: %w", path, err))
 		}
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -74,9 +75,10 @@ func TestStatePorts(t *testing.T) {
 	s := newState()
 	s.change(func(s *state) { s.received, s.asked = true, startOf(masu.NamedApps("jupyter")) })
 	then := time.Now().Add(-time.Hour)
-	s.ports([]int{9000, 5000, 8888}, then)
+	begun := func(port int) string { return fmt.Sprint("serve ", port) }
+	s.ports([]int{9000, 5000, 8888}, then, begun)
 	_, changed := s.now()
-	s.ports([]int{5000, 9000, 8888}, time.Now())
+	s.ports([]int{5000, 9000, 8888}, time.Now(), func(int) string { t.Error("what is known is asked for again"); return "" })
 	status, still := s.now()
 	if changed != still {
 		t.Error("nothing has changed, but it was told")
@@ -87,14 +89,14 @@ func TestStatePorts(t *testing.T) {
 		}
 		return out
 	}
-	if got := names(); !slices.Equal(got, []string{"jupyter", "p5000", "p9000"}) || !status.Apps[1].Since.Equal(then) {
+	if got := names(); !slices.Equal(got, []string{"jupyter", "p5000", "p9000"}) || !status.Apps[1].Since.Equal(then) || status.Apps[2].Command != "serve 9000" {
 		t.Errorf("apps %+v", status.Apps)
 	}
 	if status.Ready {
 		t.Error("ready without jupyter")
 	}
 	s.app("jupyter", func(a *masu.App) { a.Ready = true })
-	s.ports(nil, time.Now())
+	s.ports(nil, time.Now(), begun)
 	if status, _ = s.now(); !status.Ready || len(status.Apps) != 1 {
 		t.Errorf("%+v", status)
 	}

@@ -92,8 +92,9 @@ func (s *state) drop(name string) {
 	})
 }
 
-// ports replaces what was opened by hand, keeping since when each was there.
-func (s *state) ports(open []int, now time.Time) {
+// ports replaces what was opened by hand, keeping since when each was there. Of
+// a new one it is asked by which command it began.
+func (s *state) ports(open []int, now time.Time, command func(port int) string) {
 	s.change(func(s *state) {
 		var found []masu.App
 		for _, port := range open {
@@ -103,6 +104,8 @@ func (s *state) ports(open []int, now time.Time) {
 			a := masu.App{Name: portName(port), Port: port, Ready: true, Since: now}
 			if i := slices.IndexFunc(s.found, func(b masu.App) bool { return b.Port == port }); i >= 0 {
 				a = s.found[i]
+			} else {
+				a.Command = command(port)
 			}
 			found = append(found, a)
 		}

@@ -24,26 +24,38 @@ const (
 	healthy    = 60 * time.Second
 )
 
+// answersWithin is how long an app may take until it is told that it does not answer yet.
+const answersWithin = time.Minute
+
 // supervisor keeps the apps running.
 type supervisor struct {
 	box   box
 	kids  *children
 	state *state
 	out   io.Writer // the box's log
+
+	patience time.Duration // answersWithin
 }
 
 // keep runs an app, and again each time it dies, until ctx ends and it has died.
 func (s *supervisor) keep(ctx context.Context, a app, log io.Writer) {
 	pause := firstPause
 	for {
+		s.byHand(ctx, a)
+		if ctx.Err() != nil {
+			return
+		}
 		began := time.Now()
 		words, err := s.once(ctx, a, log)
 		s.state.app(a.name, func(m *masu.App) {
-			m.Ready, m.Since = false, time.Time{}
+			m.Ready, m.Slow, m.Since = false, false, time.Time{}
 			if ctx.Err() == nil { // nobody has told it to end
 				m.Error = lastLines(words, err)
 			}
 		})
+		if ctx.Err() == nil {
+			fmt.Fprintf(io.MultiWriter(log, s.out), "masu: %v\n", err)
+		}
 		if time.Since(began) > healthy {
 			pause = firstPause
 		}
@@ -54,6 +66,22 @@ func (s *supervisor) keep(ctx context.Context, a app, log io.Writer) {
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// byHand waits while a program that masu has not begun has the port of a member's
+// app. What they began by hand, and keep as an app now, is that app until it ends.
+func (s *supervisor) byHand(ctx context.Context, a app) {
+	if !a.own || !listensAt(a.port) {
+		return
+	}
+	s.state.app(a.name, func(m *masu.App) { m.Ready, m.Slow, m.Since, m.Error = true, false, time.Now(), "" })
+	for ctx.Err() == nil && listensAt(a.port) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(portsEvery):
+		}
+	}
+	s.state.app(a.name, func(m *masu.App) { m.Ready, m.Since = false, time.Time{} })
 }
 
 // once runs an app to its end and gives what it said last, and how it ended.
@@ -71,13 +99,21 @@ func (s *supervisor) once(ctx context.Context, a app, log io.Writer) (*tail, err
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if a.await(asking) {
-			s.state.app(a.name, func(m *masu.App) { m.Ready, m.Since, m.Error = true, time.Now(), "" })
+			s.state.app(a.name, func(m *masu.App) { m.Ready, m.Slow, m.Since, m.Error = true, false, time.Now(), "" })
 		}
+	})
+	late := time.AfterFunc(s.patience, func() {
+		s.state.app(a.name, func(m *masu.App) {
+			if !m.Ready && asking.Err() == nil {
+				m.Slow, m.Error = true, lastLines(words, fmt.Errorf("%s does not answer at port %d", a.name, a.port))
+			}
+		})
 	})
 	gone := make(chan struct{})
 	wg.Go(func() { endGroup(ctx, pid, gone) })
 	status := <-ended
 	close(gone)
+	late.Stop()
 	stop()
 	wg.Wait()
 	_ = syscall.Kill(-pid, syscall.SIGKILL) // what it has left behind in its own group

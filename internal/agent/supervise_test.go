@@ -38,7 +38,7 @@ func newSupervisor(t *testing.T, out io.Writer) *supervisor {
 		<-done
 	})
 	s := newState()
-	return &supervisor{box: box{Work: t.TempDir(), Env: os.Environ()}, kids: kids, state: s, out: out}
+	return &supervisor{box: box{Work: t.TempDir(), Env: os.Environ()}, kids: kids, state: s, out: out, patience: answersWithin}
 }
 
 // await waits until the status is as wished.

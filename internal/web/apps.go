@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,10 +44,38 @@ func (s *Server) wanted(r *http.Request, v *visit) (ws masu.Workspace, app strin
 		return ws, "", err
 	}
 	app = cmp.Or(r.PathValue("app"), jupyter)
+	if named, is := atPort(ws, app); is {
+		app = named
+	}
 	if _, has := ws.App(app); !masu.ValidAppName(app) || ws.Phase == masu.Running && !has {
 		return ws, "", masu.E(masu.NotFound, "no_app", app)
 	}
 	return ws, app, nil
+}
+
+// atPort finds the app that has a port, for who knows nothing but that: "p6006" is TensorBoard.
+func atPort(ws masu.Workspace, app string) (name string, is bool) {
+	digits, isPort := strings.CutPrefix(app, "p")
+	i := slices.IndexFunc(ws.Apps, func(a masu.App) bool { return isPort && strconv.Itoa(a.Port) == digits })
+	if i < 0 {
+		return "", false
+	}
+	return ws.Apps[i].Name, true
+}
+
+// toPort leads from an app's origin to what listens at a port of the same box.
+// Whether that may be opened, and where it is, the pages know.
+func (s *Server) toPort(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	at, _, _ := s.cfg.Origins.placeOf(r)
+	port, err := strconv.ParseUint(r.PathValue("port"), 10, 16)
+	if err != nil {
+		s.refuse(w, r, masu.E(masu.NotFound, "no_app", r.PathValue("port")))
+		return
+	}
+	_, next, _ := strings.Cut(strings.TrimPrefix(r.URL.RequestURI(), masu.PortPath), "/")
+	to := s.cfg.Origins.pagesFor(r) + alonePath(url.PathEscape(at.label), "p"+strconv.FormatUint(port, 10), "/"+next)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 // entrance gives an app's origin, and the address by which a signed-in browser gets in there.

@@ -43,6 +43,24 @@ func TestEnteringAnApp(t *testing.T) {
 			t.Errorf("%s: %s", path, a.Status)
 		}
 	}
+	// VS Code knows a port, and no origin but its own.
+	vscode := "http://code--thesis--alice.localhost:" + g.port + masu.PortPath
+	for path, want := range map[string]string{
+		"9000":              "http://p9000--thesis--alice.localhost:" + g.port + "/",
+		"9000/":             "http://p9000--thesis--alice.localhost:" + g.port + "/",
+		"9000/a%20b/?x=1&y": "http://p9000--thesis--alice.localhost:" + g.port + "/a%20b/?x=1&y",
+		"8888/tree":         "http://thesis--alice.localhost:" + g.port + "/tree",
+		"9000//evil":        "http://p9000--thesis--alice.localhost:" + g.port + "/evil",
+	} {
+		if at, a := b.follow(vscode + path); at != want || a.StatusCode != 200 {
+			t.Errorf("port %s ends at %s: %s", path, at, a.Status)
+		}
+	}
+	for _, path := range []string{"9001/", "99999/", "x/", "9000x/", ""} {
+		if at, a := b.follow(vscode + path); a.StatusCode != 404 {
+			t.Errorf("port %q ends at %s: %s", path, at, a.Status)
+		}
+	}
 	// The cookie is for that one origin, and the way in is not the app's.
 	at := "http://thesis--alice.localhost:" + g.port
 	if a := b.get(at + "/_masu/other"); a.StatusCode != 404 || strings.HasPrefix(a.text, "app ") {

@@ -27,6 +27,7 @@ type programView struct {
 	Port                      int
 	Bad, Rests, Always, Own   bool
 	Open                      string // where it is opened; "" where it cannot be
+	Keep                      string // where it is made an app; "" where it is one
 	Shares                    []shareView
 }
 
@@ -34,6 +35,7 @@ type programView struct {
 type programForm struct {
 	Name, Command, Port, Idle, Logs string
 	OnVisit                         bool
+	Keeps                           bool // what runs at a port already
 	Problem                         *problem
 }
 
@@ -54,6 +56,9 @@ func newPrograms(lang masu.Lang, ws masu.Workspace, me masu.Username) programsVi
 		}
 		if v.Running {
 			p.Open = barPath(key(ws, me), a.Name, "")
+			if v.Mine && byHand(ws, a) {
+				p.Keep = v.Path + "?keep=" + strconv.Itoa(a.Port) + "#apps"
+			}
 		}
 		v.Apps = append(v.Apps, p)
 	}
@@ -91,6 +96,21 @@ func (s *Server) putApp(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	http.Redirect(w, r, pageOf(ws)+"#apps", http.StatusSeeOther)
 	return nil
+}
+
+// byHand tells whether somebody has begun it in a terminal, and it is not kept as an app yet.
+func byHand(ws masu.Workspace, a masu.App) bool {
+	return a.Name == "p"+strconv.Itoa(a.Port) && !ws.Project.HasApp(a.Name)
+}
+
+// keepForm is filled in with what runs at a port, as far as it is known.
+func keepForm(ws masu.Workspace, port string) programForm {
+	for _, a := range ws.Apps {
+		if strconv.Itoa(a.Port) == port && byHand(ws, a) {
+			return programForm{Name: "port" + port, Command: a.Command, Port: port, Keeps: true}
+		}
+	}
+	return programForm{}
 }
 
 // wish is what was filled in. Of an app that masu knows, what was not asked for stays as it is.

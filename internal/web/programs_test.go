@@ -48,22 +48,30 @@ func TestPrograms(t *testing.T) {
 	ws := running("alice", "thesis")
 	ws.Guests = []masu.Username{"bob"}
 	ws.Project.Apps = []masu.AppWish{{Name: "jupyter"}, {Name: "demo", Command: "serve", Port: 8501}, {Name: "board", Command: "node", Port: 3000, OnVisit: true}, {Name: "tensorboard", Logs: "runs", IdleFor: time.Hour}}
-	ws.Apps = []masu.App{{Name: "jupyter", Port: 8888, Ready: true, Since: time.Now()}, {Name: "demo", Port: 8501, Own: true, Error: "demo ended\n<script>x</script>"}, {Name: "board", Port: 3000, Own: true, Rests: true}, {Name: "p9000", Port: 9000, Ready: true}}
+	ws.Apps = []masu.App{{Name: "jupyter", Port: 8888, Ready: true, Since: time.Now()}, {Name: "demo", Port: 8501, Own: true, Error: "demo ended\n<script>x</script>"}, {Name: "board", Port: 3000, Own: true, Rests: true}, {Name: "p9000", Port: 9000, Ready: true, Command: "serve '<a>' --token=secret"}, {Name: "tensorboard", Port: 6006, Slow: true, Error: "loads"}}
 	g.lab.set(ws)
 	alice := g.browser()
 	alice.signIn("alice")
 	page := alice.get("/w/thesis", "Accept-Language", "en")
 	for _, want := range []string{
 		`href="/w/thesis/app/board"`, `href="/w/thesis/apps/demo/log"`, `action="/w/thesis/apps/start"`, `action="/w/thesis/apps/stop"`, `action="/w/thesis/apps/drop"`,
-		"does not run", "starts when opened", "&lt;script&gt;x&lt;/script&gt;", `data-part="/w/thesis/apps"`,
+		"does not run", "starts when opened", "has not answered yet", `href="/w/thesis?keep=9000#apps"`, "&lt;script&gt;x&lt;/script&gt;", `data-part="/w/thesis/apps"`,
 	} {
 		if !strings.Contains(page.text, want) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	for _, wrong := range []string{`value="jupyter"><button`, `value="p9000"><button`, "<script>x"} {
+	for _, wrong := range []string{`value="jupyter"><button`, `value="p9000"><button`, "<script>x", "keep=8888", "keep=8501", "keep=6006", "--token"} {
 		if strings.Contains(page.text, wrong) {
 			t.Errorf("the page has %s", wrong)
+		}
+	}
+	if a := alice.get("/w/thesis?keep=9000"); !strings.Contains(a.text, `value="serve &#39;&lt;a&gt;&#39; --token=secret"`) || !strings.Contains(a.text, `name="port" value="9000"`) || !strings.Contains(a.text, `name="app" value="port9000"`) {
+		t.Errorf("what runs at a port cannot be kept: %s", a.Status)
+	}
+	for _, port := range []string{"8888", "8501", "9001", `"><b>`} {
+		if a := alice.get("/w/thesis?keep=" + url.QueryEscape(port)); a.StatusCode != 200 || !strings.Contains(a.text, `name="command" value=""`) || strings.Contains(a.text, "<b>\"") {
+			t.Errorf("port %s is to be kept: %s", port, a.Status)
 		}
 	}
 	for path, form := range map[string]url.Values{

@@ -144,6 +144,8 @@ func (s *Server) appRoutes(through http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+reserved+"enter", s.enterApp)
 	mux.HandleFunc("GET "+reserved+"framed", s.framedHere)
+	mux.HandleFunc("GET "+masu.PortPath+"{port}", s.toPort)
+	mux.HandleFunc("GET "+masu.PortPath+"{port}/", s.toPort)
 	mux.HandleFunc("GET "+terminalPath, s.terminal)
 	mux.Handle("GET "+reserved+"static/", http.StripPrefix(strings.TrimSuffix(reserved, "/"), s.looks))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, masu.E(masu.NotFound, "no_page")) })

@@ -51,6 +51,7 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 		return err
 	}
 	view.Editor, view.ShareApp = newEditor(ws, hello), newShareForm(ws, hello.Reach)
+	view.AppForm = keepForm(ws, r.FormValue("keep"))
 	view.Next, view.Changed = next, r.FormValue("changed") != "" && ws.Phase == masu.Running
 	now := time.Now()
 	samples, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphHours*time.Hour))

@@ -83,10 +83,28 @@ func TestApps(t *testing.T) {
 	l.must("e2ealice", "exec", "denshi", "--", "sh", "-c", "python3 -m http.server --bind 0.0.0.0 3400 >/dev/null 2>&1 &")
 	l.stands("p3400", "ready", "")
 	hers.opens("p3400", "server.js")
+	l.keeps("p3400")
 	if now := box(); now != first {
 		t.Errorf("the box was %s and is %s", first, now)
 	}
 	l.shutsOut(hers)
+}
+
+// keeps: what was begun by hand tells its owner how, becomes an app by that, and goes on meanwhile.
+func (l *lab) keeps(port string) {
+	l.t.Helper()
+	begun := l.apps()[port]
+	if begun.Command != "python3 -m http.server --bind 0.0.0.0 3400" {
+		l.t.Errorf("it was begun by %q", begun.Command)
+	}
+	l.must("e2ealice", "app", "add", "-w", "denshi", "--port", strconv.Itoa(begun.Port), "files", begun.Command)
+	l.stands("files", "ready", "")
+	if _, still := l.apps()[port]; still {
+		l.t.Errorf("%s is still offered beside the app that it is", port)
+	}
+	if out := l.must("e2ealice", "app", "log", "files", "-w", "denshi"); out != "" {
+		l.t.Errorf("it was begun a second time: %q", out)
+	}
 }
 
 // comeAndGo: an app comes while the box runs, ends, begins and goes.
@@ -180,6 +198,7 @@ func (l *lab) goServer(u *user.User, dir string) {
 
 type appState struct {
 	Name, Error  string
+	Command      string
 	Port         int
 	Ready, Rests bool
 }

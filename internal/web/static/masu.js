@@ -115,12 +115,19 @@ if (cards) {
 // Parts that the server measures anew while somebody looks: the board, graphs,
 // what was installed by hand. One in which somebody works is left alone.
 // They may come with a card that has just been put into the page.
-const due = new WeakMap(), last = new WeakMap();
+const due = new WeakMap(), last = new WeakMap(), asked = new WeakMap();
 const measure = async (part) => {
+  const mine = (asked.get(part) ?? 0) + 1;
+  asked.set(part, mine);
   const answer = await fetch(part.dataset.part).catch(() => null);
   if (!answer?.ok || answer.redirected) return;
   const html = await answer.text();
-  if (html !== last.get(part)) part.innerHTML = html; // what is the same keeps its selection, and is not read out again
+  if (asked.get(part) !== mine) return; // a newer answer comes
+  if (html !== last.get(part)) { // what is the same keeps its selection, and is not read out again
+    const had = part.contains(document.activeElement) ? document.activeElement.textContent : '';
+    part.innerHTML = html;
+    if (had) [...part.querySelectorAll('a,button')].find((e) => e.textContent === had)?.focus();
+  }
   last.set(part, html);
   countDown();
 };
@@ -248,6 +255,7 @@ if (workspace) {
       } else {
         replace(document.getElementById('state'), w.html);
         for (const e of document.querySelectorAll('[data-while]')) e.hidden = !e.dataset.while.split(' ').includes(w.phase);
+        for (const e of document.querySelectorAll('[data-live]')) measure(e);
       }
     },
     begin: () => { folds = new Map(); log.replaceChildren(); },
