@@ -190,7 +190,7 @@ func policySettings(p lab.Policy) []setting {
 		classes[c.Name] = map[string]any{"head_start": spanned(c.HeadStart), "groups": c.Groups}
 	}
 	list := []setting{
-		{Key: "sudo", Value: p.Sudo}, {Key: "own_dockerfile", Value: p.OwnDockerfile}, {Key: "load_images", Value: p.LoadImages}, {Key: "guests", Value: p.Guests},
+		{Key: "sudo", Value: p.Sudo}, {Key: "own_dockerfile", Value: p.OwnDockerfile}, {Key: "load_images", Value: p.LoadImages}, {Key: "registries", Value: p.Registries}, {Key: "guests", Value: p.Guests},
 		{Key: "share_apps", Value: string(p.ShareApps)},
 		{Key: "workspaces_per_member", Value: p.WorkspacesPerMember}, {Key: "runs_per_member", Value: p.RunsPerMember}, {Key: "builds_at_once", Value: p.BuildsAtOnce}, {Key: "builds_per_member", Value: p.BuildsPerMember},
 		{Key: "starts_at_once", Value: p.StartsAtOnce}, {Key: "build_within", Value: spanned(p.BuildWithin)}, {Key: "session_for", Value: spanned(p.SessionFor)},

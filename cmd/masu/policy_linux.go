@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ type policyConfig struct {
 	Sudo                *bool             `yaml:"sudo"`
 	OwnDockerfile       *bool             `yaml:"own_dockerfile"`
 	LoadImages          *bool             `yaml:"load_images"`
+	Registries          *[]string         `yaml:"registries"`
 	Guests              *bool             `yaml:"guests"`
 	ShareApps           *masu.Reach       `yaml:"share_apps"`
 	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
@@ -37,6 +39,9 @@ type policyConfig struct {
 	SpareEngine         bytesOf           `yaml:"spare_engine"`
 	Datasets            map[string]string `yaml:"datasets"` // name in ~/data → folder on the host
 }
+
+// registryHost is a registry as images' names begin with it.
+var registryHost = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
 
 // bytesOf is "24GiB"; "" means not said.
 type bytesOf string
@@ -77,6 +82,12 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	take(&p.Sudo, c.Sudo)
 	take(&p.OwnDockerfile, c.OwnDockerfile)
 	take(&p.LoadImages, c.LoadImages)
+	take(&p.Registries, c.Registries)
+	for _, host := range p.Registries {
+		if !registryHost.MatchString(host) {
+			wrong("registries", host, "registry.example.org, registry.example.org:5000")
+		}
+	}
 	take(&p.Guests, c.Guests)
 	if take(&p.ShareApps, c.ShareApps); c.ShareApps != nil && !c.ShareApps.Valid() {
 		wrong("share_apps", *c.ShareApps, "nobody, colleagues, lab")

@@ -64,6 +64,7 @@ func TestConfigRefusals(t *testing.T) {
 		"mail: {server: x, from: a@b}":                 "1:8: mail.server:",
 		"policy: {build_within: -2h}":                  "policy.build_within",
 		"policy: {share_apps: everybody}":              "policy.share_apps: everybody: nobody, colleagues, lab",
+		"policy: {registries: [https://x/y]}":          "1:10: policy.registries: https://x/y: registry.example.org",
 		"policy: {builds_at_once: 0}":                  "policy.builds_at_once: 0: ≥ 1",
 		"policy: {memory: lots}":                       "policy.memory: lots",
 		"policy: {min_password: 4}":                    "policy.min_password",

@@ -144,7 +144,7 @@ func (r *roomyReader) Read(p []byte) (int, error) {
 // PushImage copies an image that the actor uses to a registry.
 func (s *service) PushImage(ctx context.Context, t masu.Transfer, progress func(masu.Progress)) (err error) {
 	defer func() { s.l.record(ctx, s.actor, "images push", t.Name+" "+string(t.Ref), err) }()
-	ref, err := registryName(t.Ref)
+	ref, err := s.registry(t.Ref)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (s *service) PushImage(ctx context.Context, t masu.Transfer, progress func(
 // PullImage fetches an image that masu made, under a name that serves the actor alone.
 func (s *service) PullImage(ctx context.Context, t masu.Transfer, progress func(masu.Progress)) (img masu.Image, err error) {
 	defer func() { s.l.record(ctx, s.actor, "images pull", string(t.Ref), err) }()
-	ref, err := registryName(t.Ref)
+	ref, err := s.registry(t.Ref)
 	if err == nil {
 		err = s.mayLoadImages(ctx)
 	}
@@ -192,6 +192,20 @@ func (s *service) PullImage(ctx context.Context, t masu.Transfer, progress func(
 		return img, err
 	}
 	return s.taken(ctx, name, progress)
+}
+
+// registry takes a name at a registry to which the house rules let the actor go.
+func (s *service) registry(ref masu.ImageRef) (masu.ImageRef, error) {
+	ref, err := registryName(ref)
+	if err != nil {
+		return "", err
+	}
+	host, _, _ := strings.Cut(string(ref), "/")
+	open := s.l.policy().Registries
+	if open == nil || s.actor.Admin || slices.ContainsFunc(open, func(r string) bool { return strings.EqualFold(r, host) }) {
+		return ref, nil
+	}
+	return "", masu.E(masu.Denied, "registry_forbidden", host, strings.Join(open, ", "))
 }
 
 // registryName takes a name that says at which registry: what has none could

@@ -70,3 +70,37 @@ func version(l masu.Lock) string {
 	}
 	return ""
 }
+
+// TestRegistries: members push to and pull from the registries that the house rules name, and to all where they name none.
+func TestRegistries(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		what  string
+		named []string
+		admin bool
+		ref   masu.ImageRef
+		ok    bool
+	}{
+		{"no rule", nil, false, "registry.example.org/lab/env:1", true},
+		{"named", []string{"other.example.org", "Registry.example.org"}, false, "registry.example.org/lab/env:1", true},
+		{"with its port", []string{"localhost:5000"}, false, "localhost:5000/env:1", true},
+		{"another port", []string{"registry.example.org"}, false, "registry.example.org:5000/env:1", false},
+		{"its name within another's", []string{"registry.example.org"}, false, "registry.example.org.evil.example/env:1", false},
+		{"its name as a path", []string{"registry.example.org"}, false, "evil.example/registry.example.org/env:1", false},
+		{"none at all", []string{}, false, "registry.example.org/env:1", false},
+		{"an admin", []string{}, true, "registry.example.org/env:1", true},
+	} {
+		w.policy = func(p *Policy) { p.Registries = c.named }
+		l, stop := w.daemon()
+		who := actor("alice")
+		who.Admin = c.admin
+		push := l.As(who).PushImage(t.Context(), masu.Transfer{Name: "none", Ref: c.ref}, nil)
+		_, pull := l.As(who).PullImage(t.Context(), masu.Transfer{Ref: c.ref}, nil)
+		for _, err := range []error{push, pull} {
+			if (masu.CodeOf(err) != "registry_forbidden") != c.ok || err == nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+		}
+		stop()
+	}
+}

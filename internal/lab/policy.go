@@ -14,6 +14,7 @@ type Policy struct {
 	Guests              bool       // members may open their workspaces to others
 	ShareApps           masu.Reach // how far members may share single apps, where Guests may be
 	LoadImages          bool       // members may bring in images that masu made elsewhere
+	Registries          []string   // to which members may push images, and from which they may pull them; nil: any
 	Limits              masu.Limits
 	WorkspacesPerMember int
 	RunsPerMember       int // of one member that go at once, the others wait in line; 0: all

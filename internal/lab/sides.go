@@ -60,7 +60,28 @@ func (l *Lab) sides(id masu.WorkspaceID, p masu.Project, images map[string]strin
 		}
 		all = append(all, side)
 	}
+	together(all, l.policy().Limits)
 	return all
+}
+
+// together keeps the side boxes of a workspace within what the house rules give
+// one box: where they could take more than that in all, each gets its share.
+func together(sides []masu.Side, ceiling masu.Limits) {
+	var cpus, memory float64
+	for _, s := range sides {
+		cpus += s.Limits.CPUs
+		memory += float64(s.Limits.Memory)
+	}
+	for i := range sides {
+		limits := &sides[i].Limits
+		if most := ceiling.CPUs; most > 0 && cpus > most {
+			limits.CPUs *= most / cpus
+		}
+		if most := float64(ceiling.Memory); most > 0 && memory > most {
+			limits.Memory = masu.Bytes(float64(limits.Memory) * most / memory)
+			limits.Shm = min(limits.Shm, limits.Memory)
+		}
+	}
 }
 
 // saySides tells which side boxes are waited for.

@@ -156,3 +156,35 @@ func TestCompose(t *testing.T) {
 		t.Errorf("up with a masu.yaml: %+v, %v", got.Project, err)
 	}
 }
+
+// TestSidesTogether: the side boxes of a workspace get in all what one box may have.
+func TestSidesTogether(t *testing.T) {
+	ask := func(cpus float64, memory masu.Bytes) masu.SideBox {
+		return masu.SideBox{Limits: masu.Limits{CPUs: cpus, Memory: memory}}
+	}
+	for _, c := range []struct {
+		what    string
+		ceiling masu.Limits
+		sides   []masu.SideBox
+		want    []masu.Limits
+	}{
+		{"no house rules", masu.Limits{}, []masu.SideBox{ask(0, 8*masu.GiB), ask(3, 0)},
+			[]masu.Limits{{Memory: 8 * masu.GiB}, {CPUs: 3, Memory: 4 * masu.GiB}}},
+		{"they fit", masu.Limits{CPUs: 4, Memory: 8 * masu.GiB}, []masu.SideBox{ask(1, 2*masu.GiB), ask(2, masu.GiB)},
+			[]masu.Limits{{CPUs: 1, Memory: 2 * masu.GiB}, {CPUs: 2, Memory: masu.GiB}}},
+		{"one alone", masu.Limits{CPUs: 4, Memory: 2 * masu.GiB}, []masu.SideBox{ask(8, 4*masu.GiB)},
+			[]masu.Limits{{CPUs: 4, Memory: 2 * masu.GiB}}},
+		{"in all too much", masu.Limits{CPUs: 4, Memory: 9 * masu.GiB}, []masu.SideBox{ask(0, 8*masu.GiB), ask(0, 0)},
+			[]masu.Limits{{CPUs: 2, Memory: 6 * masu.GiB}, {CPUs: 2, Memory: 3 * masu.GiB}}},
+	} {
+		w := newWorld(t)
+		w.policy = func(p *Policy) { p.Limits = c.ceiling }
+		l, stop := w.daemon()
+		for i, s := range l.sides("w", masu.Project{Sides: c.sides}, nil) {
+			if s.Limits != c.want[i] {
+				t.Errorf("%s: side box %d has %+v, not %+v", c.what, i, s.Limits, c.want[i])
+			}
+		}
+		stop()
+	}
+}

@@ -79,8 +79,9 @@ func (c *client) workspace(ctx context.Context) (masu.Workspace, error) {
 	if err == nil && w.Owner != c.who.Name && !c.who.Admin {
 		err = masu.E(masu.NotFound, "no_workspace", c.name)
 	}
+	// Whose the key is may be a surprise, so it is said; whether somebody else has a workspace of that name is not.
 	if err != nil && masu.CodeOf(err) == "no_workspace" {
-		return masu.Workspace{}, masu.E(masu.NotFound, "no_workspace", strconv.Quote(c.name)) // it may hold anything
+		return masu.Workspace{}, masu.E(masu.NotFound, "ssh_no_workspace", strconv.Quote(c.name), c.who.Name) // the name may hold anything
 	}
 	return w, err
 }

@@ -258,7 +258,7 @@ func TestNames(t *testing.T) {
 		{"alice", "root", exitOurs}, {"alice", "alice/../bob/secret", exitOurs}, {"alice", "alice+secret", exitOurs}, {"alice", "no\x1b[2Jne", exitOurs}, {"alice", "", exitOurs},
 	} {
 		code, _, errOut := d.run(d.dial(c.who, c.name), "true", "")
-		if code != c.code || code != 0 && !strings.Contains(errOut, fmt.Sprintf("masu: no_workspace %q", c.name)) || strings.Contains(errOut, "\x1b") {
+		if code != c.code || code != 0 && !strings.Contains(errOut, fmt.Sprintf("masu: ssh_no_workspace %q,%s", c.name, c.who)) || strings.Contains(errOut, "\x1b") {
 			t.Errorf("%s@%q: %d, %q", c.who, c.name, code, errOut)
 		}
 	}
@@ -272,7 +272,7 @@ func TestGuestsLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := d.dial("bob", "alice/thesis")
-	if code, _, errOut := d.run(c, "true", ""); code != exitOurs || !strings.Contains(errOut, "no_workspace") {
+	if code, _, errOut := d.run(c, "true", ""); code != exitOurs || !strings.Contains(errOut, "ssh_no_workspace") {
 		t.Errorf("a guest's command: %d, %q", code, errOut)
 	}
 	if _, err := c.Dial("tcp", fmt.Sprintf("localhost:%d", masutest.EchoPort)); err == nil {

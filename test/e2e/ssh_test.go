@@ -221,11 +221,11 @@ func (p *sshClient) refused() {
 		args            []string
 		says            string
 	}{
-		{"H2 another's", "bob", "thesis", nil, "no workspace named"},
-		{"H2 another's by its full name", "bob", "e2ealice/thesis", nil, "no workspace named"},
-		{"H2 none", "alice", "nothing", nil, "no workspace named"},
-		{"H2 root", "alice", "root", nil, "no workspace named"},
-		{"H2 a path", "alice", "e2ealice/../e2ebob/x", nil, "no workspace named"},
+		{"H2 another's", "bob", "thesis", nil, `You come in as e2ebob, who has no workspace "thesis".`},
+		{"H2 another's by its full name", "bob", "e2ealice/thesis", nil, `You come in as e2ebob, who has no workspace "e2ealice/thesis".`},
+		{"H2 none", "alice", "nothing", nil, `You come in as e2ealice, who has no workspace "nothing".`},
+		{"H2 root", "alice", "root", nil, `You come in as e2ealice, who has no workspace "root".`},
+		{"H2 a path", "alice", "e2ealice/../e2ebob/x", nil, `You come in as e2ealice, who has no workspace "e2ealice/../e2ebob/x".`},
 		{"H4 -R at all addresses", "alice", "thesis", []string{"-o", "ExitOnForwardFailure=yes", "-R", "0.0.0.0:18123:localhost:22"}, "remote port forwarding failed"},
 		{"H4 a socket where she may not", "alice", "thesis", []string{"-o", "ExitOnForwardFailure=yes", "-R", "/run/docker.sock:/tmp/s"}, "remote port forwarding failed"},
 		{"H4 -w", "alice", "thesis", []string{"-o", "ExitOnForwardFailure=yes", "-w", "0:0"}, ""},
@@ -238,6 +238,11 @@ func (p *sshClient) refused() {
 		if r.code == 0 || !strings.Contains(r.errOut, c.says) {
 			p.t.Errorf("%s: %d, %q", c.what, r.code, r.errOut)
 		}
+	}
+	// With a colleague's key one is told whose it is, and alike whether the workspace is there or not.
+	there, none := p.ssh("bob", "thesis", "true").errOut, p.ssh("bob", "absent", "true").errOut
+	if strings.ReplaceAll(there, "thesis", "absent") != none {
+		p.t.Errorf("one that is there: %q; one that is not: %q", there, none)
 	}
 	for _, to := range []string{"169.254.169.254:80", "172.17.0.1:22", "127.0.0.2:80", "e2ebob:8888", "[::]:22", "127.0.0.1:22"} { // row H3; 22 is the host's
 		if r := p.do("ssh", "alice", "", "-W", to, "-l", "thesis", "127.0.0.1"); r.code == 0 || r.out != "" {
