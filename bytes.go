@@ -1,6 +1,10 @@
 package masu
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Bytes is an amount of memory or storage.
 type Bytes int64
@@ -29,4 +33,19 @@ func trimZero(s string) string {
 		return s[:n-2]
 	}
 	return s
+}
+
+// ParseBytes reads "24GiB", "24G", "512 MiB": binary units, as String writes them.
+func ParseBytes(s string) (Bytes, bool) {
+	s = strings.ToLower(strings.ReplaceAll(s, " ", ""))
+	for _, u := range []struct {
+		suffix string
+		unit   Bytes
+	}{{"gib", GiB}, {"mib", MiB}, {"gb", GiB}, {"mb", MiB}, {"g", GiB}, {"m", MiB}} {
+		if digits, ok := strings.CutSuffix(s, u.suffix); ok {
+			f, err := strconv.ParseFloat(digits, 64)
+			return Bytes(f * float64(u.unit)), err == nil && f > 0 && f < 1<<20
+		}
+	}
+	return 0, false
 }

@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,79 +12,8 @@ import (
 // asConfigured takes a rule back.
 const asConfigured = "default"
 
-// rule is one house rule as flags and tables show it.
-type rule struct {
-	name  string
-	value func(masu.Rules) string // "" where nothing is said
-	set   func(r *masu.Rules, said string) bool
-}
-
-func rules() []rule {
-	return []rule{
-		yesNo("sudo", func(r *masu.Rules) **bool { return &r.Sudo }),
-		yesNo("own-dockerfile", func(r *masu.Rules) **bool { return &r.OwnDockerfile }),
-		yesNo("guests", func(r *masu.Rules) **bool { return &r.Guests }),
-		valued("share-apps", func(r *masu.Rules) **masu.Reach { return &r.ShareApps }, func(s string) (masu.Reach, bool) {
-			return masu.Reach(s), masu.Reach(s).Valid()
-		}),
-		whole("workspaces", func(r *masu.Rules) **int { return &r.Workspaces }),
-		decimal("cpus", func(r *masu.Rules) **float64 { return &r.CPUs }),
-		valued("memory", func(r *masu.Rules) **masu.Bytes { return &r.Memory }, func(s string) (masu.Bytes, bool) {
-			if s == "0" {
-				return 0, true
-			}
-			return size(s)
-		}),
-		whole("gpus", func(r *masu.Rules) **int { return &r.GPUs }),
-		decimal("gpu-hours", func(r *masu.Rules) **float64 { return &r.GPUHours }),
-		decimal("gpu-idle-hours", func(r *masu.Rules) **float64 { return &r.GPUIdleHours }),
-	}
-}
-
-func whole(name string, field func(*masu.Rules) **int) rule {
-	return valued(name, field, func(s string) (int, bool) {
-		n, err := strconv.Atoi(s)
-		return n, err == nil
-	})
-}
-
-func decimal(name string, field func(*masu.Rules) **float64) rule {
-	return valued(name, field, func(s string) (float64, bool) {
-		f, err := strconv.ParseFloat(s, 64)
-		return f, err == nil
-	})
-}
-
-// valued makes a rule whose value parse reads.
-func valued[T any](name string, field func(*masu.Rules) **T, parse func(string) (T, bool)) rule {
-	return rule{
-		name: name,
-		value: func(r masu.Rules) string {
-			if v := *field(&r); v != nil {
-				return fmt.Sprint(*v)
-			}
-			return ""
-		},
-		set: func(r *masu.Rules, said string) bool {
-			if said == asConfigured {
-				*field(r) = nil
-				return true
-			}
-			v, ok := parse(said)
-			*field(r) = &v
-			return ok
-		},
-	}
-}
-
-func yesNo(name string, field func(*masu.Rules) **bool) rule {
-	r := valued(name, field, func(s string) (bool, bool) { return s == "yes", s == "yes" || s == "no" })
-	plain := r.value
-	r.value = func(x masu.Rules) string {
-		return map[string]string{"true": "yes", "false": "no"}[plain(x)]
-	}
-	return r
-}
+// flagOf is the flag of a house rule.
+func flagOf(r masu.Rule) string { return strings.ReplaceAll(r.Name, "_", "-") }
 
 func (a *app) adminRulesCommand() *cobra.Command {
 	said := map[string]*string{}
@@ -97,14 +25,16 @@ func (a *app) adminRulesCommand() *cobra.Command {
 				return err
 			}
 			changed := false
-			for _, r := range rules() {
-				if !c.Flags().Changed(r.name) {
+			for _, r := range masu.HouseRules() {
+				if !c.Flags().Changed(flagOf(r)) {
 					continue
 				}
-				if !r.set(&now.Set, *said[r.name]) {
-					return masu.E(masu.Invalid, "rule_value", *said[r.name], r.name)
-				}
 				changed = true
+				if *said[r.Name] == asConfigured {
+					r.Drop(&now.Set)
+				} else if err := r.Take(&now.Set, *said[r.Name]); err != nil {
+					return err
+				}
 			}
 			if changed {
 				if err := s.SetRules(ctx, now.Set); err != nil {
@@ -115,15 +45,15 @@ func (a *app) adminRulesCommand() *cobra.Command {
 				return a.data(now)
 			}
 			t := a.table("col.rule", "col.now", "col.configured")
-			for _, r := range rules() {
-				t.row(r.name, r.value(now.Set.Over(now.Configured)), r.value(now.Configured))
+			for _, r := range masu.HouseRules() {
+				t.row(flagOf(r), r.Text(now.Set.Over(now.Configured)), r.Text(now.Configured))
 			}
 			t.write()
 			return nil
 		})
 	})
-	for _, r := range rules() {
-		said[r.name] = c.Flags().String(r.name, "", "")
+	for _, r := range masu.HouseRules() {
+		said[r.Name] = c.Flags().String(flagOf(r), "", "")
 	}
 	a.jsonFlag(c)
 	return c

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,33 +126,28 @@ func (a *app) overrule(ctx context.Context, list []setting) {
 		a.note("config_rules_unseen")
 		return
 	}
-	b, err := json.Marshal(now.Set)
-	set := map[string]any{}
-	if err == nil {
-		err = json.Unmarshal(b, &set)
-	}
-	if err != nil {
-		a.note("config_rules_unseen")
-		return
-	}
-	if now.Set.Memory != nil {
-		set["memory"] = now.Set.Memory.String()
-	}
-	for rule, key := range map[string]string{"workspaces": "workspaces_per_member", "gpus": "gpus.per_member"} {
-		if n, ok := set[rule]; ok {
-			set[key] = n
+	for _, r := range masu.HouseRules() {
+		said := r.Text(now.Set)
+		i := slices.IndexFunc(list, func(s setting) bool { return s.Key == r.Key })
+		if said == "" || i < 0 {
+			continue
 		}
+		list[i].Value, list[i].From = settingOf(r, said), "rules"
 	}
-	for key, hours := range map[string]*float64{"gpus.hold": now.Set.GPUHours, "gpus.idle_for": now.Set.GPUIdleHours} {
-		if hours != nil {
-			set[key] = spanned(time.Duration(*hours * float64(time.Hour)))
-		}
+}
+
+// settingOf is a rule's value as the file would say it.
+func settingOf(r masu.Rule, said string) any {
+	f, err := strconv.ParseFloat(said, 64)
+	switch {
+	case r.Unit == masu.RuleYesNo:
+		return said == "yes"
+	case err != nil:
+		return said
+	case r.Unit.Span() > 0:
+		return spanned(time.Duration(f * float64(r.Unit.Span())))
 	}
-	for i, s := range list {
-		if v, ok := set[strings.TrimPrefix(s.Key, "policy.")]; ok && strings.HasPrefix(s.Key, "policy.") {
-			list[i].Value, list[i].From = v, "rules"
-		}
-	}
+	return f
 }
 
 // settings lists what is no house rule, in the order of the commented file.
@@ -202,6 +198,7 @@ func policySettings(p lab.Policy) []setting {
 		{Key: "gpus.idle_for", Value: spanned(p.GPUs.IdleFor)}, {Key: "gpus.idle_always", Value: p.GPUs.IdleAlways}, {Key: "gpus.half_life", Value: spanned(p.HalfLife)},
 		{Key: "gpus.aging", Value: p.GPUs.Aging}, {Key: "gpus.classes", Value: classes}, {Key: "gpus.notice", Value: spanned(p.GPUs.Notice)},
 		{Key: "gpus.no_show", Value: spanned(p.GPUs.NoShow)}, {Key: "gpus.horizon", Value: spanned(p.Horizon)}, {Key: "gpus.reserve_most", Value: p.ReserveMost},
+		{Key: "gpus.reserve_gpu_hours", Value: p.ReserveGPUHours},
 	}
 	for i := range list {
 		list[i].Key = "policy." + list[i].Key

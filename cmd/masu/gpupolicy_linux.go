@@ -27,6 +27,7 @@ type gpuConfig struct {
 	NoShow      duration               `yaml:"no_show"`
 	Horizon     duration               `yaml:"horizon"`
 	ReserveMost *int                   `yaml:"reserve_most"`
+	ReserveFor  *float64               `yaml:"reserve_gpu_hours"`
 	CDI         []string               `yaml:"cdi"` // kinds of CDI devices that are lent besides GPUs
 }
 
@@ -55,6 +56,13 @@ func (c gpuConfig) policy(p *lab.Policy, wrong func(key string, value any, want 
 		}
 		*to = v
 	}
+	amount := func(to *float64, key string, f *float64) {
+		if f != nil {
+			if *to = *f; !(*f >= 0) { // nor NaN
+				wrong("gpus."+key, *f, "≥ 0")
+			}
+		}
+	}
 	g := &p.GPUs
 	number(&g.PerMember, "per_member", c.PerMember)
 	number(&p.KeepsMost, "keeps", c.Keeps)
@@ -69,11 +77,8 @@ func (c gpuConfig) policy(p *lab.Policy, wrong func(key string, value any, want 
 	span(&g.NoShow, "no_show", c.NoShow)
 	span(&p.Horizon, "horizon", c.Horizon)
 	take(&g.IdleAlways, c.IdleAlways)
-	if c.Aging != nil {
-		if g.Aging = *c.Aging; g.Aging < 0 {
-			wrong("gpus.aging", *c.Aging, "≥ 0")
-		}
-	}
+	amount(&g.Aging, "aging", c.Aging)
+	amount(&p.ReserveGPUHours, "reserve_gpu_hours", c.ReserveFor)
 	for _, kind := range c.CDI {
 		if !gpu.ValidKind(kind) {
 			wrong("gpus.cdi", kind, "vendor.example/class")

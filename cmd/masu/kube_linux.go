@@ -80,7 +80,7 @@ func (c kubeConfig) config() (k kube.Config, err error) {
 		if want.text == "" {
 			continue
 		}
-		v, ok := size(want.text)
+		v, ok := masu.ParseBytes(want.text)
 		if !ok {
 			return k, fmt.Errorf("%s: %s: 16GiB", want.key, want.text)
 		}

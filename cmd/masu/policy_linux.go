@@ -73,7 +73,7 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 		if b == "" {
 			return
 		}
-		v, ok := size(string(b))
+		v, ok := masu.ParseBytes(string(b))
 		if !ok && b != "0" {
 			wrong(key, b, "500MiB, 24GiB")
 		}

@@ -233,9 +233,9 @@ func parseWant(s string) (*masu.Want, error) {
 		case "count":
 			w.Count, good = number(value)
 		case "memory":
-			w.Memory, good = size(value)
+			w.Memory, good = masu.ParseBytes(value)
 		case "share":
-			w.Share, good = size(value)
+			w.Share, good = masu.ParseBytes(value)
 		case "model":
 			w.Model, good = value, true
 		}

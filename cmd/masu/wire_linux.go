@@ -193,6 +193,7 @@ func (o serveOptions) labConfig(f *facts) (c lab.Config, err error) {
 	if c.Policy, err = o.policy.policy(lab.DefaultPolicy(f.machine())); err != nil {
 		return c, err
 	}
+	c.Policy.PublicBoard = o.wall
 	if c.Versions, err = versionTable(o.versions); err != nil {
 		return c, err
 	}
@@ -222,11 +223,7 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 	if err != nil {
 		return err
 	}
-	var wall func(context.Context) (masu.Board, error)
-	if o.wall {
-		wall = p.lab.Wall
-	}
-	p.web, err = web.New(web.Config{Health: newHealth(ready(p.store, p.engine)), Wall: wall, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	p.web, err = web.New(web.Config{Health: newHealth(ready(p.store, p.engine)), Wall: p.lab.PublicBoard, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return err
 }
 

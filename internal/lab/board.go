@@ -38,6 +38,14 @@ func (l *Lab) Wall(ctx context.Context) (masu.Board, error) {
 	return (&service{l: l}).Board(ctx)
 }
 
+// PublicBoard is Wall where the house shows it to everybody.
+func (l *Lab) PublicBoard(ctx context.Context) (masu.Board, error) {
+	if !l.policy().PublicBoard {
+		return masu.Board{}, masu.E(masu.NotFound, "no_page")
+	}
+	return l.Wall(ctx)
+}
+
 // get gives a board that is fresh enough.
 func (c *boardCache) get(ctx context.Context, measure func(context.Context) (masu.Board, error)) (masu.Board, error) {
 	c.mu.Lock() // one measures, the others wait for it

@@ -228,7 +228,7 @@ func (s *service) Reserve(ctx context.Context, q masu.ReserveWish) (list []masu.
 		if err != nil {
 			return err
 		}
-		if err := s.reserveMost(taken, holder, max(1, q.Weeks)); err != nil {
+		if err := s.mayReserve(taken, holder, q, len(all)); err != nil {
 			return err
 		}
 		for week := range max(1, q.Weeks) {
@@ -299,24 +299,6 @@ func (s *service) reserveFor(q masu.ReserveWish) (masu.Username, error) {
 
 // teaches tells whether the actor plans for others too.
 func (s *service) teaches() bool { return s.actor.Admin || s.actor.Role == masu.RoleTeacher }
-
-// reserveMost keeps one member from reserving everything; teachers plan whole courses.
-func (s *service) reserveMost(taken []masu.Reservation, holder masu.Username, more int) error {
-	most := s.l.policy().ReserveMost
-	if most == 0 || s.teaches() {
-		return nil
-	}
-	n := more
-	for _, r := range taken {
-		if r.Holder == holder && !r.Missed {
-			n++
-		}
-	}
-	if n > most {
-		return masu.E(masu.Full, "reserve_most", most)
-	}
-	return nil
-}
 
 // Unreserve gives reservations up: the actor's own, or, for those who plan for others, anybody's.
 func (s *service) Unreserve(ctx context.Context, id masu.ReservationID, series bool) (err error) {

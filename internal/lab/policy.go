@@ -29,7 +29,9 @@ type Policy struct {
 	KeepsMost           int           // how often a holder may say that GPUs are needed which nobody uses; 0: as often as they like
 	HoldMost            time.Duration // to which a lease can be extended in all; 0: without end
 	Horizon             time.Duration // how far ahead GPUs can be reserved; 0: not at all
-	ReserveMost         int           // reservations of one member that are to come
+	ReserveMost         int           // reservations of one member that are to come; 0: any
+	ReserveGPUHours     float64       // of these in all; 0: any
+	PublicBoard         bool          // for who has not signed in
 	MinPassword         int
 	SpareState          masu.Bytes // nothing new starts when less is left for masu's own records,
 	SpareEngine         masu.Bytes // or for images and homes

@@ -1,40 +1,78 @@
 package lab
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/masu-lab/masu"
 )
 
+// held is a rule of the house at its two places: in what an admin sets, and in the policy.
+type held struct {
+	tell func() // what the policy says
+	hold func() // to what is set, where something is
+}
+
+// as holds a rule that is the same at both.
+func as[T any](rule **T, in *T) held {
+	return held{
+		tell: func() { v := *in; *rule = &v },
+		hold: func() {
+			if *rule != nil {
+				*in = **rule
+			}
+		},
+	}
+}
+
+// span holds a time that people tell in a unit.
+func span(rule **float64, in *time.Duration, unit time.Duration) held {
+	return held{
+		tell: func() { v := float64(*in) / float64(unit); *rule = &v },
+		hold: func() {
+			if *rule != nil {
+				*in = time.Duration(**rule * float64(unit))
+			}
+		},
+	}
+}
+
+// houseRules binds what is set to what it is about.
+func houseRules(p *Policy, r *masu.Rules) []held {
+	const day = 24 * time.Hour
+	g := &p.GPUs
+	return []held{
+		as(&r.Sudo, &p.Sudo), as(&r.OwnDockerfile, &p.OwnDockerfile), as(&r.Guests, &p.Guests), as(&r.ShareApps, &p.ShareApps), as(&r.PublicBoard, &p.PublicBoard),
+		as(&r.Workspaces, &p.WorkspacesPerMember), as(&r.Runs, &p.RunsPerMember), as(&r.CPUs, &p.Limits.CPUs), as(&r.Memory, &p.Limits.Memory),
+		as(&r.GPUs, &g.PerMember), span(&r.GPUHours, &g.Hold, time.Hour), span(&r.GPUMostHours, &p.HoldMost, time.Hour), span(&r.GPUGraceMinutes, &g.Grace, time.Minute),
+		span(&r.GPUIdleHours, &g.IdleFor, time.Hour), as(&r.GPUIdleAlways, &g.IdleAlways), as(&r.GPUKeeps, &p.KeepsMost),
+		span(&r.GPUHalfLifeDays, &p.HalfLife, day), as(&r.GPUAging, &g.Aging),
+		span(&r.ReserveDays, &p.Horizon, day), as(&r.ReserveMost, &p.ReserveMost), as(&r.ReserveGPUHours, &p.ReserveGPUHours),
+		span(&r.ReserveNoticeMinutes, &g.Notice, time.Minute), span(&r.ReserveNoShowMinutes, &g.NoShow, time.Minute), span(&r.ReserveSlotMinutes, &g.Slot, time.Minute),
+	}
+}
+
 // configured gives the rules of the configuration, every field said.
-func (p Policy) configured() masu.Rules {
-	hold, idle := p.GPUs.Hold.Hours(), p.GPUs.IdleFor.Hours()
-	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, ShareApps: &p.ShareApps, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory,
-		GPUs: &p.GPUs.PerMember, GPUHours: &hold, GPUIdleHours: &idle}
+func (p Policy) configured() (r masu.Rules) {
+	for _, h := range houseRules(&p, &r) {
+		h.tell()
+	}
+	return r
 }
 
 // policy is the house rules as they hold now.
 func (l *Lab) policy() Policy {
 	p := l.cfg.Policy
-	set := l.rules.Load()
-	if set == nil {
-		return p
-	}
-	r := set.Over(p.configured())
-	p.Sudo, p.OwnDockerfile, p.Guests, p.ShareApps, p.WorkspacesPerMember = *r.Sudo, *r.OwnDockerfile, *r.Guests, *r.ShareApps, *r.Workspaces
-	p.Limits.CPUs, p.Limits.Memory = *r.CPUs, *r.Memory
-	p.GPUs.PerMember = *r.GPUs
-	if set.GPUHours != nil {
-		p.GPUs.Hold = hours(*set.GPUHours)
-	}
-	if set.GPUIdleHours != nil {
-		p.GPUs.IdleFor = hours(*set.GPUIdleHours)
+	if set := l.rules.Load(); set != nil {
+		r := *set
+		for _, h := range houseRules(&p, &r) {
+			h.hold()
+		}
 	}
 	return p
 }
-
-func hours(h float64) time.Duration { return time.Duration(h * float64(time.Hour)) }
 
 // Rules tells the house rules and where they come from.
 func (s *service) Rules(context.Context) (masu.RulesNow, error) {
@@ -53,14 +91,10 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 	if err := s.admin(); err != nil {
 		return err
 	}
-	defer func() { s.l.record(ctx, s.actor, "rules", "", err) }()
-	const least = 256 * masu.MiB // a notebook with less only dies
-	if r.Workspaces != nil && (*r.Workspaces < 0 || *r.Workspaces > 10000) || r.CPUs != nil && (*r.CPUs < 0 || *r.CPUs > 4096) ||
-		r.Memory != nil && *r.Memory != 0 && *r.Memory < least || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
-		return masu.E(masu.Invalid, "rules_wrong", least)
-	}
-	if r.ShareApps != nil && !r.ShareApps.Valid() {
-		return masu.E(masu.Invalid, "rules_reach", *r.ShareApps)
+	what := changed(s.l.rules.Load(), r)
+	defer func() { s.l.record(ctx, s.actor, "rules", what, err) }()
+	if err := r.Check(); err != nil {
+		return err
 	}
 	if err := s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutRules(r) }); err != nil {
 		return err
@@ -70,8 +104,19 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 	return s.l.shutShares(ctx)
 }
 
-// span tells whether so many hours can be meant.
-func span(hours *float64) bool { return hours == nil || *hours >= 0 && *hours <= yearMost.Hours() }
+// changed tells for the log which rules get another value: "gpu_hours=12 guests=default".
+func changed(before *masu.Rules, r masu.Rules) string {
+	if before == nil {
+		before = &masu.Rules{}
+	}
+	var list []string
+	for _, rule := range masu.HouseRules() {
+		if was, is := rule.Text(*before), rule.Text(r); was != is {
+			list = append(list, rule.Name+"="+cmp.Or(strings.ReplaceAll(is, " ", ""), "default"))
+		}
+	}
+	return strings.Join(list, " ")
+}
 
 const findingsFor = 30 * time.Second // how long an examination is shown to others who ask
 

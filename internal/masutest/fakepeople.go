@@ -195,20 +195,31 @@ func (s *fakeActor) Invite(_ context.Context, name masu.Username) (masu.OpenLink
 func (s *fakeActor) Rules(context.Context) (masu.RulesNow, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	yes, none, cores, memory, day, two := true, 0, 0.0, masu.Bytes(0), 24.0, 2.0
-	colleagues := masu.ReachColleagues
-	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, ShareApps: &colleagues, Workspaces: &none, CPUs: &cores, Memory: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
+	return masu.RulesNow{Configured: configuredRules(), Set: s.people.rules}, s.admin()
+}
+
+// configuredRules say something about everything.
+func configuredRules() (r masu.Rules) {
+	for _, rule := range masu.HouseRules() {
+		say := "0"
+		if rule.Words != nil {
+			say = rule.Words[0]
+		}
+		if err := rule.Take(&r, say); err != nil {
+			panic(err)
+		}
+	}
+	colleagues, day := masu.ReachColleagues, 24.0
+	r.ShareApps, r.GPUHours = &colleagues, &day
+	return r
 }
 
 func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {
 	if err := s.admin(); err != nil {
 		return err
 	}
-	if r.Workspaces != nil && *r.Workspaces < 0 {
-		return masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB)
-	}
-	if r.ShareApps != nil && !r.ShareApps.Valid() {
-		return masu.E(masu.Invalid, "rules_reach", *r.ShareApps)
+	if err := r.Check(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -199,7 +199,7 @@ func testLabShare(g *guest, stranger masu.Service, full string) {
 	rules(masu.ReachNobody)
 	_, err = g.svc.ShareApp(g.ctx, name, masu.AppShare{App: "demo", With: "suite-b"})
 	wantError(g.T, err, masu.Denied, "share_app_forbidden")
-	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{ShareApps: new(masu.Reach)}), masu.Invalid, "rules_reach")
+	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{ShareApps: new(masu.Reach)}), masu.Invalid, "rules_wrong")
 	if _, err := admin.UnshareApp(g.ctx, full, masu.AppShare{App: "demo", Lab: true}); err != nil {
 		g.Errorf("an admin shuts it: %v", err)
 	}

@@ -74,6 +74,15 @@ func testServiceRules(g *guest, admin masu.Service) {
 	w := g.up()
 	no, negative := false, -1
 	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Workspaces: &negative}), masu.Invalid, "rules_wrong")
+	before, err := admin.Rules(g.ctx)
+	if err != nil {
+		g.Fatal(err)
+	}
+	for _, rule := range masu.HouseRules() {
+		if rule.Text(before.Configured) == "" {
+			g.Errorf("the configuration says nothing about %s", rule.Name)
+		}
+	}
 	if err := admin.SetRules(g.ctx, masu.Rules{Guests: &no}); err != nil {
 		g.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,13 +24,15 @@ type adminView struct {
 	Disk       measureView // the file system of images and homes
 	Homes      []homeUse
 	House      masu.House
-	Rules      []ruleView
+	Rules      []ruleGroup
 	Closed     bool
 	Closing    bool
 	Link       string // an invitation just made
 	For        string
 	Done       string
 	Problem    *problem
+	said       url.Values // in the form of rules, where one is wrong
+	wrong      string
 }
 
 type memberView struct {
@@ -90,7 +93,7 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request, v *visit, cod
 	if err != nil {
 		return err
 	}
-	view.Rules = newRules(lang, rules)
+	view.Rules = newRules(lang, rules, view.said, view.wrong)
 	hello, err := v.hello(r.Context())
 	if err != nil {
 		return err

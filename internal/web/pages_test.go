@@ -129,7 +129,7 @@ func everyPage(lang masu.Lang) map[string]page {
 			newMember(lang, masu.MemberUse{Name: "bob", Disabled: true}, "boss"), newMember(lang, masu.MemberUse{Name: "carol", Gone: true}, "boss"), newMember(lang, masu.MemberUse{Name: "boss", Role: masu.RoleAdmin, ByHost: true}, "boss")},
 			Workspaces: []labWorkspace{{"alice", newCard(lang, ws, "boss"), "x", "1 GiB", time.Now(), evil}}, Images: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil, Size: masu.GiB}}), newImage(masu.ImageUse{Image: masu.Image{Refs: []masu.ImageRef{"masu/env:1"}}, Owners: []masu.Username{"alice", "bob"}})},
 			Prune: []imageView{newImage(masu.ImageUse{Image: masu.Image{ID: evil}})}, Gain: evil, Disk: measureView{evil, 3, evil, evil}, Homes: []homeUse{{evil, masu.GiB}}, House: masu.House{Banner: evil, ClosedAt: time.Now()}, Closed: true, Link: "http://localhost:8888/enter?code=x", For: evil, Problem: failed},
-		"admin empty": &adminView{Rules: newRules(lang, masu.RulesNow{})},
+		"admin empty": &adminView{Rules: newRules(lang, masu.RulesNow{}, url.Values{"gpus": {evil}}, "gpus")},
 		"member": &memberPage{Member: newMember(lang, masu.MemberUse{Name: evil, UID: 30001, Disabled: true}, "boss"), Shared: []environmentView{shared},
 			Workspaces: []memberWorkspace{{newCard(lang, ws, "boss"), evil}, {newCard(lang, stopped, "boss"), ""}}},
 		"member none": &memberPage{},
@@ -238,6 +238,13 @@ func TestSentences(t *testing.T) {
 	for _, c := range text.Codes() {
 		said[c] = strings.HasPrefix(c, "web.phase.") || strings.HasPrefix(c, "web.preset.") || strings.HasPrefix(c, "web.occasion.") || strings.HasPrefix(c, "web.rule.") || !strings.HasPrefix(c, "web.") && !strings.HasPrefix(c, "time.")
 	}
+	for _, r := range masu.HouseRules() {
+		for _, code := range []string{"web.rule." + r.Name, "web.rules." + r.Group} {
+			if _, ok := said[code]; !ok {
+				t.Errorf("%s has no sentence %q", r.Name, code)
+			}
+		}
+	}
 	names, err := files.ReadDir("templates")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +259,7 @@ func TestSentences(t *testing.T) {
 		}
 	}
 	for c := range said { // made from a word of the dictionary
-		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side|scope|diff|reach)\.`).MatchString(c) {
+		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side|scope|diff|reach|rules)\.`).MatchString(c) {
 			said[c] = true
 		}
 	}

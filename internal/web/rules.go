@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,13 +11,22 @@ import (
 	"github.com/masu-lab/masu/internal/text"
 )
 
-// ruleView is one house rule of the admin's form.
+// ruleGroup is a part of the admin's form of house rules.
+type ruleGroup struct {
+	Title string
+	Rules []ruleView
+}
+
+// ruleView is one house rule of the form.
 type ruleView struct {
 	Name    string
-	Choices []choiceView // for a yes or no
+	Label   string       // with its unit
+	Choices []choiceView // for what is no number
 	Value   string       // for a number; "" means as configured
-	As      string       // what the configuration says
 	Step    string
+	Most    string
+	Hint    string // what the configuration says, and what it takes
+	Wrong   bool   // what was written cannot be
 }
 
 type choiceView struct {
@@ -23,104 +34,93 @@ type choiceView struct {
 	Chosen       bool
 }
 
-// newRules makes the form's fields.
-func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
-	word := func(yes bool) string {
-		if yes {
-			return text.Say(lang, "web.yes")
+// newRules makes the form: of what is set or, after a mistake, of what was said.
+func newRules(lang masu.Lang, now masu.RulesNow, said url.Values, wrong string) (groups []ruleGroup) {
+	for _, r := range masu.HouseRules() {
+		if len(groups) == 0 || groups[len(groups)-1].Title != text.Say(lang, "web.rules."+r.Group) {
+			groups = append(groups, ruleGroup{Title: text.Say(lang, "web.rules."+r.Group)})
 		}
-		return text.Say(lang, "web.no")
+		value := onForm(r, r.Text(now.Set))
+		if said != nil {
+			value = said.Get(r.Name)
+		}
+		v := newRule(lang, r, value, onForm(r, r.Text(now.Configured)))
+		v.Wrong = r.Name == wrong
+		g := &groups[len(groups)-1]
+		g.Rules = append(g.Rules, v)
 	}
-	yesNo := func(name string, set, configured *bool) ruleView {
-		return ruleView{Name: name, Choices: []choiceView{
-			{"", text.Say(lang, "web.rule_as", word(configured != nil && *configured)), set == nil},
-			{"yes", word(true), set != nil && *set}, {"no", word(false), set != nil && !*set}}}
-	}
-	set, as := now.Set, now.Configured
-	all := []ruleView{yesNo("guests", set.Guests, as.Guests), newReach(lang, set.ShareApps, as.ShareApps), yesNo("own_dockerfile", set.OwnDockerfile, as.OwnDockerfile), yesNo("sudo", set.Sudo, as.Sudo)}
-	return append(all,
-		ruleView{Name: "workspaces", Step: "1", Value: wholeNumber(set.Workspaces), As: wholeNumber(as.Workspaces)},
-		ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)},
-		ruleView{Name: "memory", Step: "0.5", Value: gib(set.Memory), As: gib(as.Memory)},
-		ruleView{Name: "gpus", Step: "1", Value: wholeNumber(set.GPUs), As: wholeNumber(as.GPUs)},
-		ruleView{Name: "gpu_hours", Step: "0.5", Value: plainNumber(set.GPUHours), As: plainNumber(as.GPUHours)},
-		ruleView{Name: "gpu_idle_hours", Step: "0.5", Value: plainNumber(set.GPUIdleHours), As: plainNumber(as.GPUIdleHours)})
+	return groups
 }
 
-// newReach is the field of how far apps may be shared.
-func newReach(lang masu.Lang, set, configured *masu.Reach) ruleView {
-	word := func(r masu.Reach) string { return text.Say(lang, "web.reach."+string(r)) }
-	as := masu.ReachNobody
-	if configured != nil && configured.Valid() {
-		as = *configured
+func newRule(lang masu.Lang, r masu.Rule, value, as string) ruleView {
+	v := ruleView{Name: r.Name, Label: text.Say(lang, "web.rule."+r.Name)}
+	for _, word := range r.Words {
+		v.Choices = append(v.Choices, choiceView{word, ruleWord(lang, r, word), value == word})
 	}
-	v := ruleView{Name: "share_apps", Choices: []choiceView{{"", text.Say(lang, "web.rule_as", word(as)), set == nil}}}
-	for _, r := range []masu.Reach{masu.ReachNobody, masu.ReachColleagues, masu.ReachLab} {
-		v.Choices = append(v.Choices, choiceView{string(r), word(r), set != nil && *set == r})
+	if r.Words != nil {
+		v.Choices = slices.Insert(v.Choices, 0, choiceView{"", text.Say(lang, "web.rule_as", ruleWord(lang, r, as)), !slices.Contains(r.Words, value)})
+		return v
 	}
+	v.Value, v.Step, v.Most = value, "any", strconv.FormatFloat(r.Most, 'f', -1, 64)
+	switch r.Unit {
+	case masu.RuleCount:
+		v.Step = "1"
+	case masu.RuleSize:
+		v.Most = strconv.FormatFloat(r.Most/float64(masu.GiB), 'f', -1, 64)
+	}
+	v.Hint = text.Say(lang, "web.rule_hint", as, r.Takes())
 	return v
 }
 
-func wholeNumber(n *int) string {
-	if n == nil {
-		return ""
+// ruleWord is a word of a rule in the reader's language.
+func ruleWord(lang masu.Lang, r masu.Rule, word string) string {
+	switch {
+	case word == "":
+		return "–"
+	case word == "yes":
+		return text.Say(lang, "web.yes")
+	case word == "no":
+		return text.Say(lang, "web.no")
 	}
-	return strconv.Itoa(*n)
+	return text.Say(lang, "web.reach."+word)
 }
 
-func plainNumber(f *float64) string {
-	if f == nil {
-		return ""
+// onForm is a rule's text without the unit, which stands in the field's label.
+func onForm(r masu.Rule, said string) string {
+	if r.Unit == masu.RuleSize {
+		return strings.TrimSuffix(said, " GiB")
 	}
-	return strconv.FormatFloat(*f, 'f', -1, 64)
-}
-
-func gib(b *masu.Bytes) string {
-	if b == nil {
-		return ""
-	}
-	f := float64(*b) / float64(masu.GiB)
-	return plainNumber(&f)
+	return said
 }
 
 // setRules takes the form; an empty field means as configured.
 func (s *Server) setRules(w http.ResponseWriter, r *http.Request, v *visit) error {
-	f := r.PostForm
-	yes := func(name string) *bool {
-		if said := f.Get(name); said != "" {
-			is := said == "yes"
-			return &is
-		}
-		return nil
+	rules, wrong, err := saidRules(s.lang(r, v), r.PostForm)
+	if err == nil {
+		err = v.service.SetRules(r.Context(), rules)
 	}
-	wrong := false
-	number := func(name string) *float64 {
-		said := strings.TrimSpace(f.Get(name))
+	if err != nil {
+		s.log(r, err)
+		return s.showAdmin(w, r, v, status(err), adminView{Problem: newProblem(s.lang(r, v), err), said: r.PostForm, wrong: wrong})
+	}
+	http.Redirect(w, r, "/admin#rl", http.StatusSeeOther)
+	return nil
+}
+
+// saidRules reads the form. An error calls the wrong rule as the form does.
+func saidRules(lang masu.Lang, form url.Values) (rules masu.Rules, wrong string, err error) {
+	for _, rule := range masu.HouseRules() {
+		said := strings.TrimSpace(form.Get(rule.Name))
 		if said == "" {
-			return nil
+			continue
 		}
-		n, err := strconv.ParseFloat(said, 64)
-		wrong = wrong || err != nil || n < 0 || n > 1<<20
-		return &n
-	}
-	whole := func(name string) *int {
-		if n := number(name); n != nil {
-			i := int(*n)
-			return &i
+		unit := ""
+		if rule.Unit == masu.RuleSize && said != "0" {
+			unit = " GiB"
 		}
-		return nil
+		if rule.Take(&rules, said+unit) != nil {
+			return rules, rule.Name, masu.E(masu.Invalid, "rules_wrong", text.Say(lang, "web.rule."+rule.Name), said+unit, rule.Takes())
+		}
 	}
-	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus"), Workspaces: whole("workspaces"),
-		GPUs: whole("gpus"), GPUHours: number("gpu_hours"), GPUIdleHours: number("gpu_idle_hours")}
-	if n := number("memory"); n != nil {
-		bytes := masu.Bytes(*n * float64(masu.GiB))
-		rules.Memory = &bytes
-	}
-	if reach := masu.Reach(f.Get("share_apps")); reach != "" {
-		rules.ShareApps = &reach
-	}
-	if wrong {
-		return s.administered(w, r, v, masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB))
-	}
-	return s.administered(w, r, v, v.service.SetRules(r.Context(), rules))
+	return rules, "", nil
 }
