@@ -13,15 +13,15 @@ import (
 // asConfigured takes a rule back.
 const asConfigured = "default"
 
-// rule is one house rule as flags and tables show it.
-type rule struct {
+// knob is one field of S, a house rule or a limit, as flags and tables show it.
+type knob[S any] struct {
 	name  string
-	value func(masu.Rules) string // "" where nothing is said
-	set   func(r *masu.Rules, said string) bool
+	value func(S) string // "" where nothing is said
+	set   func(s *S, said string) bool
 }
 
-func rules() []rule {
-	return []rule{
+func rules() []knob[masu.Rules] {
+	return []knob[masu.Rules]{
 		yesNo("sudo", func(r *masu.Rules) **bool { return &r.Sudo }),
 		yesNo("own-dockerfile", func(r *masu.Rules) **bool { return &r.OwnDockerfile }),
 		yesNo("guests", func(r *masu.Rules) **bool { return &r.Guests }),
@@ -42,43 +42,43 @@ func rules() []rule {
 	}
 }
 
-func whole(name string, field func(*masu.Rules) **int) rule {
+func whole[S any](name string, field func(*S) **int) knob[S] {
 	return valued(name, field, func(s string) (int, bool) {
 		n, err := strconv.Atoi(s)
 		return n, err == nil
 	})
 }
 
-func decimal(name string, field func(*masu.Rules) **float64) rule {
+func decimal[S any](name string, field func(*S) **float64) knob[S] {
 	return valued(name, field, func(s string) (float64, bool) {
 		f, err := strconv.ParseFloat(s, 64)
 		return f, err == nil
 	})
 }
 
-// valued makes a rule whose value parse reads.
-func valued[T any](name string, field func(*masu.Rules) **T, parse func(string) (T, bool)) rule {
-	return rule{
+// valued makes a knob whose value parse reads.
+func valued[S, T any](name string, field func(*S) **T, parse func(string) (T, bool)) knob[S] {
+	return knob[S]{
 		name: name,
-		value: func(r masu.Rules) string {
-			if v := *field(&r); v != nil {
+		value: func(s S) string {
+			if v := *field(&s); v != nil {
 				return fmt.Sprint(*v)
 			}
 			return ""
 		},
-		set: func(r *masu.Rules, said string) bool {
+		set: func(s *S, said string) bool {
 			if said == asConfigured {
-				*field(r) = nil
+				*field(s) = nil
 				return true
 			}
 			v, ok := parse(said)
-			*field(r) = &v
+			*field(s) = &v
 			return ok
 		},
 	}
 }
 
-func yesNo(name string, field func(*masu.Rules) **bool) rule {
+func yesNo(name string, field func(*masu.Rules) **bool) knob[masu.Rules] {
 	r := valued(name, field, func(s string) (bool, bool) { return s == "yes", s == "yes" || s == "no" })
 	plain := r.value
 	r.value = func(x masu.Rules) string {

@@ -54,10 +54,9 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 		return err
 	}
 	defer func() { s.l.record(ctx, s.actor, "rules", "", err) }()
-	const least = 256 * masu.MiB // a notebook with less only dies
 	if r.Workspaces != nil && (*r.Workspaces < 0 || *r.Workspaces > 10000) || r.CPUs != nil && (*r.CPUs < 0 || *r.CPUs > 4096) ||
-		r.Memory != nil && *r.Memory != 0 && *r.Memory < least || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
-		return masu.E(masu.Invalid, "rules_wrong", least)
+		r.Memory != nil && *r.Memory != 0 && *r.Memory < masu.LeastMemory || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
+		return masu.E(masu.Invalid, "rules_wrong", masu.LeastMemory)
 	}
 	if r.ShareApps != nil && !r.ShareApps.Valid() {
 		return masu.E(masu.Invalid, "rules_reach", *r.ShareApps)
