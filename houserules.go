@@ -64,18 +64,17 @@ func (r Rule) Takes() string {
 	case RuleYesNo, RuleWord:
 		return strings.Join(r.Words, ", ")
 	case RuleSize:
-		return "0, " + leastMemory.String() + " – " + mostMemory.String()
+		return "0, " + LeastMemory.String() + " – " + mostMemory.String()
 	}
 	return "0 – " + strconv.FormatFloat(r.Most, 'f', -1, 64)
 }
 
 const (
-	leastMemory = 256 * MiB // of a box: a notebook with less only dies
-	mostMemory  = 1 << 16 * GiB
-	many        = 10000
-	yearDays    = 366
-	yearHours   = 24 * yearDays
-	dayMinutes  = 24 * 60
+	mostMemory = 1 << 16 * GiB
+	many       = 10000
+	yearDays   = 366
+	yearHours  = 24 * yearDays
+	dayMinutes = 24 * 60
 )
 
 // HouseRules lists the house rules in the order in which people read them.
@@ -93,7 +92,7 @@ func memberRules() []Rule {
 		yesNo(about, "public_board", "public_board", func(r *Rules) **bool { return &r.PublicBoard }),
 		count(about, "workspaces", "policy.workspaces_per_member", func(r *Rules) **int { return &r.Workspaces }),
 		count(about, "runs", "policy.runs_per_member", func(r *Rules) **int { return &r.Runs }),
-		number(about, "cpus", "policy.cpus", RuleNumber, 4096, func(r *Rules) **float64 { return &r.CPUs }),
+		number(about, "cpus", "policy.cpus", RuleNumber, mostCPUs, func(r *Rules) **float64 { return &r.CPUs }),
 		memory(about, "memory", "policy.memory", func(r *Rules) **Bytes { return &r.Memory }),
 	}
 }
@@ -187,5 +186,5 @@ func memory(about, name, key string, at func(*Rules) **Bytes) Rule {
 			}
 			return ParseBytes(s)
 		},
-		func(b Bytes) bool { return b == 0 || b >= leastMemory && b <= mostMemory })
+		func(b Bytes) bool { return b == 0 || b >= LeastMemory && b <= mostMemory })
 }

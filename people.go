@@ -26,25 +26,25 @@ func (r Role) Valid() bool { return r == RoleMember || r == RoleTeacher || r == 
 
 // MemberUse is a member as admins and teachers see them.
 type MemberUse struct {
-	Name       Username  `json:"name"`
-	UID        int       `json:"uid"`
-	Role       Role      `json:"role,omitempty"`
-	ByHost     bool      `json:"by_host,omitempty"` // admin by a group of the host: masu cannot take that away
-	Disabled   bool      `json:"disabled,omitempty"`
-	Password   bool      `json:"password,omitempty"` // may sign in by password
-	Most       *int      `json:"most,omitempty"`     // workspaces, instead of the policy's
-	Workspaces int       `json:"workspaces"`
-	Running    int       `json:"running"`
-	GPUs       int       `json:"gpus"` // lent to them, also for runs
-	UsedAt     time.Time `json:"used_at,omitzero"`
-	Gone       bool      `json:"gone,omitempty"` // the host has no such login any more
+	Name       Username     `json:"name"`
+	UID        int          `json:"uid"`
+	Role       Role         `json:"role,omitempty"`
+	ByHost     bool         `json:"by_host,omitempty"` // admin by a group of the host: masu cannot take that away
+	Disabled   bool         `json:"disabled,omitempty"`
+	Password   bool         `json:"password,omitempty"` // may sign in by password
+	Limits     MemberLimits `json:"limits,omitzero"`    // where an admin has said something else than the rules
+	Workspaces int          `json:"workspaces"`
+	Running    int          `json:"running"`
+	GPUs       int          `json:"gpus"` // lent to them, also for runs
+	UsedAt     time.Time    `json:"used_at,omitzero"`
+	Gone       bool         `json:"gone,omitempty"` // the host has no such login any more
 }
 
 // MemberChange changes what masu keeps about a member; nil stays as it is.
 type MemberChange struct {
-	Role     *Role `json:"role,omitempty"`
-	Disabled *bool `json:"disabled,omitempty"` // ends everything they have going
-	Most     *int  `json:"most,omitempty"`     // workspaces; less than 0 means the policy's again
+	Role     *Role        `json:"role,omitempty"`
+	Disabled *bool        `json:"disabled,omitempty"` // ends everything they have going
+	Limits   MemberLimits `json:"limits,omitzero"`    // less than 0 means the rules' again
 }
 
 // Scope is what a token may be used for.

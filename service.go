@@ -102,18 +102,19 @@ type Projects interface {
 
 // Hello is the answer to Whoami.
 type Hello struct {
-	Actor    Actor    `json:"actor"`
-	Version  string   `json:"version"`
-	Lab      string   `json:"lab"`
-	Host     Host     `json:"host"`
-	HostName string   `json:"host_name"`
-	Pages    string   `json:"pages"`              // URL of the pages
-	Personal bool     `json:"personal,omitempty"` // the daemon is the member's own, not root's
-	Notes    []Note   `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
-	House    House    `json:"house,omitzero"`
-	Reach    Reach    `json:"reach,omitempty"` // how far members may share an app
-	SSH      SSHDoor  `json:"ssh,omitzero"`
-	Classes  []string `json:"classes,omitempty"` // of work, that the actor may name in UpRequest
+	Actor    Actor        `json:"actor"`
+	Version  string       `json:"version"`
+	Lab      string       `json:"lab"`
+	Host     Host         `json:"host"`
+	HostName string       `json:"host_name"`
+	Pages    string       `json:"pages"`              // URL of the pages
+	Personal bool         `json:"personal,omitempty"` // the daemon is the member's own, not root's
+	Notes    []Note       `json:"notes,omitempty"`    // what every member should know: maintenance, no TLS, …
+	House    House        `json:"house,omitzero"`
+	Reach    Reach        `json:"reach,omitempty"` // how far members may share an app
+	SSH      SSHDoor      `json:"ssh,omitzero"`
+	Classes  []string     `json:"classes,omitempty"` // of work, that the actor may name in UpRequest
+	Limits   MemberLimits `json:"limits,omitzero"`   // that hold for the actor; nil is without one
 }
 
 // UpRequest asks for a running workspace.

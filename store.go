@@ -138,14 +138,14 @@ func (q EventQuery) Fits(e Event) bool {
 
 // Member is what masu keeps about a login of the host.
 type Member struct {
-	Name     Username   `json:"name"`
-	Password string     `json:"password,omitempty"` // PHC string, argon2id; "" means no sign-in by password
-	Lang     Lang       `json:"lang,omitempty"`
-	Role     Role       `json:"role,omitempty"`
-	Disabled bool       `json:"disabled,omitempty"`
-	Notify   NotifyWish `json:"notify,omitzero"`
-	Most     *int       `json:"most,omitempty"`  // workspaces, instead of the policy's
-	SetAt    time.Time  `json:"set_at,omitzero"` // when the password was last set
+	Name     Username     `json:"name"`
+	Password string       `json:"password,omitempty"` // PHC string, argon2id; "" means no sign-in by password
+	Lang     Lang         `json:"lang,omitempty"`
+	Role     Role         `json:"role,omitempty"`
+	Disabled bool         `json:"disabled,omitempty"`
+	Notify   NotifyWish   `json:"notify,omitzero"`
+	Limits   MemberLimits `json:"limits,omitzero"`
+	SetAt    time.Time    `json:"set_at,omitzero"` // when the password was last set
 }
 
 // Session is a signed-in browser. Only the SHA-256 of its secret is kept.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
 )
 
 func (a *app) adminCommand() *cobra.Command {
@@ -40,10 +42,7 @@ func (a *app) adminMembersCommand() *cobra.Command {
 }
 
 func (a *app) memberRow(m masu.MemberUse) []string {
-	most, used, state := "", "", ""
-	if m.Most != nil {
-		most = strconv.Itoa(*m.Most)
-	}
+	used, state := "", ""
 	if !m.UsedAt.IsZero() {
 		used = m.UsedAt.Local().Format("2006-01-02 15:04")
 	}
@@ -53,7 +52,7 @@ func (a *app) memberRow(m masu.MemberUse) []string {
 	case m.Gone:
 		state = a.say("member_state.gone")
 	}
-	return []string{string(m.Name), a.role(m.Role), fmt.Sprintf("%d/%d", m.Running, m.Workspaces), strconv.Itoa(m.GPUs), most, used, state}
+	return []string{string(m.Name), a.role(m.Role), fmt.Sprintf("%d/%d", m.Running, m.Workspaces), strconv.Itoa(m.GPUs), strings.Join(text.Limits(a.lang, m.Limits), ", "), used, state}
 }
 
 func (a *app) role(r masu.Role) string {
@@ -66,7 +65,7 @@ func (a *app) role(r masu.Role) string {
 func (a *app) adminMemberCommand() *cobra.Command {
 	var role string
 	var disable, enable bool
-	var most int
+	said := map[string]*string{}
 	var c *cobra.Command
 	c = a.command("admin.member", "member NAME", "", a.args(1, 1), func(ctx context.Context, args []string) error {
 		var change masu.MemberChange
@@ -81,8 +80,14 @@ func (a *app) adminMemberCommand() *cobra.Command {
 		if disable || enable {
 			change.Disabled = &disable
 		}
-		if flags.Changed("most") {
-			change.Most = &most
+		for _, l := range limits() {
+			value := *said[l.name]
+			if value == asConfigured {
+				value = asRuled
+			}
+			if flags.Changed(l.name) && !l.set(&change.Limits, value) {
+				return masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory)
+			}
 		}
 		if change == (masu.MemberChange{}) || disable && enable {
 			return masu.E(masu.Invalid, "member_change")
@@ -97,7 +102,9 @@ func (a *app) adminMemberCommand() *cobra.Command {
 	})
 	f := c.Flags()
 	f.StringVar(&role, "role", "", "")
-	f.IntVar(&most, "most", 0, "")
+	for _, l := range limits() {
+		said[l.name] = f.String(l.name, "", "")
+	}
 	f.BoolVar(&disable, "disable", false, "")
 	f.BoolVar(&enable, "enable", false, "")
 	return c

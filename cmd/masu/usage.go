@@ -5,11 +5,13 @@ import (
 	"encoding/csv"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
 )
 
 func (a *app) usageCommand() *cobra.Command {
@@ -24,6 +26,9 @@ func (a *app) usageCommand() *cobra.Command {
 			return masu.E(masu.Invalid, "usage_by", by)
 		}
 		return a.with(ctx, func(s service) error {
+			if err := a.noteLimits(ctx, s, all || asCSV); err != nil {
+				return err
+			}
 			rows, err := s.GPUUsage(ctx, begin, end, all)
 			if err != nil {
 				return err
@@ -53,6 +58,18 @@ func (a *app) usageCommand() *cobra.Command {
 	f.BoolVar(&asCSV, "csv", false, "")
 	a.jsonFlag(c)
 	return c
+}
+
+// noteLimits tells somebody at a terminal what holds for them.
+func (a *app) noteLimits(ctx context.Context, s service, others bool) error {
+	if others || a.json {
+		return nil
+	}
+	hello, err := s.Whoami(ctx)
+	if limits := text.Limits(a.lang, hello.Limits); err == nil && len(limits) > 0 {
+		a.note("usage_limits", strings.Join(limits, ", "))
+	}
+	return err
 }
 
 // hoursText is GPU time for people: 2.50 h.

@@ -35,7 +35,7 @@ func (l *Lab) emptyBox(id masu.WorkspaceID, name string, owner masu.User, image 
 		}
 	}
 	b := masu.Box{
-		ID: id, Name: name, Owner: owner, Image: image, Limits: bounded(p.Limits, l.policy().Limits),
+		ID: id, Name: name, Owner: owner, Image: image, Limits: bounded(p.Limits, l.ceiling(owner.Name)),
 		Agent: masu.AgentSpec{User: inside, Work: work, Sudo: l.policy().Sudo, Env: env, Lang: owner.Lang,
 			Timezone: p.Environment.Timezone, Locale: p.Environment.Locale},
 	}

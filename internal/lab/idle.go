@@ -86,7 +86,7 @@ func (l *Lab) idle(ctx context.Context, readings map[masu.GPUID]masu.Reading) (m
 		for _, id := range lease.GPUs {
 			r, known := readings[id]
 			if known && lease.Share > 0 {
-				r = l.own(r, lease.Workspace)
+				r = l.ownPart(r, lease.Workspace)
 			}
 			works = q.works(r, known) || works
 		}
@@ -113,11 +113,11 @@ func (q *quiet) works(r masu.Reading, known bool) bool {
 	return r.Busy > computes || !seen || moved > memoryMoves || moved < -memoryMoves
 }
 
-// own is what of a shared card's reading is the doing of one of its holders. A
+// ownPart is what of a shared card's reading is the doing of one of its holders. A
 // holder none of whose programs is on the card does nothing there. Of one that
 // has some, it is known only while the driver names others for which the card
 // computes; a program that is no holder's may compute for any of them.
-func (l *Lab) own(r masu.Reading, box masu.WorkspaceID) masu.Reading {
+func (l *Lab) ownPart(r masu.Reading, box masu.WorkspaceID) masu.Reading {
 	if l.cfg.Process == nil || len(r.Processes) == 0 {
 		return r
 	}

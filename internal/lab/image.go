@@ -8,8 +8,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/recipe"
 )
@@ -197,7 +195,7 @@ func (l *Lab) build(ctx context.Context, owner masu.Username, r masu.BuildReques
 			tell(p)
 		}
 		<-m.done
-		if !errors.Is(m.err, context.Canceled) {
+		if !errors.Is(m.err, context.Canceled) && masu.CodeOf(m.err) != "builds_denied" { // what ends one member's wait is not another's
 			return m.id, m.err
 		}
 	}
@@ -212,15 +210,18 @@ func (l *Lab) buildOnce(ctx context.Context, owner masu.Username, r masu.BuildRe
 		m.says.close()
 		close(m.done)
 	}()
-	for _, turn := range []*semaphore.Weighted{l.builder(owner), l.builds} {
-		if !turn.TryAcquire(1) {
-			both(masu.Progress{At: time.Now(), Code: "build_waits"})
-			if m.err = turn.Acquire(ctx, 1); m.err != nil {
-				return "", m.err
-			}
-		}
-		defer turn.Release(1)
+	waits := func() { both(masu.Progress{At: time.Now(), Code: "build_waits"}) }
+	if m.err = l.beginBuild(ctx, owner, waits); m.err != nil {
+		return "", m.err
 	}
+	defer l.endBuild(owner)
+	if !l.builds.TryAcquire(1) {
+		waits()
+		if m.err = l.builds.Acquire(ctx, 1); m.err != nil {
+			return "", m.err
+		}
+	}
+	defer l.builds.Release(1)
 	m.id, m.err = l.buildWithin(ctx, r, both)
 	if ctx.Err() != nil {
 		m.err = ctx.Err()
@@ -242,18 +243,6 @@ func (l *Lab) buildWithin(ctx context.Context, r masu.BuildRequest, tell func(ma
 		err = long
 	}
 	return id, err
-}
-
-// builder is how many builds of one member may run.
-func (l *Lab) builder(owner masu.Username) *semaphore.Weighted {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.builders[owner]
-	if s == nil {
-		s = semaphore.NewWeighted(int64(max(1, l.policy().BuildsPerMember)))
-		l.builders[owner] = s
-	}
-	return s
 }
 
 // ownImage builds a member's own Dockerfile; masu's recipe then builds on it.

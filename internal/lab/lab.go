@@ -92,6 +92,7 @@ type Lab struct {
 	shelfMu  sync.Mutex // one is put on the shelf at a time
 	board    boardCache
 	rules    atomic.Pointer[masu.Rules] // set by an admin
+	own      sync.Map                   // of some members: their masu.MemberLimits, by name
 	examined struct {
 		mu       sync.Mutex
 		at       time.Time
@@ -109,7 +110,8 @@ type Lab struct {
 	lines    map[masu.Username][]place      // each member's runs in their order; the first of them may go
 	making   map[masu.ImageRef]*making
 	records  map[string]masu.Lock                     // what images have, by their IDs
-	builders map[masu.Username]*semaphore.Weighted    // each member's own builds
+	building map[masu.Username]int                    // each member's own builds that go on
+	built    chan struct{}                            // closed and replaced when one of them has ended, or may begin
 	turned   chan struct{}                            // closed and replaced when somebody's turn has come
 	waiting  []masu.Wait                              // as the last decision told
 	places   map[masu.WorkspaceID]masu.Forecast       // what those who wait were told last
@@ -134,7 +136,7 @@ func New(c Config) (*Lab, error) {
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
-		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
+		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, building: map[masu.Username]int{}, built: make(chan struct{}), turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
@@ -146,7 +148,14 @@ func New(c Config) (*Lab, error) {
 			return err
 		}
 		rules, err := tx.Rules()
+		if err != nil {
+			return err
+		}
 		l.rules.Store(&rules)
+		members, err := tx.Members()
+		for _, m := range members {
+			l.own.Store(m.Name, m.Limits)
+		}
 		return err
 	})
 	return l, err

@@ -27,20 +27,26 @@ func (l *Lab) possible(ctx context.Context, who masu.Username, want masu.Want) e
 
 // mayHold refuses more GPUs than a member, or a group of theirs, may hold at all.
 func (l *Lab) mayHold(who masu.Username, want masu.Want, all int) error {
-	p := l.policy().GPUs
-	most := p.PerMember
-	if u, err := l.cfg.Accounts.ByName(who); err == nil {
-		for _, g := range u.Groups {
-			if n := p.PerGroup[g.Name]; n > 0 && (most == 0 || n < most) {
-				most = n
-			}
-		}
-	}
 	n := want.Count
 	if want.All {
 		n = all
 	}
-	if most > 0 && n > most {
+	now, own := l.limits(who)
+	if most := own.GPUs; most != nil && n > *most {
+		return masu.E(masu.Invalid, "gpus_too_many_own", *most)
+	}
+	most := all
+	if now.GPUs != nil {
+		most = *now.GPUs
+	}
+	if u, err := l.cfg.Accounts.ByName(who); err == nil {
+		for _, g := range u.Groups {
+			if group := l.policy().GPUs.PerGroup[g.Name]; group > 0 {
+				most = min(most, group)
+			}
+		}
+	}
+	if n > most {
 		return masu.E(masu.Invalid, "gpus_too_many", most)
 	}
 	return nil

@@ -151,7 +151,7 @@ func (l *Lab) expect(ctx context.Context, t masu.Ticket) (f masu.Forecast, err e
 
 // lendable adds which GPUs can be lent now, and what else a decision weighs. The lock lendMu is held.
 func (l *Lab) lendable(ctx context.Context, all []masu.GPU, readings map[masu.GPUID]masu.Reading, s *sched.State) error {
-	s.Idle, s.Over = l.idleNow, l.overrun
+	s.Idle, s.Over, s.Most = l.idleNow, l.overrun, l.ownGPUs()
 	taken, err := l.outside(ctx, all, readings, s.Now)
 	if err != nil {
 		return err

@@ -211,7 +211,7 @@ func (s *service) Members(ctx context.Context) ([]masu.MemberUse, error) {
 		}
 		for _, m := range members {
 			use := knownAs(uses, m.Name)
-			use.Role, use.Disabled, use.Password, use.Most = m.Role, m.Disabled, m.Password != "", m.Most
+			use.Role, use.Disabled, use.Password, use.Limits = m.Role, m.Disabled, m.Password != "", m.Limits
 		}
 		leases, err := tx.Leases()
 		if err != nil {
@@ -262,6 +262,7 @@ func (s *service) ChangeMember(ctx context.Context, name masu.Username, c masu.M
 		return err
 	}
 	less := c.Disabled != nil && *c.Disabled
+	var limits masu.MemberLimits
 	if err := s.l.member(ctx, name, func(m *masu.Member) {
 		if c.Role != nil {
 			less = less || c.Role.Below(m.Role)
@@ -270,14 +271,12 @@ func (s *service) ChangeMember(ctx context.Context, name masu.Username, c masu.M
 		if c.Disabled != nil {
 			m.Disabled = *c.Disabled
 		}
-		if c.Most != nil {
-			if m.Most = c.Most; *c.Most < 0 {
-				m.Most = nil
-			}
-		}
+		m.Limits = m.Limits.With(c.Limits)
+		limits = m.Limits
 	}); err != nil {
 		return err
 	}
+	s.l.limit(name, limits)
 	if less { // what they have open was opened as what they are no more
 		s.l.gate.tellEnded(masu.Ending{Member: name})
 	}
@@ -289,8 +288,11 @@ func (s *service) ChangeMember(ctx context.Context, name masu.Username, c masu.M
 
 // allowed refuses changes that make no sense, or that would leave nobody in charge.
 func (s *service) allowed(ctx context.Context, name masu.Username, c masu.MemberChange) error {
-	if c.Role != nil && !c.Role.Valid() || c.Most != nil && *c.Most > 10000 {
+	if c.Role != nil && !c.Role.Valid() {
 		return masu.E(masu.Invalid, "member_change")
+	}
+	if !c.Limits.Valid() {
+		return masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory)
 	}
 	if name == s.actor.Name && (c.Disabled != nil && *c.Disabled || c.Role != nil && *c.Role != masu.RoleAdmin) {
 		return masu.E(masu.Conflict, "not_yourself")

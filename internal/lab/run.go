@@ -31,7 +31,7 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if r.Name != "" && !masu.ValidWorkspaceName(r.Name) {
 		return 0, masu.E(masu.Invalid, "workspace_name", r.Name)
 	}
-	if err := s.mayBegin(ctx); err != nil {
+	if err := cmp.Or(s.mayBegin(ctx), s.l.mayRun(s.actor.Name)); err != nil {
 		return 0, err
 	}
 	p, image, err := s.runImage(ctx, r, progress)

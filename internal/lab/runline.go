@@ -51,15 +51,15 @@ func (l *Lab) leaveLine(owner masu.Username, id masu.WorkspaceID) {
 func (l *Lab) awaitLine(ctx context.Context, owner masu.Username, p place, waits func(most int)) error {
 	l.joinLine(owner, p)
 	for told := false; ; told = true {
-		most := l.policy().RunsPerMember
+		now, _ := l.limits(owner)
 		l.mu.Lock()
 		at := slices.IndexFunc(l.lines[owner], func(q place) bool { return q.id == p.id })
 		l.mu.Unlock()
-		if most == 0 || at < most {
+		if now.Runs == nil || at < *now.Runs {
 			return nil
 		}
 		if !told {
-			waits(most)
+			waits(*now.Runs)
 		}
 		if err := pause(ctx, runLook); err != nil {
 			return err

@@ -89,7 +89,7 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 	case q.Retries < 0 || q.Retries > retriesMost:
 		return r, masu.E(masu.Invalid, "retries_wrong", retriesMost)
 	}
-	if err := errors.Join(s.mayBegin(ctx), s.mayClass(q.Class)); err != nil {
+	if err := errors.Join(s.mayBegin(ctx), s.l.mayRun(s.actor.Name), s.mayClass(q.Class)); err != nil {
 		return r, err
 	}
 	for _, id := range q.After {

@@ -30,6 +30,7 @@ func (l *Lab) As(a masu.Actor) masu.Service { return &service{l: l, actor: a} }
 func (s *service) Whoami(ctx context.Context) (masu.Hello, error) {
 	h := masu.Hello{Actor: s.actor, Version: s.l.cfg.Version, Lab: s.l.id, Host: s.l.cfg.Host(ctx), HostName: s.l.cfg.HostName,
 		Pages: s.l.cfg.Origins.Pages(), Personal: s.l.cfg.Personal, SSH: s.l.cfg.SSH, Reach: s.l.reach(), Classes: s.classes()}
+	h.Limits, _ = s.l.limits(s.actor.Name)
 	var m masu.Member
 	err := s.l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) {
 		if m, err = kept(tx, s.actor.Name); err == nil {

@@ -42,13 +42,13 @@ func (l *Lab) sideImages(ctx context.Context, wish imageWish, tell func(masu.Pro
 }
 
 // sides says what the runtime is to run beside a workspace's box.
-func (l *Lab) sides(id masu.WorkspaceID, p masu.Project, images map[string]string) []masu.Side {
+func (l *Lab) sides(id masu.WorkspaceID, owner masu.Username, p masu.Project, images map[string]string) []masu.Side {
 	var all []masu.Side
 	for _, s := range p.Sides {
 		side := masu.Side{Name: s.Name, Image: images[s.Name], Entrypoint: s.Entrypoint, Command: s.Command, Dir: s.Dir,
 			Variables: s.Variables, Health: s.Health, Limits: s.Limits}
 		side.Limits.Memory = cmp.Or(s.Limits.Memory, sideMemory)
-		side.Limits = bounded(side.Limits, l.policy().Limits)
+		side.Limits = bounded(side.Limits, l.ceiling(owner))
 		for _, v := range s.Volumes {
 			m := masu.Mount{Target: v.Target, ReadOnly: v.ReadOnly}
 			if v.Name != "" {

@@ -180,7 +180,7 @@ func TestSidesTogether(t *testing.T) {
 		w := newWorld(t)
 		w.policy = func(p *Policy) { p.Limits = c.ceiling }
 		l, stop := w.daemon()
-		for i, s := range l.sides("w", masu.Project{Sides: c.sides}, nil) {
+		for i, s := range l.sides("w", "alice", masu.Project{Sides: c.sides}, nil) {
 			if s.Limits != c.want[i] {
 				t.Errorf("%s: side box %d has %+v, not %+v", c.what, i, s.Limits, c.want[i])
 			}

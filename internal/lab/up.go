@@ -185,7 +185,7 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 			w.Project.Notes = append(w.Project.Notes, masu.Note{Code: "restart_needed", Args: []string{w.Name}})
 			return nil
 		}
-		if err := s.oneMore(tx, w, all); err != nil {
+		if err := s.oneMore(w, all); err != nil {
 			return err
 		}
 		if refusal != nil {
@@ -219,22 +219,19 @@ func (s *service) wish(ctx context.Context, p masu.Project, r masu.UpRequest, re
 }
 
 // oneMore refuses a new workspace to a member who has as many as they may.
-func (s *service) oneMore(tx masu.Tx, w masu.Workspace, all []masu.Workspace) error {
+func (s *service) oneMore(w masu.Workspace, all []masu.Workspace) error {
 	if !w.CreatedAt.IsZero() {
 		return nil
 	}
-	most := s.l.policy().WorkspacesPerMember
-	m, err := tx.Member(s.actor.Name)
-	if err != nil && masu.KindOf(err) != masu.NotFound {
-		return err
+	now, own := s.l.limits(s.actor.Name)
+	switch most := now.Workspaces; {
+	case most == nil || count(all, s.actor.Name) < *most:
+		return nil
+	case own.Workspaces != nil:
+		return masu.E(masu.Full, "workspaces_full_own", *most)
+	default:
+		return masu.E(masu.Full, "workspaces_full", *most)
 	}
-	if m.Most != nil {
-		most = *m.Most
-	}
-	if (most > 0 || m.Most != nil) && count(all, s.actor.Name) >= most {
-		return masu.E(masu.Full, "workspaces_full", most)
-	}
-	return nil
 }
 
 func equalWish(a, b masu.Project) bool {
@@ -423,7 +420,7 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 		return err
 	}
 	box := l.box(w, owner)
-	box.Sides = l.sides(w.ID, w.Project, beside)
+	box.Sides = l.sides(w.ID, w.Owner, w.Project, beside)
 	saySides(w.Project, says)
 	says.say("box_starts")
 	if err := l.cfg.Runtime.Start(ctx, box); err != nil {

@@ -111,6 +111,9 @@ func (s *fakeActor) Forecast(_ context.Context, w masu.Want) (masu.Forecast, err
 	if err := impossible(w); err != nil || w.None() {
 		return masu.Forecast{}, err
 	}
+	if most := s.meet(s.actor.Name).Limits.GPUs; most != nil && w.Count > *most {
+		return masu.Forecast{}, masu.E(masu.Invalid, "gpus_too_many_own", *most)
+	}
 	if len(s.tickets) == 0 && len(s.free(w)) >= w.Count {
 		return masu.Forecast{Until: time.Now().Add(24 * time.Hour)}, nil
 	}

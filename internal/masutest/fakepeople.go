@@ -147,7 +147,7 @@ func (s *fakeActor) Members(context.Context) (list []masu.MemberUse, err error) 
 	defer s.mu.Unlock()
 	s.meet(s.actor.Name)
 	for _, m := range s.people.members {
-		use := masu.MemberUse{Name: m.Name, Role: m.Role, Disabled: m.Disabled, Most: m.Most}
+		use := masu.MemberUse{Name: m.Name, Role: m.Role, Disabled: m.Disabled, Limits: m.Limits}
 		for _, r := range s.rooms {
 			if r.Owner == m.Name {
 				use.Workspaces++
@@ -167,8 +167,10 @@ func (s *fakeActor) ChangeMember(_ context.Context, name masu.Username, c masu.M
 	defer s.mu.Unlock()
 	defer func() { s.note("member", string(name), err) }()
 	switch {
-	case c.Role != nil && !c.Role.Valid() || c.Most != nil && *c.Most > 10000:
+	case c.Role != nil && !c.Role.Valid():
 		return masu.E(masu.Invalid, "member_change")
+	case !c.Limits.Valid():
+		return masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory)
 	case name == s.actor.Name && (c.Disabled != nil && *c.Disabled || c.Role != nil && *c.Role != masu.RoleAdmin):
 		return masu.E(masu.Conflict, "not_yourself")
 	}
@@ -179,9 +181,7 @@ func (s *fakeActor) ChangeMember(_ context.Context, name masu.Username, c masu.M
 	if c.Disabled != nil {
 		m.Disabled = *c.Disabled
 	}
-	if c.Most != nil {
-		m.Most = c.Most
-	}
+	m.Limits = m.Limits.With(c.Limits)
 	return nil
 }
 
@@ -276,6 +276,24 @@ func (s *fakeActor) SetHouse(_ context.Context, h masu.House) error {
 func (s *fakeActor) mayBegin() error {
 	if s.people.house.Closed(time.Now()) && !s.actor.Admin {
 		return masu.E(masu.Full, "house_closed")
+	}
+	return nil
+}
+
+// oneMore refuses a workspace to a member who has as many as they may; it is called with the lock held.
+func (s *fakeActor) oneMore() error {
+	most := s.meet(s.actor.Name).Limits.Workspaces
+	if most == nil {
+		return nil
+	}
+	n := 0
+	for _, r := range s.rooms {
+		if r.Owner == s.actor.Name {
+			n++
+		}
+	}
+	if n >= *most {
+		return masu.E(masu.Full, "workspaces_full_own", *most)
 	}
 	return nil
 }

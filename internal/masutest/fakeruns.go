@@ -39,6 +39,9 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 	case w.Retries < 0:
 		return nil, masu.E(masu.Invalid, "retries_wrong", 10)
 	}
+	if most := s.meet(s.actor.Name).Limits.Runs; most != nil && *most == 0 {
+		return nil, masu.E(masu.Denied, "runs_denied")
+	}
 	if w.Want != nil {
 		if err := impossible(*w.Want); err != nil {
 			return nil, err

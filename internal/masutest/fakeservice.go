@@ -109,7 +109,7 @@ func (s *fakeActor) Whoami(context.Context) (masu.Hello, error) {
 	defer s.mu.Unlock()
 	a := s.actor
 	a.Lang = cmp.Or(s.langs[a.Name], a.Lang)
-	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888", House: s.people.house, Reach: s.reach()}, nil
+	return masu.Hello{Actor: a, Version: "fake", Lab: s.lab, HostName: "fake", Pages: "http://localhost:8888", House: s.people.house, Reach: s.reach(), Limits: s.meet(a.Name).Limits}, nil
 }
 
 func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, error) {
@@ -135,6 +135,8 @@ func (s *fakeActor) Up(_ context.Context, q masu.UpRequest) (masu.Workspace, err
 		return r.Workspace, nil
 	case s.mayBegin() != nil:
 		return masu.Workspace{}, s.mayBegin()
+	case err != nil && s.oneMore() != nil:
+		return masu.Workspace{}, s.oneMore()
 	case err != nil:
 		now := time.Now()
 		r = &room{user: s.actor.User, Workspace: masu.Workspace{ID: newID(), Owner: s.actor.Name, Name: name,

@@ -126,15 +126,16 @@ func testServiceNotices(g *guest) {
 }
 
 func testServiceMembers(g *guest, admin masu.Service) {
-	most, role := 2, masu.RoleTeacher
-	if err := admin.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Role: &role, Most: &most}); err != nil {
+	most, role, cores := 2, masu.RoleTeacher, 1.5
+	if err := admin.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Role: &role, Limits: masu.MemberLimits{Runs: &most, CPUs: &cores}}); err != nil {
 		g.Fatal(err)
 	}
 	list, err := admin.Members(g.ctx)
 	i := slices.IndexFunc(list, func(m masu.MemberUse) bool { return m.Name == "suite-b" })
-	if err != nil || i < 0 || list[i].Role != role || list[i].Most == nil || *list[i].Most != most {
+	if err != nil || i < 0 || list[i].Role != role || list[i].Limits.Runs == nil || *list[i].Limits.Runs != most || *list[i].Limits.CPUs != cores || list[i].Limits.GPUs != nil {
 		g.Errorf("members: %+v, %v", list, err)
 	}
+	testServiceLimits(g, admin)
 	yes, none, wrong := true, masu.RoleMember, masu.Role("king")
 	wantError(g.T, admin.ChangeMember(g.ctx, "suite-c", masu.MemberChange{Disabled: &yes}), masu.Conflict, "not_yourself")
 	wantError(g.T, admin.ChangeMember(g.ctx, "suite-c", masu.MemberChange{Role: &none}), masu.Conflict, "not_yourself")
@@ -166,6 +167,38 @@ func testServiceMembers(g *guest, admin masu.Service) {
 	wantError(g.T, admin.SetHouse(g.ctx, masu.House{Banner: "a\nb"}), masu.Invalid, "banner_wrong")
 	if err := admin.SetHouse(g.ctx, masu.House{}); err != nil {
 		g.Error(err)
+	}
+}
+
+// testServiceLimits: what an admin says for one member holds for them at once, and they are told.
+func testServiceLimits(g *guest, admin masu.Service) {
+	none, back, little := 0, -1, 64*masu.MiB
+	set := func(l masu.MemberLimits) error {
+		return admin.ChangeMember(g.ctx, "suite-a", masu.MemberChange{Limits: l})
+	}
+	wantError(g.T, set(masu.MemberLimits{Memory: &little}), masu.Invalid, "limits_wrong")
+	if err := set(masu.MemberLimits{Workspaces: &none, GPUs: &none, Runs: &none}); err != nil {
+		g.Fatal(err)
+	}
+	hello, err := g.svc.Whoami(g.ctx)
+	if err != nil || hello.Limits.Workspaces == nil || *hello.Limits.Workspaces != 0 || *hello.Limits.GPUs != 0 {
+		g.Errorf("what holds: %+v, %v", hello.Limits, err)
+	}
+	_, err = g.svc.Up(g.ctx, masu.UpRequest{Dir: g.folder(), Name: suiteName()})
+	wantError(g.T, err, masu.Full, "workspaces_full_own")
+	_, err = g.svc.Submit(g.ctx, masu.RunWish{Argv: []string{"true"}})
+	wantError(g.T, err, masu.Denied, "runs_denied")
+	wantError(g.T, g.svc.ChangeMember(g.ctx, "suite-a", masu.MemberChange{Limits: masu.MemberLimits{Workspaces: &back}}), masu.Denied, "not_admin")
+	if err := set(masu.MemberLimits{Workspaces: &back, Runs: &back}); err != nil {
+		g.Fatal(err)
+	}
+	_, err = g.svc.Forecast(g.ctx, masu.Want{Count: 1})
+	wantError(g.T, err, masu.Invalid, "gpus_too_many_own")
+	if err := set(masu.MemberLimits{GPUs: &back}); err != nil {
+		g.Fatal(err)
+	}
+	if _, err := g.svc.Forecast(g.ctx, masu.Want{Count: 1}); err != nil {
+		g.Errorf("as the rules say again: %v", err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 func testStorePeople(t *testing.T, s masu.Store) {
 	most := 3
-	alice := masu.Member{Name: "alice", Role: masu.RoleAdmin, Most: &most}
+	alice := masu.Member{Name: "alice", Role: masu.RoleAdmin, Limits: masu.MemberLimits{Workspaces: &most}}
 	now := time.Now().UTC().Truncate(time.Second)
 	token := func(id string, user masu.Username, life time.Duration) masu.Token {
 		return masu.Token{ID: id, Hash: "hash of " + id, User: user, Name: "cron", Scope: masu.ScopeRead, At: now, Expires: now.Add(life)}

@@ -119,7 +119,11 @@ func shapeOf(t *masu.Ticket) shape { return shape{t.Want, t.Limit} }
 // limited tells which limit keeps a ticket from being served.
 func (d *decision) limited(t *masu.Ticket) masu.WaitReason {
 	n := count(t.Want, len(d.slots))
-	if d.Policy.PerMember > 0 && d.held[t.Holder]+n > d.Policy.PerMember {
+	most, own := d.Most[t.Holder]
+	if !own {
+		most = d.Policy.PerMember
+	}
+	if (own || most > 0) && d.held[t.Holder]+n > most {
 		return masu.WaitMember
 	}
 	for _, g := range d.Groups[t.Holder] {

@@ -40,6 +40,7 @@ type State struct {
 	Reservations []masu.Reservation
 	Used         map[masu.Username]float64      // GPU hours, the older the less
 	Groups       map[masu.Username][]string     // of holders
+	Most         map[masu.Username]int          // GPUs that some members may hold, whatever Policy.PerMember says
 	Idle         map[masu.LeaseID]time.Duration // how long nothing has happened there
 	Over         map[masu.LeaseID]bool          // takes more of a shared card than its part
 	Policy       Policy

@@ -61,6 +61,7 @@ func TestMigrationsAreNeverEdited(t *testing.T) {
 		"0005_keys.sql":         "59c400a6837ce178fe9eae4b2ceef5a6f33fd4255306b0db49521c3899baad9a",
 		"0004_lending.sql":      "f7a03160f51771c5d319ea633e90eb858d870f8d47986f5a86a6d9fecf4e3c62",
 		"0003_sharing.sql":      "d0e7cd78b14adca92856bd5ec5092f36d462abdd187ce134a5755636baf87efc",
+		"0007_limits.sql":       "cfb2dc3ac20ea8f9f59f10a58ec39405a29ee7cfc40ac7a73fe441755c8487e7",
 	}
 	all, err := migrations(migrationFiles)
 	if err != nil {

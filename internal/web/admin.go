@@ -38,7 +38,8 @@ type adminView struct {
 type memberView struct {
 	masu.MemberUse
 	RoleName string
-	State    string // "" for somebody in good standing
+	State    string   // "" for somebody in good standing
+	Limited  []string // what an admin has said for them alone
 	Mine     bool
 }
 
@@ -175,7 +176,7 @@ func (s *Server) fillImages(r *http.Request, v *visit, view *adminView) {
 }
 
 func newMember(lang masu.Lang, m masu.MemberUse, me masu.Username) memberView {
-	view := memberView{MemberUse: m, Mine: m.Name == me, RoleName: text.Say(lang, "role.member")}
+	view := memberView{MemberUse: m, Mine: m.Name == me, RoleName: text.Say(lang, "role.member"), Limited: text.Limits(lang, m.Limits)}
 	if m.Role != masu.RoleMember {
 		view.RoleName = text.Say(lang, "role."+string(m.Role))
 	}
@@ -218,17 +219,6 @@ func (s *Server) changeMember(w http.ResponseWriter, r *http.Request, v *visit) 
 	if f.Has("role") {
 		role := masu.Role(strings.TrimPrefix(f.Get("role"), "member"))
 		c.Role = &role
-	}
-	if f.Has("most") {
-		most := -1
-		if said := strings.TrimSpace(f.Get("most")); said != "" {
-			n, err := strconv.Atoi(said)
-			if err != nil {
-				return s.administered(w, r, v, masu.E(masu.Invalid, "member_change"))
-			}
-			most = n
-		}
-		c.Most = &most
 	}
 	if f.Has("disabled") {
 		disabled := f.Get("disabled") == "yes"

@@ -322,7 +322,7 @@ func aLab(g *rig) {
 		Users:    []masu.BoardUse{{Member: "suzuki", Running: 1, CPU: 7.9, Memory: 40 << 30, GPUs: 1, Since: time.Now().Add(-26 * time.Hour)}, {Member: "alice", Running: 1, CPU: 2.4, Memory: 12 << 30, GPUs: 1, Since: time.Now().Add(-2 * time.Hour)}}}
 	boss := g.lab.people.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}, Door: masu.DoorWeb})
 	teacher, most := masu.RoleTeacher, 3
-	for name, change := range map[masu.Username]masu.MemberChange{"alice": {Most: &most}, "suzuki": {Role: &teacher}, "tanaka": {Disabled: new(true)}} {
+	for name, change := range map[masu.Username]masu.MemberChange{"alice": {Limits: masu.MemberLimits{Workspaces: &most}}, "suzuki": {Role: &teacher}, "tanaka": {Disabled: new(true)}} {
 		if err := boss.ChangeMember(context.Background(), name, change); err != nil {
 			panic(err)
 		}

@@ -10,8 +10,10 @@ import (
 type memberPage struct {
 	base
 	Member     memberView
+	Limits     []ruleView
 	Workspaces []memberWorkspace
 	Shared     []environmentView
+	Problem    *problem
 }
 
 type memberWorkspace struct {
@@ -20,6 +22,11 @@ type memberWorkspace struct {
 }
 
 func (s *Server) memberPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.showMember(w, r, v, nil)
+}
+
+// showMember shows the page, with what was wrong with an act, if anything was.
+func (s *Server) showMember(w http.ResponseWriter, r *http.Request, v *visit, wrong error) error {
 	lang, name := s.lang(r, v), masu.Username(r.PathValue("name"))
 	list, err := v.service.Members(r.Context())
 	if err != nil {
@@ -28,7 +35,7 @@ func (s *Server) memberPage(w http.ResponseWriter, r *http.Request, v *visit) er
 	view := &memberPage{}
 	for _, m := range list {
 		if m.Name == name {
-			view.Member = newMember(lang, m, v.actor.Name)
+			view.Member, view.Limits = newMember(lang, m, v.actor.Name), newLimits(m.Limits)
 		}
 	}
 	if view.Member.Name == "" {
@@ -52,5 +59,10 @@ func (s *Server) memberPage(w http.ResponseWriter, r *http.Request, v *visit) er
 			view.Shared = append(view.Shared, newEnvironment(lang, u, v.actor.Name, true))
 		}
 	}
-	return s.show(w, r, v, http.StatusOK, view)
+	code := http.StatusOK
+	if wrong != nil {
+		s.log(r, wrong)
+		code, view.Problem = status(wrong), newProblem(lang, wrong)
+	}
+	return s.show(w, r, v, code, view)
 }

@@ -51,7 +51,7 @@ func TestAdminIsForAdmins(t *testing.T) {
 	g := newRig(t)
 	acts := map[string]url.Values{
 		"/admin/member": {"name": {"bob"}, "disabled": {"yes"}}, "/admin/invite": {"name": {"bob"}}, "/admin/house": {"banner": {"x"}},
-		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
+		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {}, "/admin/member/alice/limits": {"gpus": {"99"}},
 		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}},
 	}
 	stranger, alice, boss := g.browser(), g.browser(), g.browser()
@@ -118,10 +118,22 @@ func TestAdminActs(t *testing.T) {
 	if a := boss.get("/admin/member/nobody"); a.StatusCode != 404 {
 		t.Errorf("nobody's page: %s", a.Status)
 	}
-	for _, form := range []url.Values{{"name": {"alice"}, "most": {"many"}}, {"name": {"boss"}, "disabled": {"yes"}}, {"name": {"alice"}, "role": {"king"}}} {
+	for _, form := range []url.Values{{"name": {"boss"}, "disabled": {"yes"}}, {"name": {"alice"}, "role": {"king"}}} {
 		if a := boss.post("/admin/member", form); a.StatusCode < 400 || !strings.Contains(a.text, "note bad") {
 			t.Errorf("%v: %s", form, a.Status)
 		}
+	}
+	limits := "/admin/member/alice/limits"
+	if a := boss.post(limits, url.Values{"gpus": {"2"}, "memory": {"16"}, "cpus": {""}}); a.Header.Get("Location") != "/admin/member/alice" {
+		t.Errorf("limits: %s", a.Status)
+	}
+	for _, form := range []url.Values{{"gpus": {"many"}}, {"gpus": {"-1"}}, {"memory": {"0.1"}}, {"cpus": {"0"}}} {
+		if a := boss.post(limits, form); a.StatusCode != 400 || !strings.Contains(a.text, "note bad") {
+			t.Errorf("limits %v: %s", form, a.Status)
+		}
+	}
+	if a := boss.get("/admin/member/alice"); !strings.Contains(a.text, `name="gpus" type="number" min="0" step="1" value="2"`) || !strings.Contains(a.text, `name="memory" type="number" min="0" step="0.25" value="16"`) {
+		t.Error("the page does not show the limits that were set, or shows those that were refused")
 	}
 	if a := boss.post("/admin/invite", url.Values{"name": {"bob"}}); !strings.Contains(a.text, "/enter?code=") {
 		t.Errorf("invite: %s", a.Status)

@@ -20,6 +20,7 @@ type settingsView struct {
 	SSH      masu.SSHDoor
 	Notices  masu.NotifyWish
 	On       []occasionView
+	Limits   []string
 	Secret   string // of a token just made, shown this once
 	Done     string // what was done
 	Problem  *problem
@@ -52,7 +53,7 @@ func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, v *visit, 
 	if err != nil {
 		return err
 	}
-	view.SSH = hello.SSH
+	view.SSH, view.Limits = hello.SSH, text.Limits(s.lang(r, v), hello.Limits)
 	if view.Notices, err = v.service.Notices(r.Context()); err != nil {
 		return err
 	}
