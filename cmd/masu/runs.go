@@ -72,17 +72,22 @@ func (a *app) submit(ctx context.Context, r masu.RunRequest, w masu.RunWish, o d
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.data(list)
-		}
-		for _, r := range list {
-			a.print(string(r.ID))
-		}
-		if len(list) > 0 {
-			a.note("run_submitted", string(list[0].ID))
-		}
-		return nil
+		return a.submitted(list)
 	})
+}
+
+// submitted says where to look for what was asked for.
+func (a *app) submitted(list []masu.Run) error {
+	if a.json {
+		return a.data(list)
+	}
+	for _, r := range list {
+		a.print(string(r.ID))
+	}
+	if len(list) > 0 {
+		a.note("run_submitted", string(list[0].ID))
+	}
+	return nil
 }
 
 func (a *app) runsCommand() *cobra.Command {
@@ -117,7 +122,7 @@ func (a *app) runsCommand() *cobra.Command {
 	})
 	c.Flags().BoolVarP(&all, "all", "a", false, "")
 	a.jsonFlag(c)
-	c.AddCommand(a.runLogCommand(), a.runEndCommand("cancel"), a.runEndCommand("rm"))
+	c.AddCommand(a.runShowCommand(), a.runLogCommand(), a.runAgainCommand(), a.runEndCommand("cancel"), a.runEndCommand("rm"))
 	return c
 }
 
