@@ -117,6 +117,21 @@ type RunWish struct {
 	Retries  int           `json:"retries,omitempty"`
 }
 
+// SetArray reads "0-9": an array of runs, the first and the last number; Invalid "array_wrong".
+func (w *RunWish) SetArray(s string) error {
+	first, last, _ := strings.Cut(s, "-")
+	var err1, err2 error
+	w.Array = true
+	w.First, err1 = strconv.Atoi(first)
+	if w.Last, err2 = strconv.Atoi(last); err1 != nil || err2 != nil {
+		return E(Invalid, "array_wrong", ArrayMost)
+	}
+	return nil
+}
+
+// ArrayMost bounds an array of runs.
+const ArrayMost = 1000
+
 // Runs is the part of Service about runs that go on by themselves. Others' are NotFound "no_run".
 type Runs interface {
 	// Submit writes runs down and returns at once. A notebook that is not there is Invalid "notebook_missing",

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,12 +51,8 @@ func (a *app) submit(ctx context.Context, r masu.RunRequest, w masu.RunWish, o d
 		}
 	}
 	if o.array != "" {
-		first, last, _ := strings.Cut(o.array, "-")
-		var err1, err2 error
-		w.Array = true
-		w.First, err1 = strconv.Atoi(first)
-		if w.Last, err2 = strconv.Atoi(last); err1 != nil || err2 != nil {
-			return masu.E(masu.Invalid, "array_wrong", 1000)
+		if err := w.SetArray(o.array); err != nil {
+			return err
 		}
 	}
 	for _, id := range o.after {

@@ -15,7 +15,6 @@ import (
 const (
 	runLook     = 500 * time.Millisecond // how often a run is looked at: its GPUs are free soon after it has ended
 	runsMost    = 1000                   // of one member, that are not over
-	arrayMost   = 1000
 	retriesMost = 10
 )
 
@@ -81,8 +80,8 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 		return r, masu.E(masu.Invalid, "run_nothing")
 	case q.Name != "" && !masu.ValidWorkspaceName(q.Name):
 		return r, masu.E(masu.Invalid, "workspace_name", q.Name)
-	case q.Array && (q.First < 0 || q.Last < q.First || q.Last-q.First >= arrayMost):
-		return r, masu.E(masu.Invalid, "array_wrong", arrayMost)
+	case q.Array && (q.First < 0 || q.Last < q.First || q.Last-q.First >= masu.ArrayMost):
+		return r, masu.E(masu.Invalid, "array_wrong", masu.ArrayMost)
 	case q.Limit < 0 || q.Limit > yearMost:
 		return r, masu.E(masu.Invalid, "limit_wrong", q.Limit)
 	case q.Retries < 0 || q.Retries > retriesMost:

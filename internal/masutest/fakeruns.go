@@ -32,8 +32,8 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 		return nil, masu.E(masu.Invalid, "run_nothing")
 	case w.Name != "" && !masu.ValidWorkspaceName(w.Name):
 		return nil, masu.E(masu.Invalid, "workspace_name", w.Name)
-	case w.Array && (w.First < 0 || w.Last < w.First || w.Last-w.First >= 1000):
-		return nil, masu.E(masu.Invalid, "array_wrong", 1000)
+	case w.Array && (w.First < 0 || w.Last < w.First || w.Last-w.First >= masu.ArrayMost):
+		return nil, masu.E(masu.Invalid, "array_wrong", masu.ArrayMost)
 	case w.Limit < 0:
 		return nil, masu.E(masu.Invalid, "limit_wrong", w.Limit)
 	case w.Retries < 0:
