@@ -19,6 +19,7 @@ type Lease struct {
 	GPUs      []GPUID     `json:"gpus"`
 	Share     Bytes       `json:"share,omitempty"`   // of the card's memory, by promise; 0 is the card for oneself
 	Name      string      `json:"name,omitempty"`    // of the workspace or run, for the account
+	Project   string      `json:"project,omitempty"` // what the folder calls itself, for the account; "" without a folder
 	AskedAt   time.Time   `json:"asked_at,omitzero"` // since when its holder waited
 	From      time.Time   `json:"from"`
 	Until     time.Time   `json:"until,omitzero"`      // the holder may count on them until then, and longer while nobody waits; zero: no end
@@ -50,6 +51,7 @@ type Ticket struct {
 	Want      Want          `json:"want"`
 	Class     string        `json:"class,omitempty"` // a class of Policy; "" is the usual one
 	Name      string        `json:"name,omitempty"`  // of the workspace or run
+	Project   string        `json:"project,omitempty"`
 	Limit     time.Duration `json:"limit,omitempty"` // it gives them back by then; 0: as late as it may
 	At        time.Time     `json:"at"`
 }

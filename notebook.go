@@ -19,6 +19,12 @@ type Notebook struct {
 	Parameters []string `json:"parameters,omitempty"` // NAME=VALUE, set after the cell that is tagged "parameters"
 }
 
+// What Runs.Notebooks looks at: a list to choose from, not a search.
+const (
+	NotebooksMost = 200
+	NotebooksDeep = 3 // folders
+)
+
 const notebookSuffix = ".ipynb"
 
 // Opening is what a box is told when a page is about to open a notebook.
@@ -31,6 +37,11 @@ type Opening struct {
 func IsNotebook(word string) bool {
 	return strings.HasSuffix(word, notebookSuffix) && len(word) > len(notebookSuffix)
 }
+
+var ranNotebook = regexp.MustCompile(`\.run-[a-z2-7]{12}\.ipynb$`)
+
+// RanNotebook tells whether a notebook is one that a run was to put its outputs into.
+func RanNotebook(name string) bool { return ranNotebook.MatchString(name) }
 
 // Validate refuses what cannot be: Invalid "notebook_path", "notebook_same", "parameter_wrong".
 func (n Notebook) Validate() error {

@@ -3,6 +3,7 @@ package masu
 import (
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,7 +14,8 @@ type Run struct {
 	ID       WorkspaceID   `json:"id"` // of its box
 	Owner    Username      `json:"owner"`
 	Name     string        `json:"name"`
-	Project  Project       `json:"project"` // as it was read when it was asked for
+	Project  Project       `json:"project"`          // as it was read when it was asked for
+	Preset   string        `json:"preset,omitempty"` // that was asked for
 	Argv     []string      `json:"argv"`
 	Notebook *Notebook     `json:"notebook,omitempty"` // what Argv executes, if that is a notebook
 	Env      []string      `json:"env,omitempty"`      // KEY=VALUE, over the project's
@@ -35,7 +37,8 @@ type Run struct {
 	At        time.Time  `json:"at"`
 	StartedAt time.Time  `json:"started_at,omitzero"`
 	EndedAt   time.Time  `json:"ended_at,omitzero"`
-	Used      Use        `json:"used,omitzero"` // by its last box, looked at twice a second
+	Used      Use        `json:"used,omitzero"`     // by its last box, looked at twice a second
+	GPUUsed   GPUWork    `json:"gpu_used,omitzero"` // meanwhile
 }
 
 // RunPhase is where a run is on its way: queued → running → ended; any → failed, cancelled.
@@ -69,6 +72,33 @@ func (r Run) Words() string {
 	return strings.Join(words, " ")
 }
 
+// Again asks for what a run was asked for once more, in its folder as it is by then; of an array it is the one
+// with its number. It comes after nothing, and what it puts out goes to a place of its own.
+func (r Run) Again() RunWish {
+	want := r.Project.Want
+	w := RunWish{Dir: r.Project.Dir, Preset: r.Preset, Name: r.Name, Want: &want, Class: r.Class, Limit: r.Limit, Retries: r.Retries}
+	if n := r.Notebook; n != nil {
+		w.Notebook = &Notebook{Path: n.Path, Parameters: n.Parameters}
+	} else {
+		w.Argv = r.Argv
+	}
+	if r.Series != "" {
+		w.Array, w.First, w.Last = true, r.Index, r.Index
+	}
+	for _, kv := range r.Env {
+		if !strings.HasPrefix(kv, arrayIndex) || r.Series == "" {
+			w.Env = append(w.Env, kv)
+		}
+	}
+	return w
+}
+
+// arrayIndex begins what tells a run of an array its number.
+const arrayIndex = "MASU_ARRAY_INDEX="
+
+// ArrayIndex tells a run of an array its number, in its environment.
+func ArrayIndex(i int) string { return arrayIndex + strconv.Itoa(i) }
+
 // RunWish asks for runs.
 type RunWish struct {
 	Dir      string        `json:"dir,omitempty"` // project folder; "" means no folder
@@ -87,6 +117,21 @@ type RunWish struct {
 	Retries  int           `json:"retries,omitempty"`
 }
 
+// SetArray reads "0-9": an array of runs, the first and the last number; Invalid "array_wrong".
+func (w *RunWish) SetArray(s string) error {
+	first, last, _ := strings.Cut(s, "-")
+	var err1, err2 error
+	w.Array = true
+	w.First, err1 = strconv.Atoi(first)
+	if w.Last, err2 = strconv.Atoi(last); err1 != nil || err2 != nil {
+		return E(Invalid, "array_wrong", ArrayMost)
+	}
+	return nil
+}
+
+// ArrayMost bounds an array of runs.
+const ArrayMost = 1000
+
 // Runs is the part of Service about runs that go on by themselves. Others' are NotFound "no_run".
 type Runs interface {
 	// Submit writes runs down and returns at once. A notebook that is not there is Invalid "notebook_missing",
@@ -99,6 +144,9 @@ type Runs interface {
 	CancelRun(ctx context.Context, id WorkspaceID) (Run, error)
 	// ForgetRun removes what is kept of a run that is over, with its log; Conflict "run_goes_on".
 	ForgetRun(ctx context.Context, id WorkspaceID) error
+	// Notebooks lists the notebooks in a folder of the actor's and a few folders below it, by path, but for what
+	// runs have put out; at most NotebooksMost. Hidden folders are left out.
+	Notebooks(ctx context.Context, dir string) ([]string, error)
 	// RunLog copies what a run has printed; with follow, until it ends.
 	RunLog(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error
 	// RunNotebook copies the notebook that a run fills, as it is now, with the owner's own rights;

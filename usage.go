@@ -17,21 +17,48 @@ type GPUUse struct {
 	Energy float64       `json:"energy"` // joules
 }
 
+// GPUWork is what GPUs have done for a run, as far as they were read: each second.
+type GPUWork struct {
+	Read   time.Duration `json:"read"`   // of all of them together, in which they were read
+	Busy   time.Duration `json:"busy"`   // of it, in which they computed
+	Energy float64       `json:"energy"` // joules
+	Memory Bytes         `json:"memory"` // the most that was seen in use on one of them
+}
+
+// Percent is the part of the time in which they computed.
+func (w GPUWork) Percent() int {
+	if w.Read <= 0 {
+		return 0
+	}
+	return int(min(100, 100*w.Busy/w.Read))
+}
+
+// EnergyText writes joules for people: in Wh, and what is more than a thousand of them in kWh.
+func EnergyText(joules float64) string {
+	if wh := joules / 3600; wh < 1000 {
+		return strconv.FormatFloat(wh, 'f', 1, 64) + " Wh"
+	}
+	return strconv.FormatFloat(joules/3.6e6, 'f', 2, 64) + " kWh"
+}
+
 // How long minutes are kept before they are summed up to hours, which are kept for ever.
 const GPUMinutesFor = 60 * 24 * time.Hour
 
-// UsageRow is what one member got for one workspace or run in one month.
+// UsageRow is what one member got for the workspace, or the runs, of one name and project in one month.
 type UsageRow struct {
-	Month  string        `json:"month"` // "2026-11", by the host's clock
-	Member Username      `json:"member"`
-	Groups []string      `json:"groups,omitempty"` // the member is in now
-	Name   string        `json:"name"`             // of the workspace or run
-	Leases int           `json:"leases"`           // that began in it
-	Lent   time.Duration `json:"lent"`             // GPU time that was lent
-	Busy   time.Duration `json:"busy"`             // of it, in which a GPU computed, as far as it was read
-	Energy float64       `json:"energy"`           // joules, as far as it was read
-	Waited time.Duration `json:"waited"`           // for those that began in it
-	Days   []DayUse      `json:"days,omitempty"`   // Lent and Busy by day, as far as there was any; the first first
+	Month  string   `json:"month"` // "2026-11", by the host's clock
+	Member Username `json:"member"`
+	Groups []string `json:"groups,omitempty"` // the member is in now
+	Name   string   `json:"name"`             // of the workspace or run
+	// Project is what the folder calls itself: the name in its masu.yaml, else the folder's own. What has no
+	// folder, and what was lent before masu wrote this down, is a project by its own name.
+	Project string        `json:"project"`
+	Leases  int           `json:"leases"`         // that began in it
+	Lent    time.Duration `json:"lent"`           // GPU time that was lent
+	Busy    time.Duration `json:"busy"`           // of it, in which a GPU computed, as far as it was read
+	Energy  float64       `json:"energy"`         // joules, as far as it was read
+	Waited  time.Duration `json:"waited"`         // for those that began in it
+	Days    []DayUse      `json:"days,omitempty"` // Lent and Busy by day, as far as there was any; the first first
 }
 
 // DayUse is what was lent and used on one day of a month.
@@ -66,7 +93,10 @@ type Accounting interface {
 	GPUUsage(ctx context.Context, from, until time.Time, all bool) ([]UsageRow, error)
 }
 
-// SumUsage adds rows up by "name" (MEMBER/NAME), "member", "group" or "month",
+// UsageBy lists what SumUsage adds up by, for people to choose from.
+func UsageBy() []string { return []string{"name", "project", "member", "group", "month"} }
+
+// SumUsage adds rows up by "name" (MEMBER/NAME), "project" (whoever works in it), "member", "group" or "month",
 // which stands in Name, or all of them by "all"; those with most GPU time lent come first, months in
 // their order. Who is in several groups counts in each.
 func SumUsage(rows []UsageRow, by string) []UsageRow {
@@ -76,6 +106,8 @@ func SumUsage(rows []UsageRow, by string) []UsageRow {
 		switch by {
 		case "member":
 			keys = []string{string(r.Member)}
+		case "project":
+			keys = []string{r.Project}
 		case "month":
 			keys = []string{r.Month}
 		case "all":
@@ -110,13 +142,13 @@ func SumUsage(rows []UsageRow, by string) []UsageRow {
 
 // UsageHeading names the cells of UsageRow.Record.
 func UsageHeading() []string {
-	return []string{"month", "member", "name", "leases", "gpu_seconds_lent", "gpu_seconds_busy", "joules", "seconds_waited"}
+	return []string{"month", "member", "name", "leases", "gpu_seconds_lent", "gpu_seconds_busy", "joules", "seconds_waited", "project"}
 }
 
 // Record is the row for a spreadsheet. No cell can be taken for a formula.
 func (r UsageRow) Record() []string {
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 0, 64) }
-	return []string{r.Month, inert(string(r.Member)), inert(r.Name), strconv.Itoa(r.Leases), seconds(r.Lent), seconds(r.Busy), strconv.FormatFloat(r.Energy, 'f', 0, 64), seconds(r.Waited)}
+	return []string{r.Month, inert(string(r.Member)), inert(r.Name), strconv.Itoa(r.Leases), seconds(r.Lent), seconds(r.Busy), strconv.FormatFloat(r.Energy, 'f', 0, 64), seconds(r.Waited), inert(r.Project)}
 }
 
 // inert is a cell that no spreadsheet takes for a formula.

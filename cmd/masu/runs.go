@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,12 +51,8 @@ func (a *app) submit(ctx context.Context, r masu.RunRequest, w masu.RunWish, o d
 		}
 	}
 	if o.array != "" {
-		first, last, _ := strings.Cut(o.array, "-")
-		var err1, err2 error
-		w.Array = true
-		w.First, err1 = strconv.Atoi(first)
-		if w.Last, err2 = strconv.Atoi(last); err1 != nil || err2 != nil {
-			return masu.E(masu.Invalid, "array_wrong", 1000)
+		if err := w.SetArray(o.array); err != nil {
+			return err
 		}
 	}
 	for _, id := range o.after {
@@ -72,17 +66,22 @@ func (a *app) submit(ctx context.Context, r masu.RunRequest, w masu.RunWish, o d
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.data(list)
-		}
-		for _, r := range list {
-			a.print(string(r.ID))
-		}
-		if len(list) > 0 {
-			a.note("run_submitted", string(list[0].ID))
-		}
-		return nil
+		return a.submitted(list)
 	})
+}
+
+// submitted says where to look for what was asked for.
+func (a *app) submitted(list []masu.Run) error {
+	if a.json {
+		return a.data(list)
+	}
+	for _, r := range list {
+		a.print(string(r.ID))
+	}
+	if len(list) > 0 {
+		a.note("run_submitted", string(list[0].ID))
+	}
+	return nil
 }
 
 func (a *app) runsCommand() *cobra.Command {
@@ -117,7 +116,7 @@ func (a *app) runsCommand() *cobra.Command {
 	})
 	c.Flags().BoolVarP(&all, "all", "a", false, "")
 	a.jsonFlag(c)
-	c.AddCommand(a.runLogCommand(), a.runEndCommand("cancel"), a.runEndCommand("rm"))
+	c.AddCommand(a.runShowCommand(), a.runLogCommand(), a.runAgainCommand(), a.runEndCommand("cancel"), a.runEndCommand("rm"))
 	return c
 }
 

@@ -22,7 +22,7 @@ func (a *app) usageCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains([]string{"name", "member", "group", "month"}, by) {
+		if !slices.Contains(masu.UsageBy(), by) {
 			return masu.E(masu.Invalid, "usage_by", by)
 		}
 		return a.with(ctx, func(s service) error {

@@ -25,6 +25,9 @@ func runRoutes(r router) {
 	post(r, "/v1/runs/forget", func(ctx context.Context, svc masu.Service, q runNamed) (nothing, error) {
 		return nothing{}, svc.ForgetRun(ctx, q.ID)
 	})
+	get(r, "/v1/runs/notebooks", func(ctx context.Context, svc masu.Service, q url.Values) ([]string, error) {
+		return svc.Notebooks(ctx, q.Get("dir"))
+	}, "dir")
 }
 
 type runNamed struct {
@@ -54,4 +57,9 @@ func (c *Client) CancelRun(ctx context.Context, id masu.WorkspaceID) (masu.Run, 
 // ForgetRun is masu.Service's.
 func (c *Client) ForgetRun(ctx context.Context, id masu.WorkspaceID) error {
 	return c.done(ctx, "/v1/runs/forget", runNamed{id})
+}
+
+// Notebooks is masu.Service's.
+func (c *Client) Notebooks(ctx context.Context, dir string) ([]string, error) {
+	return call[[]string](ctx, c, "/v1/runs/notebooks", url.Values{"dir": {dir}}, nil)
 }

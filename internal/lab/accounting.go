@@ -13,12 +13,7 @@ import (
 // written down each minute. A card that is shared is counted in equal parts.
 // The lock lendMu is held.
 func (l *Lab) meterLeases(leases []masu.Lease, readings map[masu.GPUID]masu.Reading, passed time.Duration) {
-	sharers := map[masu.GPUID]int{}
-	for _, lease := range leases {
-		for _, id := range lease.GPUs {
-			sharers[id]++
-		}
-	}
+	sharers := countSharers(leases)
 	for _, lease := range leases {
 		for _, id := range lease.GPUs {
 			r, ok := readings[id]
@@ -55,9 +50,10 @@ func (l *Lab) writeMeter(ctx context.Context, at time.Time) {
 
 // usageKey is what a row of the account is about.
 type usageKey struct {
-	month  string
-	member masu.Username
-	name   string
+	month   string
+	member  masu.Username
+	project string
+	name    string
 }
 
 // GPUUsage tells what was lent and used.
@@ -88,9 +84,9 @@ func (s *service) GPUUsage(ctx context.Context, from, until time.Time, all bool)
 	rows := map[usageKey]*masu.UsageRow{}
 	byID := map[masu.LeaseID]masu.Lease{}
 	row := func(lease masu.Lease, at time.Time) *masu.UsageRow {
-		k := usageKey{at.Local().Format("2006-01"), lease.Holder, lease.Name}
+		k := usageKey{at.Local().Format("2006-01"), lease.Holder, cmp.Or(lease.Project, lease.Name), lease.Name}
 		if rows[k] == nil {
-			rows[k] = &masu.UsageRow{Month: k.month, Member: k.member, Name: k.name, Groups: s.groupsOf(k.member)}
+			rows[k] = &masu.UsageRow{Month: k.month, Member: k.member, Project: k.project, Name: k.name, Groups: s.groupsOf(k.member)}
 		}
 		return rows[k]
 	}
@@ -112,7 +108,7 @@ func (s *service) GPUUsage(ctx context.Context, from, until time.Time, all bool)
 		list = append(list, *r)
 	}
 	slices.SortFunc(list, func(a, b masu.UsageRow) int {
-		return cmp.Or(cmp.Compare(a.Month, b.Month), cmp.Compare(a.Member, b.Member), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Month, b.Month), cmp.Compare(a.Member, b.Member), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Project, b.Project))
 	})
 	return list, nil
 }

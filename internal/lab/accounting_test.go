@@ -30,6 +30,9 @@ func TestUsageToTheSecond(t *testing.T) {
 		lease("d", "bob", "bert", 4, november.AddDate(0, -1, 0), november.AddDate(0, -1, 1)), // before
 		{ID: "e", Holder: "bob", Name: "runs", GPUs: []masu.GPUID{"GPU-9"}, From: time.Now().Add(-time.Hour)},
 	}
+	for i := range history[:2] {
+		history[i].Project = "vision" // the others are from before projects were written down
+	}
 	if err := w.store.Update(t.Context(), func(tx masu.Tx) error {
 		for _, x := range history {
 			if err := tx.PutLease(x); err != nil {
@@ -46,13 +49,13 @@ func TestUsageToTheSecond(t *testing.T) {
 	boss := l.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}})
 	got, err := boss.GPUUsage(t.Context(), november, december.AddDate(0, 1, 0), true)
 	want := []masu.UsageRow{
-		{Month: "2025-11", Member: "alice", Name: "thesis", Leases: 2, Lent: 2*37*time.Second + 10*time.Second, Busy: 50 * time.Second, Energy: 12000, Waited: 180 * time.Second},
-		{Month: "2025-11", Member: "bob", Name: "bert", Leases: 1, Lent: time.Hour, Busy: time.Minute, Energy: 18000, Waited: 90 * time.Second},
-		{Month: "2025-12", Member: "alice", Name: "thesis", Lent: 25 * time.Second},
+		{Month: "2025-11", Member: "alice", Project: "vision", Name: "thesis", Leases: 2, Lent: 2*37*time.Second + 10*time.Second, Busy: 50 * time.Second, Energy: 12000, Waited: 180 * time.Second},
+		{Month: "2025-11", Member: "bob", Project: "bert", Name: "bert", Leases: 1, Lent: time.Hour, Busy: time.Minute, Energy: 18000, Waited: 90 * time.Second},
+		{Month: "2025-12", Member: "alice", Project: "vision", Name: "thesis", Lent: 25 * time.Second},
 	}
 	same := func(a, b masu.UsageRow) bool {
 		a.Groups, b.Groups = nil, nil
-		return a.Month == b.Month && a.Member == b.Member && a.Name == b.Name && a.Leases == b.Leases && a.Lent == b.Lent && a.Busy == b.Busy && a.Energy == b.Energy && a.Waited == b.Waited
+		return a.Month == b.Month && a.Member == b.Member && a.Name == b.Name && a.Project == b.Project && a.Leases == b.Leases && a.Lent == b.Lent && a.Busy == b.Busy && a.Energy == b.Energy && a.Waited == b.Waited
 	}
 	if err != nil || !slices.EqualFunc(got, want, same) {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)

@@ -294,17 +294,25 @@ func (l *Lab) write(ctx context.Context, w masu.Workspace) {
 	if l.cfg.Say == nil {
 		return
 	}
-	var m masu.Member
-	_ = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = tx.Member(w.Owner); return err }) // none is kept of many a member
-	n := l.worded(notice{occasion: masu.OccasionEnding, workspace: w, at: time.Now()}, m.Lang)
-	err := l.spawn(ctx, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, writeWithin)
-		defer cancel()
-		if answer, err := l.call(ctx, w.ID, http.MethodPost, "/v1/say", strings.NewReader("masu: "+n.Title+"\n"+n.Body+"\n")); err == nil {
-			_ = answer.Close()
-		}
-	})
+	n := l.worded(notice{occasion: masu.OccasionEnding, workspace: w, at: time.Now()}, l.langOf(ctx, w.Owner))
+	err := l.spawn(ctx, func(ctx context.Context) { l.sayIn(ctx, w.ID, n.Title+"\n"+n.Body) })
 	if err != nil && ctx.Err() == nil {
 		l.log.Warn("write to terminals", "workspace", w.Label, "error", err)
+	}
+}
+
+// langOf is the language that a member has chosen; none is kept of many a member.
+func (l *Lab) langOf(ctx context.Context, who masu.Username) masu.Lang {
+	var m masu.Member
+	_ = l.cfg.Store.View(ctx, func(tx masu.Tx) (err error) { m, err = tx.Member(who); return err })
+	return m.Lang
+}
+
+// sayIn writes words on the terminals of a box.
+func (l *Lab) sayIn(ctx context.Context, id masu.WorkspaceID, words string) {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	if answer, err := l.call(ctx, id, http.MethodPost, "/v1/say", strings.NewReader("masu: "+words+"\n")); err == nil {
+		_ = answer.Close()
 	}
 }

@@ -12,6 +12,7 @@ type goingRun struct {
 	name  string
 	since time.Time       // when its box began; zero: it waits for something
 	asked []masu.Username // who would like to have its GPUs
+	words chan notice     // for the terminal at which it runs; nil for one that runs by itself
 	cells bool            // it executes a notebook: its kernel works until the last cell has ended
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,11 @@ import (
 func (w *week) inForeground(name masu.Username, want masu.Want, script ...string) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
-		_, err := w.as(name).Run(w.t.Context(), masu.RunRequest{Dir: w.dir, Name: "front", Want: &want, Exec: masu.Exec{Argv: script}}, func(masu.Progress) {})
+		_, err := w.as(name).Run(w.t.Context(), masu.RunRequest{Dir: w.dir, Name: "front", Want: &want, Exec: masu.Exec{Argv: script}}, func(p masu.Progress) {
+			if strings.HasPrefix(p.Code, "notice_") || strings.HasPrefix(p.Code, "ending_") {
+				w.atTerminals <- p.Code
+			}
+		})
 		ended <- err
 	}()
 	return ended

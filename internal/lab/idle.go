@@ -191,16 +191,23 @@ func (l *Lab) overruns(leases []masu.Lease, readings map[masu.GPUID]masu.Reading
 			continue
 		}
 		for _, id := range lease.GPUs {
-			var takes masu.Bytes
-			for _, p := range readings[id].Processes {
-				if who, err := l.cfg.Process(p.PID); err == nil && l.boxOf(who.Container) == lease.Workspace {
-					takes += max(p.Memory, 0)
-				}
-			}
-			if takes > lease.Share+lease.Share/20+driverRoom {
+			if l.takes(readings[id], lease.Workspace) > lease.Share+lease.Share/20+driverRoom {
 				over[lease.ID] = true
 			}
 		}
 	}
 	return over
+}
+
+// takes is the memory of a card that the processes of one box take.
+func (l *Lab) takes(r masu.Reading, id masu.WorkspaceID) (sum masu.Bytes) {
+	if l.cfg.Process == nil {
+		return 0
+	}
+	for _, p := range r.Processes {
+		if who, err := l.cfg.Process(p.PID); err == nil && l.boxOf(who.Container) == id {
+			sum += max(p.Memory, 0)
+		}
+	}
+	return sum
 }

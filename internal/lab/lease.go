@@ -61,7 +61,7 @@ func (l *Lab) gpusFor(ctx context.Context, w masu.Workspace, how start, says *jo
 	if err := l.changeWant(ctx, w); err != nil {
 		return nil, err
 	}
-	t := masu.Ticket{Workspace: w.ID, Holder: w.Owner, Name: w.Name, Want: w.Project.Want, Class: w.Class}
+	t := masu.Ticket{Workspace: w.ID, Holder: w.Owner, Name: w.Name, Project: w.Project.Name, Want: w.Project.Want, Class: w.Class}
 	if !w.OrCPU {
 		return l.grant(ctx, t, func() { l.waits(ctx, w.ID, says) })
 	}

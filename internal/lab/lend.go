@@ -260,7 +260,7 @@ func (l *Lab) writeDown(tx masu.Tx, s sched.State, plan sched.Plan) (told []masu
 		switch {
 		case d.Grant != nil:
 			t := d.Grant.Ticket
-			x := masu.Lease{ID: masu.LeaseID(newID()), Workspace: t.Workspace, Holder: t.Holder, Name: t.Name, AskedAt: t.At, Want: t.Want, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: s.Now, Until: d.Grant.Until}
+			x := masu.Lease{ID: masu.LeaseID(newID()), Workspace: t.Workspace, Holder: t.Holder, Name: t.Name, Project: t.Project, AskedAt: t.At, Want: t.Want, GPUs: d.Grant.GPUs, Share: t.Want.Share, From: s.Now, Until: d.Grant.Until}
 			var kept bool
 			if kept, err = keptFor(tx, s, &x); kept {
 				told = append(told, x)

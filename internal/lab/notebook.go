@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
@@ -35,6 +36,40 @@ func (s *service) checkNotebook(dir string, n masu.Notebook) error {
 		return err
 	}
 	return nb.Inject("")
+}
+
+const foldersMost = 500 // in which notebooks are looked for
+
+// Notebooks lists those that a member may choose from.
+func (s *service) Notebooks(ctx context.Context, dir string) (list []string, err error) {
+	f, err := s.l.cfg.Folders.OpenFolder(s.actor.User, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	folders := 0
+	err = fs.WalkDir(f, ".", func(path string, e fs.DirEntry, err error) error {
+		switch hidden := path != "." && strings.HasPrefix(e.Name(), "."); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && path == ".":
+			return masu.E(masu.Denied, "folder_not_yours", dir).Because(err)
+		case err != nil: // one that cannot be read has none
+		case e.IsDir() && (hidden || strings.Count(path, "/") >= masu.NotebooksDeep):
+			return fs.SkipDir
+		case e.IsDir():
+			if folders++; folders > foldersMost {
+				return fs.SkipAll
+			}
+		case hidden || !e.Type().IsRegular() || !masu.IsNotebook(e.Name()) || masu.RanNotebook(e.Name()):
+		default:
+			if list = append(list, path); len(list) == masu.NotebooksMost {
+				return fs.SkipAll
+			}
+		}
+		return nil
+	})
+	return list, err
 }
 
 // readNotebook reads one from a member's folder, with their rights.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -42,12 +43,13 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 		p.Want = *r.Want
 	}
 	name := cmp.Or(r.Name, "run")
-	s.l.goes(id, goingRun{owner: s.actor.Name, name: name})
+	words := make(chan notice, wordsMost)
+	s.l.goes(id, goingRun{owner: s.actor.Name, name: name, words: words})
 	defer s.l.endRun(ctx, id)
 	if err := s.l.awaitLine(ctx, s.actor.Name, place{id, time.Now(), false}, func(most int) { progress(masu.Progress{Code: "runs_line", Args: []string{strconv.Itoa(most)}}) }); err != nil {
 		return 0, err
 	}
-	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Name: name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
+	gpus, err := s.l.grant(ctx, masu.Ticket{Workspace: id, Holder: s.actor.Name, Name: name, Project: p.Name, Want: p.Want}, func() { progress(masu.Progress{Code: "gpus_wait"}) })
 	if err != nil {
 		return 0, err
 	}
@@ -69,11 +71,21 @@ func (s *service) Run(ctx context.Context, r masu.RunRequest, progress func(masu
 	if err := s.l.agentAnswers(ctx, id); err != nil {
 		return 0, err
 	}
-	code, err = s.l.cfg.Runtime.Exec(ctx, id, r.Exec)
+	code, err = s.execTold(ctx, id, r.Exec, words, progress)
 	if taken := s.l.takenBack(ctx, id, began); taken != nil {
 		return 0, taken
 	}
 	return code, err
+}
+
+// execTold executes a command, and passes on meanwhile what its terminal is told.
+func (s *service) execTold(ctx context.Context, id masu.WorkspaceID, e masu.Exec, words <-chan notice, progress func(masu.Progress)) (int, error) {
+	told, end := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() { s.atTerminal(told, id, e.TTY, words, progress) })
+	defer telling.Wait()
+	defer end()
+	return s.l.cfg.Runtime.Exec(ctx, id, e)
 }
 
 // agentAnswers waits until the account is made in a box that was just started.

@@ -20,19 +20,64 @@ func (l *Lab) tellRun(ctx context.Context, lease masu.Lease) {
 
 // warnRun says to its holder that a run will be ended.
 func (l *Lab) warnRun(ctx context.Context, lease masu.Lease) {
-	l.tell(ctx, lease.Holder, notice{occasion: masu.OccasionEnding, lease: &lease})
+	n := notice{occasion: masu.OccasionEnding, lease: &lease}
+	l.tell(ctx, lease.Holder, n)
+	l.sayToRun(lease, n)
+}
+
+// wordsMost of what its holder does not read are kept for a terminal.
+const wordsMost = 8
+
+// sayToRun says at the terminal of a run what its holder is told.
+func (l *Lab) sayToRun(lease masu.Lease, n notice) {
+	l.mu.Lock()
+	g := l.runs[lease.Workspace]
+	l.mu.Unlock()
+	if g == nil || g.words == nil {
+		return
+	}
+	n.at = time.Now()
+	select {
+	case g.words <- n:
+	default: // nobody reads there
+	}
+}
+
+// atTerminal passes on what a run's terminal is told, until ctx ends: a terminal of the box has it
+// written on it, as a workspace's do; elsewhere it comes as progress does, in the reader's language.
+func (s *service) atTerminal(ctx context.Context, id masu.WorkspaceID, tty bool, words <-chan notice, progress func(masu.Progress)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-words:
+			switch {
+			case tty && s.l.cfg.Say != nil:
+				x := s.l.worded(n, s.l.langOf(ctx, s.actor.Name))
+				s.l.sayIn(ctx, id, x.Title+"\n"+x.Body)
+			case !tty:
+				title, body := endSentences(*n.lease, n.args)
+				title.At, body.At = n.at, n.at
+				progress(title)
+				progress(body)
+			}
+		}
+	}
+}
+
+// endSentences are those of a run's end, or that somebody asked for its GPUs: what, and why.
+func endSentences(lease masu.Lease, asked []string) (title, body masu.Progress) {
+	if len(asked) > 0 {
+		return masu.Progress{Code: "notice_asked", Args: []string{asked[0], lease.Name}}, masu.Progress{Code: "notice_asked_run", Args: []string{lease.Name}}
+	}
+	return masu.Progress{Code: "notice_ending_run", Args: []string{lease.Name, lease.EndsAt.Local().Format("15:04")}}, masu.Progress{Code: "ending_run_" + string(lease.Why), Args: []string{lease.Name}}
 }
 
 // wordedEnd puts the notice of a run's end, or that somebody asked for its GPUs, in its reader's language.
 func (l *Lab) wordedEnd(x *masu.Notice, lease masu.Lease, asked []string, lang masu.Lang) {
 	x.Workspace, x.URL = lease.Name, l.cfg.Origins.Pages()+"/runs"
-	if len(asked) > 0 {
-		x.Title = l.cfg.Say(lang, "notice_asked", []string{asked[0], lease.Name})
-		x.Body = l.cfg.Say(lang, "notice_asked_run", []string{lease.Name})
-		return
-	}
-	x.Title = l.cfg.Say(lang, "notice_ending_run", []string{lease.Name, lease.EndsAt.Local().Format("15:04")})
-	x.Body = l.cfg.Say(lang, "ending_run_"+string(lease.Why), []string{lease.Name})
+	title, body := endSentences(lease, asked)
+	x.Title, x.Body = l.cfg.Say(lang, title.Code, title.Args), l.cfg.Say(lang, body.Code, body.Args)
 }
 
 // takenBack tells why a run's box was ended, where masu itself did it: the

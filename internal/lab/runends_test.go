@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -34,6 +35,9 @@ func TestRunsAreWarned(t *testing.T) {
 		}
 		if err := <-front; masu.CodeOf(err) != "run_idle" {
 			t.Errorf("at the terminal: %v", err)
+		}
+		if got, want := w.readAtTerminals(), []string{"notice_ending_run", "ending_run_idle", "notice_ending_run", "ending_run_idle"}; !slices.Equal(got, want) {
+			t.Errorf("her terminal said %q, want %q", got, want)
 		}
 		told := map[string]int{}
 		for _, line := range w.heard() {

@@ -93,6 +93,8 @@ func (s *service) askForRun(ctx context.Context, lease masu.Lease) error {
 	}); err != nil && masu.KindOf(err) != masu.NotFound { // one at a terminal is not written down
 		return err
 	}
-	s.l.tell(ctx, lease.Holder, notice{occasion: masu.OccasionAsked, lease: &lease, args: []string{string(s.actor.Name)}})
+	n := notice{occasion: masu.OccasionAsked, lease: &lease, args: []string{string(s.actor.Name)}}
+	s.l.tell(ctx, lease.Holder, n)
+	s.l.sayToRun(lease, n)
 	return nil
 }

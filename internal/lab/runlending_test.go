@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,9 @@ func TestRunsKeepAndGive(t *testing.T) {
 		time.Sleep(time.Second)
 		if told := w.heard(); len(told) != 2 {
 			t.Errorf("asked for both, and told %q", told)
+		}
+		if got, want := w.readAtTerminals(), []string{"notice_ending_run", "ending_run_idle", "notice_asked", "notice_asked_run"}; !slices.Equal(got, want) {
+			t.Errorf("carol's terminal said %q, want %q", got, want)
 		}
 		if got := w.runIs(r.ID, "asked for", func(r masu.Run) bool { return len(r.Asked) == 1 }); got.Asked[0] != "bob" {
 			t.Errorf("asked for by %v", got.Asked)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 const (
 	runLook     = 500 * time.Millisecond // how often a run is looked at: its GPUs are free soon after it has ended
 	runsMost    = 1000                   // of one member, that are not over
-	arrayMost   = 1000
 	retriesMost = 10
 )
 
@@ -35,7 +33,7 @@ func (s *service) Submit(ctx context.Context, q masu.RunWish) (list []masu.Run, 
 		r := base
 		r.ID, r.Index = newID(), i
 		if q.Array {
-			r.Env = append(slices.Clone(r.Env), fmt.Sprint("MASU_ARRAY_INDEX=", i))
+			r.Env = append(slices.Clone(r.Env), masu.ArrayIndex(i))
 		}
 		if q.Notebook != nil {
 			r.Notebook = q.Notebook.For(r)
@@ -82,8 +80,8 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 		return r, masu.E(masu.Invalid, "run_nothing")
 	case q.Name != "" && !masu.ValidWorkspaceName(q.Name):
 		return r, masu.E(masu.Invalid, "workspace_name", q.Name)
-	case q.Array && (q.First < 0 || q.Last < q.First || q.Last-q.First >= arrayMost):
-		return r, masu.E(masu.Invalid, "array_wrong", arrayMost)
+	case q.Array && (q.First < 0 || q.Last < q.First || q.Last-q.First >= masu.ArrayMost):
+		return r, masu.E(masu.Invalid, "array_wrong", masu.ArrayMost)
 	case q.Limit < 0 || q.Limit > yearMost:
 		return r, masu.E(masu.Invalid, "limit_wrong", q.Limit)
 	case q.Retries < 0 || q.Retries > retriesMost:
@@ -102,7 +100,7 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 			return r, err
 		}
 	}
-	r = masu.Run{Owner: s.actor.Name, Name: cmp.Or(q.Name, "run"), Argv: q.Argv, Env: q.Env, Class: q.Class, Limit: q.Limit, After: q.After, Retries: q.Retries,
+	r = masu.Run{Owner: s.actor.Name, Name: cmp.Or(q.Name, "run"), Preset: q.Preset, Argv: q.Argv, Env: q.Env, Class: q.Class, Limit: q.Limit, After: q.After, Retries: q.Retries,
 		Phase: masu.RunQueued, At: time.Now().UTC()}
 	if q.Dir != "" {
 		if r.Project, err = s.read(q.Dir, q.Preset); err != nil {
@@ -200,7 +198,7 @@ func (l *Lab) tryRun(ctx context.Context, id masu.WorkspaceID) (again bool, err 
 			return false, err
 		}
 		_, err = l.updateRun(ctx, id, func(r *masu.Run) {
-			r.Phase, r.GPUs, r.StartedAt, r.Used, r.EndsAt, r.EndWhy = masu.RunQueued, nil, time.Time{}, masu.Use{}, time.Time{}, ""
+			r.Phase, r.GPUs, r.StartedAt, r.Used, r.GPUUsed, r.EndsAt, r.EndWhy = masu.RunQueued, nil, time.Time{}, masu.Use{}, masu.GPUWork{}, time.Time{}, ""
 		})
 		return err == nil, err
 	case err != nil:
@@ -228,7 +226,7 @@ func (l *Lab) startRun(ctx context.Context, r *masu.Run) error {
 	if err != nil {
 		return err
 	}
-	gpus, err := l.grant(ctx, masu.Ticket{Workspace: r.ID, Holder: r.Owner, Name: r.Name, Want: r.Project.Want, Class: r.Class, Limit: r.Limit}, nil)
+	gpus, err := l.grant(ctx, masu.Ticket{Workspace: r.ID, Holder: r.Owner, Name: r.Name, Project: r.Project.Name, Want: r.Project.Want, Class: r.Class, Limit: r.Limit}, nil)
 	if err != nil {
 		return err
 	}
@@ -279,7 +277,7 @@ func (l *Lab) awaitRuns(ctx context.Context, after []masu.WorkspaceID) error {
 
 // awaitRun waits until a run's box has ended, and ends it when it takes too long.
 func (l *Lab) awaitRun(ctx context.Context, r masu.Run) (b masu.BoxStatus, err error) {
-	use := useOf{l: l, id: r.ID, used: r.Used}
+	use := l.useOfRun(r)
 	defer func() { use.keep(context.WithoutCancel(ctx)) }()
 	for {
 		use.look(ctx)

@@ -19,11 +19,13 @@ type week struct {
 	held map[string]time.Duration // what the script knows of each member's GPU time
 	open map[string]time.Time     // since when somebody holds a GPU
 	told []string                 // what members were told, in order
+
+	atTerminals chan string // what was said at the terminals of runs
 }
 
 func newWeek(t *testing.T, gpus int, policy func(*Policy)) *week {
 	t.Helper()
-	w := &week{world: newWorld(t), held: map[string]time.Duration{}, open: map[string]time.Time{}}
+	w := &week{world: newWorld(t), held: map[string]time.Duration{}, open: map[string]time.Time{}, atTerminals: make(chan string, 100)}
 	w.gpus, w.state, w.policy = a100s(gpus), t.TempDir(), policy
 	w.plug(func() { w.busy("GPU-0", "GPU-1") })
 	w.runtime.Work(0.01)
@@ -82,6 +84,18 @@ func (w *week) heard() []string {
 			told := w.told
 			w.told = nil
 			return told
+		}
+	}
+}
+
+// readAtTerminals are the sentences that were said at the terminals of runs since it was last asked.
+func (w *week) readAtTerminals() (codes []string) {
+	for {
+		select {
+		case code := <-w.atTerminals:
+			codes = append(codes, code)
+		default:
+			return codes
 		}
 	}
 }

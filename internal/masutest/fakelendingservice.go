@@ -267,7 +267,7 @@ func (s *fakeActor) GPUUsage(_ context.Context, from, until time.Time, all bool)
 			r := masu.UsageRow{Month: l.From.Local().Format("2006-01"), Member: l.Holder, Leases: 1}
 			r.Book(l.From, time.Duration(len(l.GPUs))*time.Since(l.From), 0)
 			if room := s.rooms[l.Workspace]; room != nil {
-				r.Name = room.Name
+				r.Name, r.Project = room.Name, room.Project.Name
 			}
 			list = append(list, r)
 		}

@@ -5,12 +5,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -32,8 +32,8 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 		return nil, masu.E(masu.Invalid, "run_nothing")
 	case w.Name != "" && !masu.ValidWorkspaceName(w.Name):
 		return nil, masu.E(masu.Invalid, "workspace_name", w.Name)
-	case w.Array && (w.First < 0 || w.Last < w.First || w.Last-w.First >= 1000):
-		return nil, masu.E(masu.Invalid, "array_wrong", 1000)
+	case w.Array && (w.First < 0 || w.Last < w.First || w.Last-w.First >= masu.ArrayMost):
+		return nil, masu.E(masu.Invalid, "array_wrong", masu.ArrayMost)
 	case w.Limit < 0:
 		return nil, masu.E(masu.Invalid, "limit_wrong", w.Limit)
 	case w.Retries < 0:
@@ -62,9 +62,9 @@ func (s *fakeActor) Submit(_ context.Context, w masu.RunWish) (list []masu.Run, 
 		first, last, series = w.First, w.Last, string(newID())
 	}
 	for i := first; i <= last; i++ {
-		r := masu.Run{ID: newID(), Owner: s.actor.Name, Name: cmp.Or(w.Name, "run"), Argv: w.Argv, Env: slices.Clone(w.Env), Limit: w.Limit, Series: series, Index: i, After: w.After, Phase: masu.RunQueued, At: time.Now()}
+		r := masu.Run{ID: newID(), Owner: s.actor.Name, Name: cmp.Or(w.Name, "run"), Preset: w.Preset, Argv: w.Argv, Env: slices.Clone(w.Env), Limit: w.Limit, Series: series, Index: i, After: w.After, Phase: masu.RunQueued, At: time.Now()}
 		if w.Array {
-			r.Env = append(r.Env, fmt.Sprint("MASU_ARRAY_INDEX=", i))
+			r.Env = append(r.Env, masu.ArrayIndex(i))
 		}
 		if w.Notebook != nil {
 			r.Project.Dir, r.Notebook = w.Dir, w.Notebook.For(r)
@@ -295,4 +295,22 @@ func (s *fakeActor) RunNotebook(_ context.Context, id masu.WorkspaceID, w io.Wri
 		_, err = w.Write(text)
 	}
 	return err
+}
+
+func (s *fakeActor) Notebooks(_ context.Context, dir string) (list []string, err error) {
+	if _, err := s.Browse(context.Background(), dir); err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
+		switch hidden := path != "." && e.Name()[0] == '.'; {
+		case err != nil:
+			return err
+		case e.IsDir() && (hidden || strings.Count(path, "/") >= masu.NotebooksDeep):
+			return fs.SkipDir
+		case !hidden && e.Type().IsRegular() && masu.IsNotebook(e.Name()) && !masu.RanNotebook(e.Name()) && len(list) < masu.NotebooksMost:
+			list = append(list, path)
+		}
+		return nil
+	})
+	return list, err
 }

@@ -256,7 +256,7 @@ func testUsage(g *guest, name string) {
 	for who, svc := range map[string]masu.Service{"own": g.svc, "admin's": g.admin()} {
 		rows, err := svc.GPUUsage(g.ctx, from, until, who != "own")
 		i := slices.IndexFunc(rows, func(r masu.UsageRow) bool { return r.Name == name && r.Member == "suite-a" })
-		if err != nil || i < 0 || rows[i].Lent <= 0 || rows[i].Leases != 1 {
+		if err != nil || i < 0 || rows[i].Lent <= 0 || rows[i].Leases != 1 || rows[i].Project == "" {
 			g.Errorf("the %s account: %+v, %v", who, rows, err)
 			continue
 		}

@@ -107,6 +107,7 @@ func testRunNotebook(g *guest) {
 		}
 	}
 	write("train.ipynb")
+	testNotebooks(g, dir, write)
 	for _, c := range []struct {
 		n    masu.Notebook
 		code string
@@ -150,6 +151,30 @@ func testRunNotebook(g *guest) {
 	plain := g.submit(masu.RunWish{}, "true")[0]
 	wantError(g.T, g.svc.RunNotebook(g.ctx, plain.ID, &file), masu.NotFound, "no_notebook")
 	g.over(plain.ID)
+}
+
+// testNotebooks: those in a folder can be chosen from; what is hidden, far below, put out by a run or reached by a link is not listed.
+func testNotebooks(g *guest, dir string, write func(string)) {
+	g.Helper()
+	for _, sub := range []string{"week2", ".ipynb_checkpoints", "a/b/c/d"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			g.Fatal(err)
+		}
+	}
+	for _, name := range []string{"week2/二.ipynb", ".hidden.ipynb", ".ipynb_checkpoints/train-checkpoint.ipynb", "a/b/c/far.ipynb", "a/b/c/d/further.ipynb", "train.run-abcdefghijkl.ipynb", "notes.txt"} {
+		write(name)
+	}
+	for link, to := range map[string]string{"link.ipynb": "train.ipynb", "out": ".."} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			g.Fatal(err)
+		}
+	}
+	want := []string{"a/b/c/far.ipynb", "train.ipynb", "week2/二.ipynb"}
+	if got, err := g.svc.Notebooks(g.ctx, dir); err != nil || !slices.Equal(got, want) {
+		g.Errorf("notebooks: %q, %v; want %q", got, err, want)
+	}
+	_, err := g.svc.Notebooks(g.ctx, filepath.Join(dir, "nowhere"))
+	wantError(g.T, err, masu.Invalid, "folder_not_found")
 }
 
 func testRunsAreOnesOwn(g *guest, one masu.Run, array []masu.Run) {

@@ -68,6 +68,8 @@ func everyPage(lang masu.Lang) map[string]page {
 	view := newWorkspace(lang, stopped, "alice")
 	view.Changed, view.Next, view.Problem = true, "/open/thesis/jupyter?next=%2Flab"+evil, failed
 	full := newWorkspace(lang, ws, "alice")
+	full.Run = runForm{Shown: true, Path: "/w/thesis", Notebooks: []string{"train.ipynb", evil}, GPUs: []int{0, 1}, Classes: []string{evil}, Before: []runChoice{{evil, evil}},
+		Command: evil, Notebook: evil, Limit: evil, Array: evil, Class: evil, Name: evil, At: "command", Problem: failed}
 	full.Guests, full.GuestProblem = []masu.Username{"bob", evil}, failed
 	sharing := ws
 	sharing.Shares = []masu.AppShare{{App: "jupyter", With: evil, Port: 8888}, {App: "jupyter", Lab: true, Port: 8888}}
@@ -93,7 +95,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"usage": &usageView{Month: "2026-11", Before: "2026-10", After: "2026-12", All: true, Teacher: true, Sum: usageLine{Lent: "1"}, At: time.Now(), Chart: newChart(lang, weekOf("", time.Now()), []masu.DayUse{{Day: 3, Lent: time.Hour, Busy: 2 * time.Hour}, {Day: 9, Lent: time.Minute}}),
 			Members: newUsageLines(lang, usageRows(), "member"), Groups: newUsageLines(lang, usageRows(), "group"), Names: newUsageLines(lang, usageRows(), "name")},
 		"wall": &wallView{Head: evil, Of: evil, Board: newGPUBoard(lang, fullBoard(), "", nil), At: time.Now()},
-		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s"}),
+		"runs": &runsView{Runs: []runView{newRun(lang, masu.Run{ID: "r", Name: evil, Argv: []string{evil}, Phase: masu.RunRunning, StartedAt: time.Now(), Series: "s", Asked: []masu.Username{"bob", evil}, GPUs: []masu.GPUID{"g"}, GPUUsed: masu.GPUWork{Read: time.Hour, Busy: time.Minute, Energy: 9e5, Memory: masu.GiB}, Project: masu.Project{Dir: evil}}),
 			newRun(lang, masu.Run{ID: "e", Phase: masu.RunEnded, Code: 3, Used: masu.Use{CPU: time.Hour, Memory: masu.GiB}, EndedAt: time.Now(), StartedAt: time.Now()}), newRun(lang, masu.Run{ID: "f", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_after", Args: []string{evil}}}),
 			newRun(lang, masu.Run{ID: "q", Phase: masu.RunQueued}), newRun(lang, masu.Run{ID: "c", Phase: masu.RunCancelled})}},
 		"runs none": &runsView{},

@@ -28,7 +28,10 @@ type runView struct {
 	EndWhy  string
 	At      time.Time
 	Took    string
-	Used    string // of the processors and the memory
+	Used    string // of the processors and the memory, and of the GPUs
+	Facts   []text.Fact
+	Owner   masu.Username
+	Asked   []masu.Username // who would like to have its GPUs
 	Over    bool
 	Bad     bool
 
@@ -39,7 +42,7 @@ func (*runsView) template() string            { return "runs" }
 func (*runsView) title(lang masu.Lang) string { return text.Say(lang, "web.runs") }
 
 func newRun(lang masu.Lang, r masu.Run) runView {
-	v := runView{ID: r.ID, Name: r.Name, Index: r.Index, Array: r.Series != "", Words: r.Words(), Phase: r.Phase, Code: r.Code, At: r.At, Over: r.Over(), Notebook: r.Notebook != nil, Bad: r.Over() && !r.Well() && r.Phase != masu.RunCancelled}
+	v := runView{ID: r.ID, Owner: r.Owner, Name: r.Name, Index: r.Index, Array: r.Series != "", Words: r.Words(), Phase: r.Phase, Code: r.Code, At: r.At, Over: r.Over(), Notebook: r.Notebook != nil, Bad: r.Over() && !r.Well() && r.Phase != masu.RunCancelled}
 	if r.Trouble != nil {
 		v.Trouble, _ = text.Error(lang, r.Trouble.Err())
 	}
@@ -48,6 +51,13 @@ func newRun(lang masu.Lang, r masu.Run) runView {
 	}
 	if r.Used != (masu.Use{}) {
 		v.Used = text.Say(lang, "web.run_used", since(lang, r.Used.CPU), r.Used.Memory)
+	}
+	if g := r.GPUUsed; g.Read > 0 {
+		v.Used = text.Say(lang, "web.run_gpu_used", g.Percent(), g.Memory, masu.EnergyText(g.Energy))
+	}
+	v.Facts = text.RunFacts(lang, r, func(d time.Duration) string { return since(lang, d) })
+	if !v.Over {
+		v.Asked = r.Asked
 	}
 	if !r.StartedAt.IsZero() {
 		end := r.EndedAt

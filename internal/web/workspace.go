@@ -22,6 +22,7 @@ type workspaceView struct {
 	Programs     programsView
 	AppForm      programForm
 	ShareApp     shareForm
+	Run          runForm
 	Environment  []fact
 	Compare      string // where its environment is compared with another; "" where it has none of its own
 	Notes        []string
@@ -59,6 +60,9 @@ func (s *Server) workspace(w http.ResponseWriter, r *http.Request, v *visit) err
 		return err
 	}
 	view.Graphs = newGraphs(s.lang(r, v), samples, now)
+	if view.Run, err = s.runFormFor(r, v, ws, runForm{}); err != nil {
+		return err
+	}
 	if r.FormValue("added") != "" {
 		added := s.newAdded(r, v, ws)
 		view.Added = &added
