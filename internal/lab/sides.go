@@ -60,7 +60,7 @@ func (l *Lab) sides(id masu.WorkspaceID, owner masu.Username, p masu.Project, im
 		}
 		all = append(all, side)
 	}
-	together(all, l.policy().Limits)
+	together(all, l.ceiling(owner))
 	return all
 }
 
