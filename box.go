@@ -15,6 +15,10 @@ const (
 	EditorPath  = "/masu/code"           // VS Code for the browser, mounted read-only where it was asked for
 )
 
+// StreamsSocket is where, in its box's network, a command is given its input and
+// output by masu itself: an abstract name that only root there knows.
+func StreamsSocket(key string) string { return "@masu-streams-" + key }
+
 // Box is what a runtime runs for a workspace or for a run.
 type Box struct {
 	ID        WorkspaceID

@@ -27,6 +27,8 @@ type order struct {
 	Env  []string `json:"env"`
 	Root bool     `json:"root"`
 	TTY  bool     `json:"tty"`
+	// Streams: masu has pipes for the command, under the key.
+	Streams bool `json:"streams"`
 }
 
 // execute turns this process into the command: nothing stands between it and
@@ -63,6 +65,9 @@ func (o order) run(b box, argv []string) (int, error) {
 		if err := register(filepath.Join(runDir, "exec"), o.Key, o.TTY); err != nil {
 			return exitKilled, err
 		}
+	}
+	if o.Streams {
+		_ = takeStreams(o.Key) // otherwise the engine's stay
 	}
 	u := b.User
 	if o.Root {

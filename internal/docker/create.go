@@ -27,10 +27,11 @@ const (
 	labelName      = "masu.name"
 	labelRun       = "masu.run"
 	labelGPUs      = "masu.gpus"
-	labelSpec      = "masu.spec"  // digest of the Box
-	labelForm      = "masu.form"  // digest of what the driver made of it
-	labelSides     = "masu.sides" // of a box: the names of its side boxes
-	labelSide      = "masu.side"  // of a side box: its name
+	labelSpec      = "masu.spec"    // digest of the Box
+	labelForm      = "masu.form"    // digest of what the driver made of it
+	labelStreams   = "masu.streams" // of a box whose agent takes the streams of commands from masu (streams.go)
+	labelSides     = "masu.sides"   // of a box: the names of its side boxes
+	labelSide      = "masu.side"    // of a side box: its name
 	labelDev       = "devcontainer.metadata"
 )
 
@@ -187,6 +188,7 @@ func (p plan) labels() map[string]string {
 		labelRun:       strconv.FormatBool(b.Run),
 		labelGPUs:      join(b.GPUs),
 		labelSpec:      p.wish,
+		labelStreams:   "1",
 		labelDev:       p.attach(),
 	}
 	if len(b.Sides) > 0 {

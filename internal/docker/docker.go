@@ -62,6 +62,8 @@ type Host interface {
 	Dial(ctx context.Context, pid int, verify string, port int) (net.Conn, error)
 	// DialSocket connects to a port of a box through its agent's socket, which must be uid's.
 	DialSocket(ctx context.Context, path string, uid int, port int) (net.Conn, error)
+	// Listen opens an abstract unix socket in the process's network namespace; verify is as for Dial.
+	Listen(pid int, verify, name string) (*net.UnixListener, error)
 }
 
 // Config is what a Runtime needs.
@@ -90,6 +92,7 @@ type Runtime struct {
 	mu      sync.Mutex
 	procs   map[masu.WorkspaceID]process
 	samples map[masu.WorkspaceID]sample
+	astray  map[string]bool // containers that do not take their commands' streams
 }
 
 // engine is what of the engine does not change while it runs.
@@ -131,7 +134,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docker: engine address: %w", err)
 	}
-	r := &Runtime{cfg: cfg, api: api, procs: map[masu.WorkspaceID]process{}, samples: map[masu.WorkspaceID]sample{}}
+	r := &Runtime{cfg: cfg, api: api, procs: map[masu.WorkspaceID]process{}, samples: map[masu.WorkspaceID]sample{}, astray: map[string]bool{}}
 	if err := r.connect(ctx); err != nil {
 		return nil, errors.Join(err, api.Close())
 	}

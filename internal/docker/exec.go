@@ -27,6 +27,8 @@ type execOrder struct {
 	Root bool     `json:"root,omitempty"`
 	TTY  bool     `json:"tty,omitempty"`
 	Key  string   `json:"key"`
+	// Streams has it take its input and output from masu; where it cannot, it keeps the engine's.
+	Streams bool `json:"streams,omitempty"`
 }
 
 // Exec runs a command in the box and returns its exit code; see masu.Runner.
@@ -42,6 +44,11 @@ func (r *Runtime) Exec(ctx context.Context, id masu.WorkspaceID, e masu.Exec) (i
 		return -1, err
 	}
 	order := execOrder{Dir: e.Dir, Env: e.Env, Root: e.Root, TTY: e.TTY, Key: rand.Text()}
+	own := r.offer(c, e, order.Key)
+	if own != nil {
+		defer own.end()
+	}
+	order.Streams = own != nil
 	opt, err := execOptions(e, order)
 	if err != nil {
 		return -1, err
@@ -55,7 +62,7 @@ func (r *Runtime) Exec(ctx context.Context, id masu.WorkspaceID, e masu.Exec) (i
 		return -1, r.ended(ctx, id, err)
 	}
 	defer at.Close()
-	if err := r.carry(ctx, made.ID, e, at.HijackedResponse); err != nil {
+	if err := r.carry(ctx, c.ID, made.ID, e, at.HijackedResponse, own); err != nil {
 		r.kill(ctx, c.ID, order.Key)
 		r.await(ctx, made.ID)
 		return -1, err
@@ -94,31 +101,37 @@ func execOptions(e masu.Exec, order execOrder) (client.ExecCreateOptions, error)
 }
 
 // carry moves bytes until the command's output ends, or ctx does.
-func (r *Runtime) carry(ctx context.Context, exec string, e masu.Exec, at client.HijackedResponse) error {
+func (r *Runtime) carry(ctx context.Context, box, exec string, e masu.Exec, at client.HijackedResponse, own *streams) error {
 	var wg sync.WaitGroup
 	ended := make(chan struct{})
 	defer func() {
 		at.Close()
 		close(ended)
+		if own != nil {
+			own.close()
+		}
 		wg.Wait()
 	}()
 	if e.TTY {
 		wg.Go(func() { r.resize(ctx, exec, e, ended) })
 	}
-	if e.Stdin != nil {
-		// Not waited for: nothing but its owner can end a read.
-		go func() {
-			_, _ = io.Copy(at.Conn, e.Stdin)
-			_ = at.CloseWrite()
-		}()
+	if own == nil {
+		go feed(e.Stdin, at)
+	} else {
+		e = inTurn(e)
+		wg.Go(func() { r.handOver(box, own, e, at) })
 	}
 	copied := make(chan error, 1)
 	wg.Go(func() { copied <- copyOut(e, at.Reader) })
-	select {
-	case err := <-copied:
-		return err // of the writer, when nobody listens any more
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	return r.follow(ctx, exec, copied, own)
+}
+
+// feed gives a command its input through the engine. It is not waited for:
+// nothing but its owner can end a read.
+func feed(stdin io.Reader, at client.HijackedResponse) {
+	if stdin != nil {
+		_, _ = io.Copy(at.Conn, stdin)
+		_ = at.CloseWrite()
 	}
 }
 

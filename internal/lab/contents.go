@@ -91,7 +91,7 @@ var vanished = []*regexp.Regexp{
 	regexp.MustCompile(`^lock: (apt) (\S+) (\S+) is not to be had`),
 	regexp.MustCompile(`No matching (distribution) found for ([A-Za-z0-9._-]+)==(\S+)`),
 	regexp.MustCompile(`The user requested \((constraint)\) ([A-Za-z0-9._-]+)==(\S+)`),
-	regexp.MustCompile(`^lock: (file) (\S+) (\S+) is another file`),
+	regexp.MustCompile(`^lock: (pip) (\S+) (\S+) is another file`),
 }
 
 // lockWatch reads the lines of a build that is held to a lock, and knows at its end which package could not be had.
@@ -114,7 +114,7 @@ func (w *lockWatch) explain(err error) error {
 		return err
 	}
 	code := "lock_gone"
-	if w.found[0] == "file" {
+	if w.found[0] == "pip" {
 		code = "lock_other_file"
 	}
 	return masu.E(masu.Invalid, code, w.found[1], w.found[2]).Because(err)

@@ -322,3 +322,21 @@ func (asked) ClientVersion() []byte { return nil }
 func (asked) ServerVersion() []byte { return nil }
 func (asked) RemoteAddr() net.Addr  { return nil }
 func (asked) LocalAddr() net.Addr   { return nil }
+
+// TestCiphers: who likes ChaCha20 best gets AES where the processor knows it, and ChaCha20 where it does not.
+func TestCiphers(t *testing.T) {
+	d := newDesk(t)
+	d.up("alice", "thesis", true)
+	aes := !slices.Contains(ciphers(), ssh.CipherChaCha20Poly1305)
+	for name, ok := range map[string]bool{ssh.CipherChaCha20Poly1305: !aes, ssh.CipherAES128CTR: true, ssh.CipherAES128GCM: true, ssh.InsecureCipherAES128CBC: false} {
+		c := d.config("alice", "thesis")
+		c.Ciphers = []string{name}
+		conn, err := ssh.Dial("tcp", d.addr, c)
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+}

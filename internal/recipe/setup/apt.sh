@@ -22,20 +22,27 @@ gone() {
 		sed -n "s/^E: Version '\(.*\)' for '\(.*\)' was not found\$/\2 \1/p; s/^E: Unable to locate package \(.*\)\$/\1 -/p" | head -n 1
 }
 
+# held ends the build when a locked version is not to be had: apt would take another one.
+held() {
+	[ -s $lock ] || return 0
+	missing=$(gone)
+	[ -z "$missing" ] || {
+		echo "lock: apt $missing is not to be had"
+		exit 86
+	}
+}
+
 [ -s "$1" ] || exit 0
 # Lists of the last hour, from an earlier build's cache, are new enough; when they turn out not to be, they are fetched again.
 [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ] || update
 if [ -s $lock ]; then
 	sed 's/^\([^ ]*\) \(.*\)/Package: \1\nPin: version \2\nPin-Priority: 1001\n/' $lock >/etc/apt/preferences.d/recipe-lock
 	[ -z "$(gone)" ] || update
-	missing=$(gone)
-	[ -z "$missing" ] || {
-		echo "lock: apt $missing is not to be had"
-		exit 86
-	}
 fi
+held
 install "$1" || {
 	update
+	held
 	install "$1"
 }
 # Without a cache mount the downloads would stay in the image.
