@@ -55,7 +55,7 @@ func TestAppsInABrowser(t *testing.T) {
 		for width, scheme := range map[int]string{1280: "light", 360: "dark"} {
 			c.size(width)
 			c.scheme(scheme)
-			c.goTo(base + "/w/thesis?keep=9000#apps")
+			c.goTo(base + "/w/thesis?keep=9000")
 			name := fmt.Sprintf("apps-%s-%d-%s", lang, width, scheme)
 			c.shoot(name)
 			c.axe(axe, name)
