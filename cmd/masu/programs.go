@@ -35,7 +35,7 @@ func (a *app) appLsCommand() *cobra.Command {
 			}
 			t := a.table("col.app", "col.state", "col.port", "col.shared", "col.why")
 			for _, x := range apps {
-				t.row(x.Name, a.say("app.state."+x.State()), portText(x.Port), a.sharedWith(w, x.Name), whyFailed(x))
+				t.row(x.Name, a.say("app.state."+x.State()), portText(x.Port), a.sharedWith(w, x.Name), howItFailed(x))
 			}
 			t.write()
 			return nil
@@ -46,8 +46,8 @@ func (a *app) appLsCommand() *cobra.Command {
 	return c
 }
 
-// whyFailed is how an app failed, and the last that it said.
-func whyFailed(x masu.App) string {
+// howItFailed is how an app failed, and the last that it said.
+func howItFailed(x masu.App) string {
 	how, said, more := strings.Cut(x.Error, "\n")
 	if !more {
 		return how

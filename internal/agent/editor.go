@@ -39,26 +39,29 @@ const editorData = ".code-server"
 // a new home. What is so in this box is for that which comes from a laptop and for that
 // in the browser: a notebook gets the box's Python as its kernel. What is a
 // matter of taste is for that in the browser alone, where the member changes it.
-func (i image) editorSettings(spec masu.AgentSpec) map[string]map[string]string {
-	here := map[string]string{}
+func (i image) editorSettings(spec masu.AgentSpec) map[string]map[string]any {
+	here := map[string]any{}
 	if python := findCommand("python3", memberPath(i, spec), spec.Work).path; python != "" {
 		here["python.defaultInterpreterPath"] = python
 	}
-	return map[string]map[string]string{
+	return map[string]map[string]any{
 		".vscode-server/data/Machine/settings.json": here,
 		editorData + "/Machine/settings.json":       here,
-		editorData + "/User/settings.json":          {"workbench.startupEditor": "none"}, // the folder, and not a tour
+		editorData + "/User/settings.json": {
+			"workbench.startupEditor":    "none", // the folder, and not a tour
+			"chat.commandCenter.enabled": false,  // its button is for an extension that Open VSX lacks
+		},
 	}
 }
 
 // editorText is settings as VS Code keeps them; "" for none.
-func editorText(settings map[string]string) string {
+func editorText(settings map[string]any) string {
 	if len(settings) == 0 {
 		return ""
 	}
 	text, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
-		panic(err) // strings only: cannot happen
+		panic(err) // plain values: cannot happen
 	}
 	return string(text) + "\n"
 }

@@ -48,6 +48,9 @@ func (s *Server) wanted(r *http.Request, v *visit) (ws masu.Workspace, app strin
 		app = named
 	}
 	if _, has := ws.App(app); !masu.ValidAppName(app) || ws.Phase == masu.Running && !has {
+		if port, isPort := strings.CutPrefix(app, "p"); isPort && port != "" && strings.Trim(port, "0123456789") == "" {
+			return ws, "", masu.E(masu.NotFound, "no_port", port)
+		}
 		return ws, "", masu.E(masu.NotFound, "no_app", app)
 	}
 	return ws, app, nil

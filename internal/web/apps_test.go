@@ -38,7 +38,7 @@ func TestEnteringAnApp(t *testing.T) {
 			t.Errorf("%s ends at %s: %s %s", path, at, a.Status, a.text)
 		}
 	}
-	for path, code := range map[string]string{"/open/other": "no_workspace", "/open/thesis/p9001": "no_app", "/open/thesis/P9000": "no_app", "/open/thesis/127.0.0.1:2375": "no_app", "/open/thesis--bob/jupyter": "no_workspace"} {
+	for path, code := range map[string]string{"/open/other": "no_workspace", "/open/thesis/p9001": "no_port", "/open/thesis/P9000": "no_app", "/open/thesis/127.0.0.1:2375": "no_app", "/open/thesis--bob/jupyter": "no_workspace"} {
 		if a := b.get(path); a.StatusCode != 404 || !strings.Contains(a.text, code) {
 			t.Errorf("%s: %s", path, a.Status)
 		}

@@ -41,11 +41,11 @@ func TestAppsInABrowser(t *testing.T) {
 	apps(masu.App{Error: "demo ended with exit code 1\nModuleNotFoundError: No module named 'streamlit'"},
 		masu.App{Name: "p9000", Port: 9000, Ready: true, Command: "python3 -m http.server 9000", Since: time.Now()})
 	c.until(item("demo") + `.textContent.includes('No module named')`)
-	c.until(item("p9000") + `?.querySelector('a[href*="keep="]')`)
+	c.until(item("Port 9000") + `?.querySelector('a[href*="keep="]')`)
 	if got := c.eval(`document.activeElement.textContent`); got != "Stop demo" {
 		t.Errorf("the keyboard was at demo's Stop, and is at %q", got)
 	}
-	c.eval(item("p9000") + `.querySelector('a[href*="keep="]').click()`)
+	c.eval(item("Port 9000") + `.querySelector('a[href*="keep="]').click()`)
 	c.until(`document.readyState === 'complete' && document.getElementById('command')?.value === 'python3 -m http.server 9000' && document.getElementById('port').value === '9000'`)
 	if c.eval(`window.mark`) == 1.0 || c.eval(`document.getElementById('command').checkVisibility()`) != true {
 		t.Error("the form is not shown")
@@ -55,7 +55,7 @@ func TestAppsInABrowser(t *testing.T) {
 		for width, scheme := range map[int]string{1280: "light", 360: "dark"} {
 			c.size(width)
 			c.scheme(scheme)
-			c.goTo(base + "/w/thesis?keep=9000#apps")
+			c.goTo(base + "/w/thesis?keep=9000")
 			name := fmt.Sprintf("apps-%s-%d-%s", lang, width, scheme)
 			c.shoot(name)
 			c.axe(axe, name)

@@ -24,7 +24,7 @@ type programsView struct {
 // programView is one of them.
 type programView struct {
 	Name, Title, State, Words string
-	Port                      int
+	Port                      int // 0 where its name says it
 	Bad, Rests, Always, Own   bool
 	Open                      string // where it is opened; "" where it cannot be
 	Keep                      string // where it is made an app; "" where it is one
@@ -51,6 +51,9 @@ func newPrograms(lang masu.Lang, ws masu.Workspace, me masu.Username) programsVi
 	for _, a := range ws.Programs() {
 		p := programView{Name: a.Name, Title: appTitle(a.Name), State: text.Say(lang, "app.state."+a.State()), Words: a.Error, Port: a.Port,
 			Bad: a.State() == "fails", Rests: a.Rests, Always: a.Name == jupyter, Own: v.Mine && ws.Project.HasApp(a.Name) && a.Name != jupyter}
+		if byHand(ws, a) {
+			p.Title, p.Port = text.Say(lang, "web.open_port", a.Port), 0
+		}
 		if v.Mine {
 			p.Shares = newShares(lang, ws, a.Name)
 		}
