@@ -157,11 +157,7 @@ func (l *Lab) overruns(leases []masu.Lease, readings map[masu.GPUID]masu.Reading
 		}
 		for _, id := range lease.GPUs {
 			var takes masu.Bytes
-			for _, p := range readings[id].Processes {
-				if who, err := l.cfg.Process(p.PID); err == nil && l.boxOf(who.Container) == lease.Workspace {
-					takes += max(p.Memory, 0)
-				}
-			}
+			takes += l.takenOf(readings[id], lease, 1)
 			if takes > lease.Share+lease.Share/20+driverRoom {
 				over[lease.ID] = true
 			}

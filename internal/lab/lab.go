@@ -82,6 +82,7 @@ type Lab struct {
 	usedAt   time.Time // when past was summed up
 	quiet    map[masu.LeaseID]*quiet
 	metered  map[masu.LeaseID]masu.GPUUse   // since the last minute was written down
+	gpuLoads map[masu.WorkspaceID]gpuLoad   // since the last sample
 	overrun  map[masu.LeaseID]bool          // of shared cards, as of the last look
 	tickedAt time.Time                      // when quiet was last looked at
 	reminded map[masu.LeaseID]int           // how often each holder was reminded of the end
@@ -135,7 +136,7 @@ func New(c Config) (*Lab, error) {
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, builders: map[masu.Username]*semaphore.Weighted{}, turned: make(chan struct{}),
-		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
+		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, gpuLoads: map[masu.WorkspaceID]gpuLoad{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
 	l.hub, l.gate, l.keyring = newHub(l.shown), newGate(l), newKeyring()
