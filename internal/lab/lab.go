@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 	"github.com/masu-lab/masu/internal/recipe"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	SSH      masu.SSHDoor
 	Notifier masu.Notifier                                           // nil where nobody is told
 	Say      func(lang masu.Lang, code string, args []string) string // sentences of notices; "" for none
+	Metrics  *metrics.Set                                            // what is counted; nil where nobody asks
 	State    string                                                  // the folder of masu's own records
 
 	Versions *recipe.Versions // nil for the embedded table
@@ -129,6 +131,9 @@ func New(c Config) (*Lab, error) {
 	if c.Store == nil || c.Runtime == nil || c.Inventory == nil || c.Accounts == nil || c.Folders == nil || c.Origins == nil ||
 		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Text == nil || c.Keep == nil || c.SetApps == nil || c.Host == nil || c.Log == nil {
 		return nil, errors.New("lab: a part of Config is missing")
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.New()
 	}
 	l := &Lab{
 		cfg: c, log: c.Log,
