@@ -84,6 +84,10 @@ type Sample struct {
 	At        time.Time   `json:"at"`  // when the minute began
 	CPU       float64     `json:"cpu"` // cores
 	Memory    Bytes       `json:"memory"`
+
+	GPUs      int     `json:"gpus,omitempty"`       // that were lent to it and read
+	GPU       float64 `json:"gpu,omitempty"`        // of these computed, summed up: 1.5 of 2
+	GPUMemory Bytes   `json:"gpu_memory,omitempty"` // of these in use, summed up
 }
 
 // SamplesFor is how long samples are kept.

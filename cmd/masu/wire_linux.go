@@ -22,6 +22,7 @@ import (
 	"github.com/masu-lab/masu/internal/doctor"
 	"github.com/masu-lab/masu/internal/host"
 	"github.com/masu-lab/masu/internal/lab"
+	"github.com/masu-lab/masu/internal/metrics"
 	"github.com/masu-lab/masu/internal/project"
 	"github.com/masu-lab/masu/internal/recipe"
 	"github.com/masu-lab/masu/internal/sqlite"
@@ -32,14 +33,15 @@ import (
 
 // parts is the daemon, put together.
 type parts struct {
-	facts  *facts
-	store  masu.Store
-	engine *engine
-	lab    *lab.Lab
-	web    *web.Server
-	api    *api.Server
-	ssh    *sshd.Server
-	close  []io.Closer // in the order in which they were opened
+	facts   *facts
+	store   masu.Store
+	engine  *engine
+	lab     *lab.Lab
+	web     *web.Server
+	api     *api.Server
+	ssh     *sshd.Server
+	counted *metrics.Set
+	close   []io.Closer // in the order in which they were opened
 }
 
 func (p *parts) shut(log *slog.Logger) {
@@ -176,6 +178,8 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	p.counted = metrics.New()
+	c.Metrics = p.counted
 	c.KeyFile, c.ReadKeys = machine.AuthorizedKeys, sshd.ReadKeys
 	if p.lab, err = lab.New(c); err != nil {
 		return nil, err
@@ -215,7 +219,7 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 		AgentForwarding: o.ssh.AgentForwarding != sshOff, Say: text.Strings, Log: log}); err != nil {
 		return err
 	}
-	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, SSH: p.ssh.ServeVouched, Version: version, Log: log})
+	p.api, err = api.NewServer(api.ServerConfig{Identify: machine.Peer, Gate: p.lab, Accounts: machine, As: p.lab.As, SSH: p.ssh.ServeVouched, Metrics: p.counted, Version: version, Log: log})
 	if err != nil {
 		return err
 	}
@@ -223,7 +227,7 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 	if err != nil {
 		return err
 	}
-	p.web, err = web.New(web.Config{Health: newHealth(ready(p.store, p.engine)), Wall: p.lab.PublicBoard, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
+	p.web, err = web.New(web.Config{Health: newHealth(ready(p.store, p.engine)), Wall: p.lab.PublicBoard, Metrics: p.counted, Gate: p.lab, As: p.lab.As, Template: project.Template, API: p.api.TokenHandler(), SSO: sso, SSOName: ssoName, Origins: origins, Log: log, Version: version, HostName: o.hostName})
 	return err
 }
 

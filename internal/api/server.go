@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 	maxHeader  = 16 << 10
 )
 
-// ServerConfig says whom a Server lets in, and to what. All but Version are required.
+// ServerConfig says whom a Server lets in, and to what. All but SSH, Metrics and Version are required.
 type ServerConfig struct {
 	// Identify asks the kernel whose process is at the other end.
 	Identify func(*net.UnixConn) (uid int, err error)
@@ -31,7 +32,8 @@ type ServerConfig struct {
 	As       func(masu.Actor) masu.Service
 	// SSH serves a connection to the ssh gateway, of somebody who is known already; nil where there is none.
 	SSH     func(ctx context.Context, conn net.Conn, u masu.User, name string)
-	Version string // the program's
+	Metrics *metrics.Set // what the whole daemon counts; nil where nobody counts
+	Version string       // the program's
 	Log     *slog.Logger
 }
 
@@ -48,6 +50,9 @@ type Server struct {
 func NewServer(c ServerConfig) (*Server, error) {
 	if c.Identify == nil || c.Gate == nil || c.Accounts == nil || c.As == nil || c.Log == nil {
 		return nil, errors.New("api: ServerConfig needs Identify, Gate, Accounts, As and Log")
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.New()
 	}
 	s := &Server{ServerConfig: c, ping: pingTime, lives: lives{going: map[*request]bool{}}}
 	s.handler = s.routes()

@@ -80,7 +80,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 		s.refuseToken(w, r, err)
 		return
 	}
-	text, err := metricsOf(r.Context(), s.As(a))
+	text, err := metricsOf(r.Context(), s.As(a), s.Metrics)
 	if err != nil {
 		s.refuse(w, r, err)
 		return

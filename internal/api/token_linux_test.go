@@ -124,26 +124,9 @@ func TestTokens(t *testing.T) {
 func TestMetricsAreWellFormed(t *testing.T) {
 	_, at := tokenServer(t)
 	_, body, _ := ask1(t, "GET", at+"/metrics", "", "Authorization", "Bearer masu_boss")
-	kinds := map[string]bool{}
-	for line := range strings.Lines(body) {
-		line = strings.TrimSuffix(line, "\n")
-		if f := strings.Fields(line); strings.HasPrefix(line, "# TYPE ") && len(f) == 4 {
-			kinds[f[2]] = true
-			continue
-		}
-		if strings.HasPrefix(line, "# HELP ") {
-			continue
-		}
-		var value float64
-		at := strings.LastIndex(line, " ") // a label may hold one too
-		name, _, _ := strings.Cut(line[:max(at, 0)], "{")
-		rest := line[at+1:]
-		if _, err := fmt.Sscan(rest, &value); err != nil || !kinds[name] {
-			t.Errorf("%q", line)
-		}
-	}
-	if len(kinds) < 8 {
-		t.Errorf("only %v", kinds)
+	m, err := masutest.ParseMetrics(body)
+	if err != nil || len(m.Kinds) < 20 || m.Values[`masu_build_info{version="fake"}`] != 1 {
+		t.Errorf("%v, %v in\n%s", m.Kinds, err, body)
 	}
 }
 
@@ -167,7 +150,12 @@ func TestDashboard(t *testing.T) {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	_, at := tokenServer(t)
-	_, told, _ := ask1(t, "GET", at+"/metrics", "", "Authorization", "Bearer masu_boss")
+	_, body, _ := ask1(t, "GET", at+"/metrics", "", "Authorization", "Bearer masu_boss")
+	told, err := masutest.ParseMetrics(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
 	ids, places := map[int]bool{}, map[[2]int]bool{}
 	for _, p := range d.Panels {
 		place := [2]int{p.GridPos.X, p.GridPos.Y}
@@ -176,11 +164,19 @@ func TestDashboard(t *testing.T) {
 		}
 		ids[p.ID], places[place] = true, true
 		for _, q := range p.Targets {
-			for _, name := range regexp.MustCompile(`masu_[a-z_]+`).FindAllString(q.Expr, -1) {
-				if !strings.Contains(told, "# TYPE "+name+" ") {
+			for _, name := range regexp.MustCompile(`(masu|process|go)_[a-z_]+`).FindAllString(q.Expr, -1) {
+				if shown[name] = true; !told.Told(name) {
 					t.Errorf("the panel %q asks for %s, which is not told", p.Title, name)
 				}
 			}
+			if strings.Count(q.Expr, "(") != strings.Count(q.Expr, ")") {
+				t.Errorf("the panel %q asks %s", p.Title, q.Expr)
+			}
+		}
+	}
+	for name, kind := range told.Kinds { // what is counted is worth a panel
+		if kind == "counter" && !shown[name] || kind == "histogram" && !shown[name+"_bucket"] {
+			t.Errorf("no panel shows %s", name)
 		}
 	}
 }

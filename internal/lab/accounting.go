@@ -27,6 +27,7 @@ func (l *Lab) meterLeases(leases []masu.Lease, readings map[masu.GPUID]masu.Read
 			l.metered[lease.ID] = use
 		}
 	}
+	l.loadGPUs(leases, readings, sharers, passed)
 }
 
 // writeMeter writes down what was metered in the last minute.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 )
 
 const (
@@ -90,6 +91,7 @@ func admitted(u masu.User, m masu.Member) (masu.User, error) {
 // ByPassword costs the same whatever is wrong.
 func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password string, from netip.Addr) (masu.User, error) {
 	if wait := l.gate.tooOften("account "+string(name), "address "+from.Unmap().String()); wait > 0 {
+		l.turnedAway(metrics.TooOften)
 		return masu.User{}, masu.E(masu.Full, "signin_too_often", int(wait/time.Second)+1)
 	}
 	var m masu.Member
@@ -105,6 +107,7 @@ func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password strin
 		ok = l.vouched(ctx, name, password)
 	}
 	if !ok {
+		l.turnedAway(metrics.ByPassword)
 		l.record(ctx, masu.Actor{User: masu.User{Name: name}, Door: masu.DoorWeb}, "signin", "", wrong())
 		return masu.User{}, wrong()
 	}
@@ -113,6 +116,7 @@ func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password strin
 		u, err = l.admit(ctx, u)
 	}
 	if err != nil {
+		l.turnedAway(metrics.ByPassword)
 		return masu.User{}, wrong()
 	}
 	l.gate.forgive("account " + string(name))
@@ -145,6 +149,7 @@ func (l *Lab) ByName(ctx context.Context, name masu.Username) (masu.User, error)
 		u, err = l.admit(ctx, u)
 	}
 	if err != nil {
+		l.turnedAway(metrics.ByService)
 		l.record(ctx, masu.Actor{User: masu.User{Name: name}, Door: masu.DoorWeb}, "signin", "", wrong())
 		return masu.User{}, wrong()
 	}
@@ -164,6 +169,7 @@ func (l *Lab) ByLink(ctx context.Context, code string) (u masu.User, link masu.L
 		u, err = l.admit(ctx, u)
 	}
 	if err != nil {
+		l.turnedAway(metrics.ByLink)
 		return masu.User{}, masu.Link{}, wrong()
 	}
 	return u, link, nil

@@ -222,9 +222,13 @@ func (l *Lab) buildOnce(ctx context.Context, owner masu.Username, r masu.BuildRe
 		}
 	}
 	defer l.builds.Release(1)
+	begun := time.Now()
 	m.id, m.err = l.buildWithin(ctx, r, both)
 	if ctx.Err() != nil {
 		m.err = ctx.Err()
+	}
+	if how := outcome(ctx, m.err); how != "" {
+		l.cfg.Metrics.Builds.Observe(time.Since(begun), how)
 	}
 	return m.id, m.err
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 	"github.com/masu-lab/masu/internal/recipe"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	SSH      masu.SSHDoor
 	Notifier masu.Notifier                                           // nil where nobody is told
 	Say      func(lang masu.Lang, code string, args []string) string // sentences of notices; "" for none
+	Metrics  *metrics.Set                                            // what is counted; nil where nobody asks
 	State    string                                                  // the folder of masu's own records
 
 	Versions *recipe.Versions // nil for the embedded table
@@ -82,6 +84,7 @@ type Lab struct {
 	usedAt   time.Time // when past was summed up
 	quiet    map[masu.LeaseID]*quiet
 	metered  map[masu.LeaseID]masu.GPUUse   // since the last minute was written down
+	gpuLoads map[masu.WorkspaceID]gpuLoad   // since the last sample
 	overrun  map[masu.LeaseID]bool          // of shared cards, as of the last look
 	tickedAt time.Time                      // when quiet was last looked at
 	reminded map[masu.LeaseID]int           // how often each holder was reminded of the end
@@ -131,13 +134,16 @@ func New(c Config) (*Lab, error) {
 		c.Read == nil || c.Context == nil || c.NameFor == nil || c.Text == nil || c.Keep == nil || c.SetApps == nil || c.Host == nil || c.Log == nil {
 		return nil, errors.New("lab: a part of Config is missing")
 	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.New()
+	}
 	l := &Lab{
 		cfg: c, log: c.Log,
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
 		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, building: map[masu.Username]int{}, built: make(chan struct{}), turned: make(chan struct{}),
-		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
+		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, gpuLoads: map[masu.WorkspaceID]gpuLoad{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
 	l.hub, l.gate, l.keyring = newHub(l.shown), newGate(l), newKeyring()

@@ -70,6 +70,7 @@ func (l *Lab) lend(ctx context.Context) error {
 	for _, d := range plan.Do {
 		switch {
 		case d.Grant != nil:
+			l.cfg.Metrics.Waits.Observe(state.Now.Sub(d.Grant.Ticket.At))
 			l.log.Info("lent", "workspace", d.Grant.Ticket.Workspace, "holder", d.Grant.Ticket.Holder, "gpus", d.Grant.GPUs)
 		case d.End != nil:
 			l.takeBack(ctx, state, plan, *d.End)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 )
 
 const (
@@ -160,6 +161,7 @@ func (l *Lab) byToken(ctx context.Context, code string, fits func(masu.Scope) bo
 		u, err = l.admit(ctx, u)
 	}
 	if err != nil || !fits(k.Scope) {
+		l.turnedAway(metrics.ByToken)
 		return masu.User{}, masu.Token{}, wrong()
 	}
 	if now := time.Now(); now.Sub(k.UsedAt) > time.Hour {

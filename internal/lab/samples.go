@@ -19,7 +19,7 @@ func (l *Lab) sample(ctx context.Context) {
 	at := time.Now().Truncate(sampleEvery).UTC()
 	l.writeMeter(ctx, at)
 	boxes := l.running(all)
-	loads := l.loads(ctx, boxes)
+	loads, gpus := l.loads(ctx, boxes), l.takeGPULoads()
 	list := make([]masu.Sample, 0, len(loads))
 	for _, b := range boxes {
 		load, known := loads[b.id]
@@ -27,7 +27,9 @@ func (l *Lab) sample(ctx context.Context) {
 			l.stir(b.id)
 		}
 		if known && !b.run {
-			list = append(list, masu.Sample{Workspace: b.id, At: at, CPU: load.CPU, Memory: load.Memory})
+			s := masu.Sample{Workspace: b.id, At: at, CPU: load.CPU, Memory: load.Memory}
+			gpus[b.id].into(&s)
+			list = append(list, s)
 		}
 	}
 	if len(list) == 0 || ctx.Err() != nil {

@@ -95,7 +95,11 @@ func (l *Lab) takeFrom(ctx context.Context, id masu.WorkspaceID, run bool, reaso
 		if err := l.cfg.Runtime.Stop(ctx, id, stopGrace); err != nil {
 			return err
 		}
-		return l.endLease(ctx, id)
+		err := l.endLease(ctx, id)
+		if err == nil {
+			l.reclaimed(reason)
+		}
+		return err
 	case reason == masu.EndUnclaimed:
 		return l.passOver(ctx, id)
 	}
@@ -109,6 +113,7 @@ func (l *Lab) takeFrom(ctx context.Context, id masu.WorkspaceID, run bool, reaso
 		return err // the holder was faster
 	}
 	l.record(ctx, masu.Actor{}, "take back", string(id), why.Err())
+	l.reclaimed(reason)
 	w, err := l.stored(ctx, id)
 	if err != nil || !w.OrCPU || w.Adopted != nil {
 		defer l.release(id, op)
@@ -162,6 +167,7 @@ func (l *Lab) passOver(ctx context.Context, id masu.WorkspaceID) error {
 	if err != nil || !passed {
 		return err
 	}
+	l.reclaimed(masu.EndUnclaimed)
 	l.lendSoon()
 	_, err = l.update(ctx, id, func(w *masu.Workspace) { w.Waits, w.Until, w.EndsAt, w.EndWhy = false, time.Time{}, time.Time{}, "" })
 	return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 )
 
 // operation is the one thing that happens to a workspace at a time.
@@ -375,7 +376,13 @@ type start struct {
 
 // bringUp takes a workspace from its wish to a running box.
 func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *journal) error {
-	begun := time.Now()
+	clock := startClock{begun: time.Now(), image: metrics.ImageReady}
+	err := l.bringUpBy(ctx, w, how, says, &clock)
+	l.countStart(ctx, clock, err)
+	return err
+}
+
+func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *journal, clock *startClock) error {
 	if err := l.possible(ctx, w.Owner, w.Project.Want); err != nil {
 		return err
 	}
@@ -398,7 +405,12 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 	if err := l.editor(ctx, w.Owner, w.Project, says.tell); err != nil {
 		return err
 	}
+	if img.Built {
+		clock.image = metrics.ImageBuilt
+	}
+	queued := time.Now()
 	gpus, err := l.gpusFor(ctx, w, how, says)
+	clock.waited = time.Since(queued)
 	if err != nil {
 		return err
 	}
@@ -433,7 +445,7 @@ func (l *Lab) bringUp(ctx context.Context, w masu.Workspace, how start, says *jo
 		l.smoke(ctx, w, img.Smoke, says)
 	}
 	w, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Phase, w.UsedAt = masu.Running, time.Now() })
-	if err == nil && time.Since(begun) > longStart {
+	if err == nil && time.Since(clock.begun) > longStart {
 		l.tell(ctx, w.Owner, notice{occasion: masu.OccasionReady, workspace: w})
 	}
 	return err

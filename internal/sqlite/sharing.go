@@ -47,14 +47,14 @@ func (t *tx) PutShared(s masu.Shared) error {
 
 func (t *tx) DeleteShared(id string) error { return t.do("DELETE FROM shared WHERE id = ?", id) }
 
-// PutSamples keeps cores by thousandths: nobody sees more, and integers take less room.
+// PutSamples keeps cores and GPUs by thousandths: nobody sees more, and integers take less room.
 func (t *tx) PutSamples(list []masu.Sample, forget time.Time) error {
 	if err := t.do("DELETE FROM sample WHERE at < ?", micros(forget)); err != nil {
 		return err
 	}
 	for _, s := range list {
-		if err := t.do("INSERT OR REPLACE INTO sample (workspace, at, cpu, memory) VALUES (?, ?, ?, ?)",
-			s.Workspace, micros(s.At), int64(s.CPU*1000+0.5), int64(s.Memory)); err != nil {
+		if err := t.do("INSERT OR REPLACE INTO sample (workspace, at, cpu, memory, gpus, gpu, gpu_memory) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			s.Workspace, micros(s.At), int64(s.CPU*1000+0.5), int64(s.Memory), s.GPUs, int64(s.GPU*1000+0.5), int64(s.GPUMemory)); err != nil {
 			return err
 		}
 	}
@@ -62,17 +62,19 @@ func (t *tx) PutSamples(list []masu.Sample, forget time.Time) error {
 }
 
 func (t *tx) Samples(id masu.WorkspaceID, since time.Time) (list []masu.Sample, err error) {
-	rows, err := t.Query("SELECT at, cpu, memory FROM sample WHERE workspace = ? AND at >= ? ORDER BY at", id, micros(since))
+	rows, err := t.Query("SELECT at, cpu, memory, gpus, gpu, gpu_memory FROM sample WHERE workspace = ? AND at >= ? ORDER BY at", id, micros(since))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var at, cpu, memory int64
-		if err := rows.Scan(&at, &cpu, &memory); err != nil {
+		s := masu.Sample{Workspace: id}
+		var at, cpu, gpu int64
+		if err := rows.Scan(&at, &cpu, &s.Memory, &s.GPUs, &gpu, &s.GPUMemory); err != nil {
 			return nil, err
 		}
-		list = append(list, masu.Sample{Workspace: id, At: time.UnixMicro(at).UTC(), CPU: float64(cpu) / 1000, Memory: masu.Bytes(memory)})
+		s.At, s.CPU, s.GPU = time.UnixMicro(at).UTC(), float64(cpu)/1000, float64(gpu)/1000
+		list = append(list, s)
 	}
 	return list, rows.Err()
 }

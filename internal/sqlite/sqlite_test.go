@@ -58,6 +58,7 @@ func TestMigrationsAreNeverEdited(t *testing.T) {
 		"0001_start.sql":        "9b708245259af75afc5168c2b02444859349c185f289f768a94299d3d4764347",
 		"0006_keys_of_many.sql": "e62d505fb4d9f4d9ced5623417cbd87a09fa4ea340f8fecd0cd216f13ac20338",
 		"0002_tokens.sql":       "a011a7854eb211653c0304671ec320180881ced6d0079b3e6812bf1a0f53a4ea",
+		"0008_gpu_samples.sql":  "ba558f2d2f36c13dc15a05069e307d174d8df45c8155ff67de51df5c0017e971",
 		"0005_keys.sql":         "59c400a6837ce178fe9eae4b2ceef5a6f33fd4255306b0db49521c3899baad9a",
 		"0004_lending.sql":      "f7a03160f51771c5d319ea633e90eb858d870f8d47986f5a86a6d9fecf4e3c62",
 		"0003_sharing.sql":      "d0e7cd78b14adca92856bd5ec5092f36d462abdd187ce134a5755636baf87efc",

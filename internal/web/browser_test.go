@@ -292,7 +292,7 @@ func aLab(g *rig) {
 	g.lab.set(w)
 	for i := range 340 { // six hours, with a pause
 		if wave := float64(i%47) / 47; i < 120 || i > 150 {
-			g.lab.samples = append(g.lab.samples, masu.Sample{At: time.Now().Add(time.Duration(i-340) * time.Minute), CPU: 1 + 6*wave*float64(i)/340, Memory: masu.Bytes(float64(10+i/40) * float64(masu.GiB))})
+			g.lab.samples = append(g.lab.samples, masu.Sample{At: time.Now().Add(time.Duration(i-340) * time.Minute), CPU: 1 + 6*wave*float64(i)/340, Memory: masu.Bytes(float64(10+i/40) * float64(masu.GiB)), GPUs: 1, GPU: min(1, 0.3+wave), GPUMemory: masu.Bytes(20+i/9) * masu.GiB})
 		}
 	}
 	g.lab.byHand = masu.Layer{Apt: []string{"ffmpeg", "tree"}, Pip: []string{"einops==0.8.0"}}

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,11 +43,37 @@ func newGraphs(lang masu.Lang, list []masu.Sample, now time.Time) useGraphs {
 	}
 	cores := func(v float64) string { return fmt.Sprintf("%.1f", v) }
 	bytes := func(v float64) string { return masu.Bytes(v).String() }
-	g.Graphs = []graphView{
+	g.Graphs = append([]graphView{
 		newGraph(lang, text.Say(lang, "web.graph_cpu"), list, now, oneCore, func(s masu.Sample) float64 { return s.CPU }, cores),
 		newGraph(lang, text.Say(lang, "web.memory"), list, now, 0, func(s masu.Sample) float64 { return float64(s.Memory) }, bytes),
-	}
+	}, gpuGraphs(lang, list, now)...)
 	return g
+}
+
+// gpuGraphs draws what the lent GPUs did, if any were. Several are summed up in a
+// field that is as high as their number, so that one which does nothing is room that stays empty.
+func gpuGraphs(lang masu.Lang, list []masu.Sample, now time.Time) []graphView {
+	list = slices.DeleteFunc(slices.Clone(list), func(s masu.Sample) bool { return s.GPUs == 0 })
+	if len(list) == 0 {
+		return nil
+	}
+	n := slices.MaxFunc(list, func(a, b masu.Sample) int { return a.GPUs - b.GPUs }).GPUs
+	name := text.Say(lang, "web.graph_gpu")
+	if n > 1 {
+		name = text.Say(lang, "web.graph_gpus", n)
+	}
+	return []graphView{
+		newGraph(lang, name, list, now, float64(n), func(s masu.Sample) float64 { return s.GPU }, func(v float64) string { return gpuUse(v, n) }),
+		newGraph(lang, text.Say(lang, "web.graph_gpu_memory"), list, now, 0, func(s masu.Sample) float64 { return float64(s.GPUMemory) }, func(v float64) string { return masu.Bytes(v).String() }),
+	}
+}
+
+// gpuUse writes how much GPUs do: one as a part of it, several as how many of them.
+func gpuUse(v float64, n int) string {
+	if n == 1 {
+		return fmt.Sprintf("%.0f%%", 100*v)
+	}
+	return fmt.Sprintf("%.1f", v)
 }
 
 // newGraph draws a line in a field that is as high as the most of it, but no less than least: noise is no mountain.
@@ -118,6 +145,9 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if len(list) > 0 && ws.Phase == masu.Running {
 		last := list[len(list)-1]
 		parts = append(parts, text.Say(lang, "web.load_cores", fmt.Sprintf("%.1f", last.CPU)), last.Memory.String())
+		if last.GPUs > 0 {
+			parts = append(parts, text.Say(lang, "web.load_gpu", fmt.Sprintf("%.0f%%", 100*last.GPU/float64(last.GPUs)), last.GPUMemory.String()))
+		}
 	}
 	if ws.Disk > 0 && ws.Phase == masu.Running {
 		parts = append(parts, text.Say(lang, "web.load_disk", ws.Disk.String()))

@@ -78,7 +78,7 @@ func everyPage(lang masu.Lang) map[string]page {
 	part, _ := sharing.ShownTo(evil)
 	away := part
 	away.Phase, away.Apps = masu.Stopped, nil
-	full.Graphs = newGraphs(lang, []masu.Sample{{At: time.Now().Add(-time.Hour), CPU: 1, Memory: masu.GiB}, {At: time.Now(), CPU: 2}}, time.Now())
+	full.Graphs = newGraphs(lang, []masu.Sample{{At: time.Now().Add(-time.Hour), CPU: 1, Memory: masu.GiB}, {At: time.Now(), CPU: 2, GPUs: 2, GPU: 1}}, time.Now())
 	full.Added = &addedView{Layer: masu.Layer{Apt: []string{evil}, Pip: []string{"requests==2.31.0"}}, Path: "/w/thesis"}
 	use := masu.EnvironmentUse{Shared: masu.Shared{ID: "s", Owner: "alice", Title: evil, About: evil, Lab: true, Retired: evil, Text: evil}, Env: ws.Project.Environment, Size: masu.GiB, Members: []masu.Username{"alice", evil}}
 	shared, others, own := newEnvironment(lang, use, "alice", false), newEnvironment(lang, use, "bob", false), newEnvironment(lang, masu.EnvironmentUse{Workspaces: []string{"thesis", "bert"}}, "alice", false)

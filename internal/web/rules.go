@@ -25,7 +25,7 @@ type ruleView struct {
 	Value   string       // for a number; "" means as configured
 	Step    string
 	Most    string
-	Hint    string // what the configuration says, and what it takes
+	Hint    string // what the configuration says
 	Wrong   bool   // what was written cannot be
 }
 
@@ -68,7 +68,7 @@ func newRule(lang masu.Lang, r masu.Rule, value, as string) ruleView {
 	case masu.RuleSize:
 		v.Most = strconv.FormatFloat(r.Most/float64(masu.GiB), 'f', -1, 64)
 	}
-	v.Hint = text.Say(lang, "web.rule_hint", as, r.Takes())
+	v.Hint = text.Say(lang, "web.rule_as", as)
 	return v
 }
 

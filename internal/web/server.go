@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/metrics"
 	"github.com/masu-lab/masu/internal/proxy"
 	"github.com/masu-lab/masu/internal/text"
 )
@@ -30,6 +31,7 @@ type Config struct {
 	API      http.Handler                              // for programs with a token, at /api/ and /metrics; nil for none
 	Health   http.Handler                              // for who watches over the daemon, at /healthz and /readyz under any name; nil for none
 	Wall     func(context.Context) (masu.Board, error) // the board for who has not signed in; nil for nobody
+	Metrics  *metrics.Set                              // what the whole daemon counts; nil where nobody counts
 	Origins  *Origins
 	Log      *slog.Logger
 	Version  string
@@ -62,6 +64,9 @@ func New(c Config) (*Server, error) {
 	if c.Gate == nil || c.As == nil || c.Template == nil || c.Origins == nil || c.Log == nil {
 		return nil, errors.New("web: a part of Config is missing")
 	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.New()
+	}
 	s := &Server{cfg: c, opened: make(chan opened),
 		live: newLive(), seen: seen{sights: map[string]sight{}}, papers: newPapers()}
 	s.until, s.end = context.WithCancel(context.Background())
@@ -91,15 +96,15 @@ func (s *Server) Handler() http.Handler {
 		_, _, isApp := s.cfg.Origins.placeOf(r)
 		switch {
 		case isApp:
-			s.apps.ServeHTTP(w, r)
+			s.count(metrics.App, s.apps, w, r)
 		case s.cfg.Health != nil && (r.URL.Path == "/healthz" || r.URL.Path == "/readyz"): // a kubelet knows no name but the address
-			s.cfg.Health.ServeHTTP(w, r)
+			s.count(metrics.Health, s.cfg.Health, w, r)
 		case s.cfg.Origins.pages(r) && s.cfg.API != nil && (strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"):
-			s.cfg.API.ServeHTTP(w, r)
+			s.count(metrics.API, s.cfg.API, w, r)
 		case s.cfg.Origins.pages(r):
-			s.pages.ServeHTTP(w, r)
+			s.count(metrics.Page, s.pages, w, r)
 		default:
-			s.stranger(w, r)
+			s.count(metrics.Other, http.HandlerFunc(s.stranger), w, r)
 		}
 	})
 }

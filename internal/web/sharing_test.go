@@ -167,6 +167,25 @@ func TestGraphs(t *testing.T) {
 	}
 }
 
+// TestGPUGraphs: GPUs have lines of their own where they were lent, as high as there are GPUs.
+func TestGPUGraphs(t *testing.T) {
+	now := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+	at := func(minutes, gpus int, busy float64) masu.Sample {
+		return masu.Sample{At: now.Add(time.Duration(-minutes) * time.Minute), CPU: 1, GPUs: gpus, GPU: busy, GPUMemory: masu.Bytes(gpus) * 40 * masu.GiB}
+	}
+	if g := newGraphs(masu.English, []masu.Sample{at(1, 0, 0)}, now); len(g.Graphs) != 2 {
+		t.Errorf("without a GPU: %+v", g.Graphs)
+	}
+	g := newGraphs(masu.English, []masu.Sample{at(181, 1, 0.5), at(180, 0, 0), at(179, 1, 1), at(1, 1, 0.25)}, now).Graphs
+	if len(g) != 4 || g[2].Name != "GPU at work" || g[2].Most != "100%" || g[2].Now != "25%" || g[2].Line != "M298.3 42.0L301.7 4.0M598.3 61.0" || g[3].Now != "40 GiB" {
+		t.Errorf("one GPU: %+v", g)
+	}
+	g = newGraphs(masu.English, []masu.Sample{at(2, 1, 1), at(1, 4, 1)}, now).Graphs
+	if g[2].Name != "GPUs at work (of 4)" || g[2].Now != "1.0" || g[2].Line != "M596.7 61.0L598.3 61.0" || g[3].Most != "160 GiB" {
+		t.Errorf("one of four works: %+v", g)
+	}
+}
+
 // TestLoad: a card says what its box uses and whether it lies idle, and a stopped one nothing.
 func TestLoad(t *testing.T) {
 	g := newRig(t)
@@ -181,6 +200,10 @@ func TestLoad(t *testing.T) {
 	}
 	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); a.text != " · 1.5 cores · 12 GiB · disk 3 GiB · idle for 2 h 0 min" {
 		t.Errorf("%s %q", a.Status, a.text)
+	}
+	g.lab.samples[0].GPUs, g.lab.samples[0].GPU, g.lab.samples[0].GPUMemory = 2, 1, 30*masu.GiB
+	if a := alice.get("/w/thesis/load", "Accept-Language", "en"); !strings.Contains(a.text, " · 12 GiB · GPU 50%, 30 GiB · disk") {
+		t.Errorf("with GPUs: %q", a.text)
 	}
 	ws.Phase = masu.Stopped
 	g.lab.set(ws)
