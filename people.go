@@ -135,6 +135,9 @@ type Administration interface {
 	Members(ctx context.Context) ([]MemberUse, error)
 	// ChangeMember changes one; Conflict "last_admin", "not_yourself".
 	ChangeMember(ctx context.Context, name Username, c MemberChange) error
+	// Handover hands a leaver's workspaces to a member, and what else there is: Conflict "handover_running",
+	// "handover_runs", "handover_name", "handover_same"; NotFound "handover_to" (no member, or a disabled one), "handover_nothing".
+	Handover(ctx context.Context, w HandoverWish) (Handover, error)
 	// Invite makes a link, good for a week and one use, for somebody who has never used a terminal.
 	Invite(ctx context.Context, name Username) (OpenLink, error)
 	// VerifyEvents examines the audit log; Conflict "events_broken" names the first line that is not as it was written.

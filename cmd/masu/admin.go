@@ -15,7 +15,7 @@ import (
 
 func (a *app) adminCommand() *cobra.Command {
 	c := a.command("admin", "admin", groupServer, a.knownCommand, nil)
-	c.AddCommand(a.adminMembersCommand(), a.adminMemberCommand(), a.adminInviteCommand(), a.adminNoticeCommand(), a.adminCloseCommand(), a.adminOpenCommand(), a.adminRulesCommand())
+	c.AddCommand(a.adminMembersCommand(), a.adminMemberCommand(), a.adminHandoverCommand(), a.adminInviteCommand(), a.adminNoticeCommand(), a.adminCloseCommand(), a.adminOpenCommand(), a.adminRulesCommand())
 	return c
 }
 

@@ -12,7 +12,10 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/chown"
 )
 
 //go:embed files/jupyter_notebook_config.py
@@ -23,9 +26,12 @@ var setPasswd string
 
 // home makes the member's home ready: its top folder is theirs, a new one gets
 // what the image gives new users, and the guide's files are there. Nothing of
-// the member's is changed or given another owner.
+// the member's is changed. A home that is another's was handed over, and is given to the member.
 func (i image) home(spec masu.AgentSpec) error {
 	u := spec.User
+	if err := i.takeOver(u); err != nil {
+		return fmt.Errorf("home: %w", err)
+	}
 	fresh, err := i.ownFolder(u.Home, u)
 	if err != nil {
 		return fmt.Errorf("home: %w", err)
@@ -45,6 +51,25 @@ func (i image) home(spec masu.AgentSpec) error {
 		}
 		return i.guideFiles(spec)
 	})
+}
+
+// takeOver gives the member a home that belongs to somebody else: the one who
+// had the workspace before, or the member when they had another number. What is
+// mounted inside it is nobody's to give here.
+func (i image) takeOver(u masu.User) error {
+	if os.Geteuid() != 0 || u.UID == 0 {
+		return nil
+	}
+	fd, err := unix.Open(i.at(u.Home), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // there is none yet, or what is there is refused in its own words
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Uid == 0 || int(st.Uid) == u.UID {
+		return err
+	}
+	return chown.Tree(fd, chown.Owner{UID: int(st.Uid), GID: int(st.Gid)}, chown.Owner{UID: u.UID, GID: u.GID})
 }
 
 // report tells what went wrong, if anything did.

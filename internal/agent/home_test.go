@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/masu-lab/masu"
@@ -135,5 +136,44 @@ func TestHomeIsNoFolder(t *testing.T) {
 	spec := masu.AgentSpec{User: masu.User{Name: "self", UID: os.Geteuid(), GID: os.Getegid(), Home: "/home/self"}, Work: "/home/self/work"}
 	if err := i.home(spec); err == nil {
 		t.Error("a file served as a home")
+	}
+}
+
+// TestTakeOver: a home that somebody else had is the member's, but not what they
+// have mounted in it; one's own, and one of root's, stay as they are.
+func TestTakeOver(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives a home to anybody")
+	}
+	bob := masu.User{Name: "bob", UID: 30202, GID: 30202, Home: "/home/bob"}
+	for name, c := range map[string]struct{ was, top, inside int }{"a leaver's": {30201, 30202, 30202}, "one's own": {30202, 30202, 0}, "a new one": {0, 0, 0}} {
+		root := t.TempDir()
+		i := image{root: root, say: func(err error) { t.Error(err) }}
+		home, file := i.at(bob.Home), i.at("/home/bob/model.pt")
+		if err := os.MkdirAll(home, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		inside := c.was
+		if name == "one's own" {
+			inside = 0
+		}
+		if err := errors.Join(os.Chown(home, c.was, c.was), os.Chown(file, inside, inside), i.takeOver(bob)); err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]int{home: c.top, file: c.inside} {
+			fi, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := int(fi.Sys().(*syscall.Stat_t).Uid); got != want {
+				t.Errorf("%s: %s is of %d, want %d", name, path, got, want)
+			}
+		}
+	}
+	if err := (image{root: t.TempDir()}).takeOver(bob); err != nil {
+		t.Errorf("no home yet: %v", err)
 	}
 }

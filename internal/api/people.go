@@ -67,6 +67,11 @@ func (c *Client) ChangeMember(ctx context.Context, name masu.Username, change ma
 	return c.done(ctx, "/v1/members/change", memberRequest{string(name), change})
 }
 
+// Handover is masu.Service's.
+func (c *Client) Handover(ctx context.Context, w masu.HandoverWish) (masu.Handover, error) {
+	return call[masu.Handover](ctx, c, "/v1/members/handover", nil, w)
+}
+
 // Invite is masu.Service's.
 func (c *Client) Invite(ctx context.Context, name masu.Username) (masu.OpenLink, error) {
 	return call[masu.OpenLink](ctx, c, "/v1/members/invite", nil, named{string(name)})

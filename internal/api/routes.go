@@ -111,6 +111,9 @@ func administrationRoutes(r router) {
 	post(r, "/v1/members/change", func(ctx context.Context, svc masu.Service, q memberRequest) (nothing, error) {
 		return nothing{}, svc.ChangeMember(ctx, masu.Username(q.Name), q.Change)
 	})
+	post(r, "/v1/members/handover", func(ctx context.Context, svc masu.Service, q masu.HandoverWish) (masu.Handover, error) {
+		return svc.Handover(ctx, q)
+	})
 	post(r, "/v1/members/invite", func(ctx context.Context, svc masu.Service, q named) (masu.OpenLink, error) {
 		return svc.Invite(ctx, masu.Username(q.Name))
 	})

@@ -1,7 +1,9 @@
 package masutest
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +23,11 @@ type people struct {
 
 // note appends to the log; it is called with the lock held.
 func (s *fakeActor) note(verb, object string, err error) {
-	s.people.events = append(s.people.events, masu.Event{Seq: int64(len(s.people.events)) + 1, At: time.Now(), Actor: s.actor.Name, Door: s.actor.Door,
-		Verb: verb, Object: object, Code: masu.CodeOf(err)})
+	e := masu.Event{Seq: int64(len(s.people.events)) + 1, At: time.Now(), Actor: s.actor.Name, Door: s.actor.Door, Verb: verb, Object: object}
+	if err != nil {
+		e.Code = masu.CodeOf(err)
+	}
+	s.people.events = append(s.people.events, e)
 }
 
 // meet remembers that the actor is a member; it is called with the lock held.
@@ -183,6 +188,61 @@ func (s *fakeActor) ChangeMember(_ context.Context, name masu.Username, c masu.M
 	}
 	m.Limits = m.Limits.With(c.Limits)
 	return nil
+}
+
+// Handover hands over workspaces; what is in their folders is nobody's here.
+func (s *fakeActor) Handover(_ context.Context, q masu.HandoverWish) (h masu.Handover, err error) {
+	if err := s.admin(); err != nil {
+		return h, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.From == q.To {
+		return h, masu.E(masu.Conflict, "handover_same", q.To)
+	}
+	if s.meet(q.To).Disabled {
+		return h, masu.E(masu.NotFound, "handover_to", q.To)
+	}
+	h.From, h.To = q.From, q.To
+	var why error
+	var given []*room
+	for _, r := range s.rooms {
+		if r.Owner != q.From || len(q.Only) > 0 && !slices.Contains(q.Only, r.Name) {
+			continue
+		}
+		as := cmp.Or(q.As[r.Name], r.Name)
+		taken := slices.ContainsFunc(slices.Collect(maps.Values(s.rooms)), func(x *room) bool { return x.Owner == q.To && x.Name == as })
+		switch {
+		case r.Phase != masu.Stopped && r.Phase != masu.Failed:
+			why = masu.E(masu.Conflict, "handover_running", r.Name)
+		case taken:
+			why = masu.E(masu.Conflict, "handover_name", q.To, as, r.Name)
+		}
+		given = append(given, r)
+		h.Workspaces = append(h.Workspaces, masu.HandedWorkspace{Name: r.Name, As: as, Dir: r.Project.Dir})
+		h.Folders = append(h.Folders, masu.HandedFolder{Dir: r.Project.Dir, At: r.Project.Dir, Command: "sudo chown -R -P " + string(q.To) + ": -- " + r.Project.Dir})
+	}
+	switch {
+	case why == nil && len(given) == 0:
+		why = masu.E(masu.NotFound, "handover_nothing", q.From)
+	case q.Dry && why != nil:
+		h.Trouble = &masu.Trouble{Kind: masu.KindOf(why), Code: masu.CodeOf(why)}
+	}
+	if q.Dry {
+		return h, nil
+	}
+	defer func() { s.note("handover", string(q.From)+" "+string(q.To), err) }()
+	if why != nil {
+		return h, why
+	}
+	for i, r := range given {
+		r.Owner, r.user.Name, r.Name, r.Guests, r.Shares = q.To, q.To, h.Workspaces[i].As, nil, nil
+		r.Label = r.Name + "--" + string(q.To)
+		r.Trouble = &masu.Trouble{Kind: masu.Conflict, Code: "handed_over", Args: []string{string(q.From), r.Project.Dir}}
+	}
+	h.Done = true
+	s.changed()
+	return h, nil
 }
 
 func (s *fakeActor) Invite(_ context.Context, name masu.Username) (masu.OpenLink, error) {

@@ -15,6 +15,7 @@ func testServicePeople(g *guest) {
 		"members": second(g.svc.Members(g.ctx)), "invite": second(g.svc.Invite(g.ctx, "suite-a")), "verify": g.svc.VerifyEvents(g.ctx),
 		"house": g.svc.SetHouse(g.ctx, masu.House{}), "change": g.svc.ChangeMember(g.ctx, "suite-b", masu.MemberChange{Disabled: new(bool)}),
 		"rules": second(g.svc.Rules(g.ctx)), "set rules": g.svc.SetRules(g.ctx, masu.Rules{}), "findings": second(g.svc.Findings(g.ctx)),
+		"handover": second(g.svc.Handover(g.ctx, masu.HandoverWish{From: "suite-b", To: "suite-a"})), "give away": second(bob.Handover(g.ctx, masu.HandoverWish{From: "suite-b", To: "suite-a", Dry: true})),
 		"adopt": second(g.svc.Adopt(g.ctx, masu.AdoptWish{Container: "x", Owner: "suite-a", Ports: map[string]int{"jupyter": 8888}})), "unadopt": g.svc.Unadopt(g.ctx, "suite-b/x"),
 		"another's log": second(g.svc.Events(g.ctx, masu.EventQuery{Actor: "suite-b", Limit: 5})),
 	} {
@@ -67,6 +68,7 @@ func testServicePeople(g *guest) {
 	testServiceNotices(g)
 	testServiceRules(g, admin)
 	testServiceMembers(g, admin)
+	testServiceHandover(g, admin)
 }
 
 // testServiceRules: a rule that an admin sets holds at once, and goes when it is taken back.
@@ -199,6 +201,49 @@ func testServiceLimits(g *guest, admin masu.Service) {
 	}
 	if _, err := g.svc.Forecast(g.ctx, masu.Want{Count: 1}); err != nil {
 		g.Errorf("as the rules say again: %v", err)
+	}
+}
+
+// testServiceHandover: what somebody leaves changes its owner, once nothing of it runs.
+func testServiceHandover(g *guest, admin masu.Service) {
+	dir, name := g.folder(), suiteName()
+	w, err := g.svc.Up(g.ctx, masu.UpRequest{Dir: dir, Name: name})
+	if err != nil {
+		g.Fatal(err)
+	}
+	q := masu.HandoverWish{From: "suite-a", To: "suite-b", Only: []string{name}}
+	if _, err = admin.Handover(g.ctx, q); masu.CodeOf(err) != "handover_running" {
+		g.Errorf("while it runs: %v", err)
+	}
+	if _, err := g.svc.Stop(g.ctx, name); err != nil {
+		g.Fatal(err)
+	}
+	_, err = admin.Handover(g.ctx, masu.HandoverWish{From: "suite-a", To: "suite-a"})
+	wantError(g.T, err, masu.Conflict, "handover_same")
+	q.Dry = true
+	h, err := admin.Handover(g.ctx, q)
+	if err != nil || h.Done || h.Trouble != nil || len(h.Workspaces) != 1 || h.Workspaces[0].As != name || len(h.Folders) != 1 || h.Folders[0].Dir != dir || !strings.Contains(h.Folders[0].Command, "chown") {
+		g.Errorf("what would be: %+v, %v", h, err)
+	}
+	if same, err := g.svc.Workspace(g.ctx, name); err != nil || same.Owner != "suite-a" {
+		g.Errorf("after asking what would be: %+v, %v", same, err)
+	}
+	q.Dry, q.As = false, map[string]string{name: "taken-over"}
+	if h, err = admin.Handover(g.ctx, q); err != nil || !h.Done {
+		g.Fatalf("%+v, %v", h, err)
+	}
+	_, err = g.svc.Workspace(g.ctx, string(w.ID))
+	wantError(g.T, err, masu.NotFound, "no_workspace")
+	now, err := g.other().Workspace(g.ctx, "taken-over")
+	if err != nil || now.ID != w.ID || now.Owner != "suite-b" || now.Phase != masu.Stopped || now.Trouble == nil || now.Trouble.Code != "handed_over" {
+		g.Errorf("the receiver's: %+v, %v", now, err)
+	}
+	events, err := admin.Events(g.ctx, masu.EventQuery{Verb: "handover", Limit: 5})
+	if err != nil || len(events) == 0 || events[0].Actor != "suite-c" || events[0].Code != "" {
+		g.Errorf("the log: %+v, %v", events, err)
+	}
+	if err := g.other().Remove(g.ctx, "taken-over"); err != nil {
+		g.Error(err)
 	}
 }
 

@@ -182,10 +182,15 @@ func testStoreRuns(t *testing.T, s masu.Store) {
 		}
 		return errors.Join(err, err2, err3)
 	})
-	old.Phase, old.Code = masu.RunEnded, 3
+	old.Phase, old.Code, old.Owner = masu.RunEnded, 3, "carol" // who took over from alice
 	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutRun(old), tx.DeleteRun("b"), tx.DeleteRun("b")) })
 	view(t, s, func(tx masu.Tx) error {
 		got, err := tx.Run("a")
+		theirs, terr := tx.Runs("carol")
+		hers, herr := tx.Runs("alice")
+		if len(theirs) != 1 || len(hers) != 0 || terr != nil || herr != nil {
+			t.Errorf("a run that was handed over: carol has %v, alice %v", ids(theirs), ids(hers))
+		}
 		if got.Code != 3 || !slices.Equal(got.Argv, old.Argv) {
 			t.Errorf("ended: %+v", got)
 		}

@@ -19,7 +19,7 @@ func (t *tx) PutRun(r masu.Run) error {
 	if r.Over() {
 		over = 1
 	}
-	return t.put(r, "INSERT INTO run (id, owner, since, over, doc) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET over = excluded.over, doc = excluded.doc",
+	return t.put(r, "INSERT INTO run (id, owner, since, over, doc) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, over = excluded.over, doc = excluded.doc",
 		r.ID, r.Owner, micros(r.At), over)
 }
 

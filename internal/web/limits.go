@@ -75,7 +75,7 @@ func (s *Server) setLimits(w http.ResponseWriter, r *http.Request, v *visit) err
 		err = v.service.ChangeMember(r.Context(), name, masu.MemberChange{Limits: limits})
 	}
 	if err != nil {
-		return s.showMember(w, r, v, err)
+		return s.showMember(w, r, v, memberPage{}, err)
 	}
 	http.Redirect(w, r, "/admin/member/"+url.PathEscape(string(name)), http.StatusSeeOther)
 	return nil

@@ -13,6 +13,8 @@ type memberPage struct {
 	Limits     []ruleView
 	Workspaces []memberWorkspace
 	Shared     []environmentView
+	Heirs      []masu.Username // who could take over
+	Handover   *handoverView   // just done, or asked about
 	Problem    *problem
 }
 
@@ -22,18 +24,20 @@ type memberWorkspace struct {
 }
 
 func (s *Server) memberPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.showMember(w, r, v, nil)
+	return s.showMember(w, r, v, memberPage{}, nil)
 }
 
-// showMember shows the page, with what was wrong with an act, if anything was.
-func (s *Server) showMember(w http.ResponseWriter, r *http.Request, v *visit, wrong error) error {
+// showMember shows the page with what came of an act, or what was wrong with it.
+func (s *Server) showMember(w http.ResponseWriter, r *http.Request, v *visit, view memberPage, wrong error) error {
 	lang, name := s.lang(r, v), masu.Username(r.PathValue("name"))
 	list, err := v.service.Members(r.Context())
 	if err != nil {
 		return err
 	}
-	view := &memberPage{}
 	for _, m := range list {
+		if m.Name != name && !m.Disabled && !m.Gone {
+			view.Heirs = append(view.Heirs, m.Name)
+		}
 		if m.Name == name {
 			view.Member, view.Limits = newMember(lang, m, v.actor.Name), newLimits(m.Limits)
 		}
@@ -64,5 +68,5 @@ func (s *Server) showMember(w http.ResponseWriter, r *http.Request, v *visit, wr
 		s.log(r, wrong)
 		code, view.Problem = status(wrong), newProblem(lang, wrong)
 	}
-	return s.show(w, r, v, code, view)
+	return s.show(w, r, v, code, &view)
 }

@@ -51,7 +51,7 @@ func TestAdminIsForAdmins(t *testing.T) {
 	g := newRig(t)
 	acts := map[string]url.Values{
 		"/admin/member": {"name": {"bob"}, "disabled": {"yes"}}, "/admin/invite": {"name": {"bob"}}, "/admin/house": {"banner": {"x"}},
-		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {}, "/admin/member/alice/limits": {"gpus": {"99"}},
+		"/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {}, "/admin/member/alice/limits": {"gpus": {"99"}}, "/admin/member/alice/handover": {"to": {"boss"}},
 		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}},
 	}
 	stranger, alice, boss := g.browser(), g.browser(), g.browser()
@@ -134,6 +134,24 @@ func TestAdminActs(t *testing.T) {
 	}
 	if a := boss.get("/admin/member/alice"); !strings.Contains(a.text, `name="gpus" type="number" min="0" step="1" value="2"`) || !strings.Contains(a.text, `name="memory" type="number" min="0" step="0.25" value="16"`) {
 		t.Error("the page does not show the limits that were set, or shows those that were refused")
+	}
+	handover := "/admin/member/alice/handover"
+	for _, c := range []struct {
+		form url.Values
+		code int
+		says string
+	}{
+		{url.Values{"to": {"boss"}, "there": {"thesis", "other"}}, 404, "note bad"},
+		{url.Values{"to": {"alice"}, "there": {"thesis"}, "workspace": {"thesis"}}, 409, "note bad"},
+		{url.Values{"to": {"boss"}, "there": {"thesis"}, "workspace": {"thesis"}, "as.thesis": {"alices"}, "dry": {"yes"}}, 200, "sudo chown -R"},
+		{url.Values{"to": {"boss"}, "there": {"thesis"}, "workspace": {"thesis"}, "as.thesis": {"alices"}}, 200, "sudo chown -R"},
+	} {
+		if a := boss.post(handover, c.form); a.StatusCode != c.code || !strings.Contains(a.text, c.says) {
+			t.Errorf("hand over %v: %s", c.form, a.Status)
+		}
+	}
+	if did := g.lab.doings(); !strings.Contains(did, "handover alice>boss thesis=alices") || strings.Count(did, "handover") != 1 {
+		t.Errorf("handed over: %q", did)
 	}
 	if a := boss.post("/admin/invite", url.Values{"name": {"bob"}}); !strings.Contains(a.text, "/enter?code=") {
 		t.Errorf("invite: %s", a.Status)

@@ -69,6 +69,7 @@ func (p routes) people() {
 	p.route("GET /admin", admins(p.adminPage))
 	p.route("GET /admin/member/{name}", admins(p.memberPage))
 	p.act("/admin/member/{name}/limits", admins(p.setLimits))
+	p.act("/admin/member/{name}/handover", admins(p.handOver))
 	p.route("GET /admin/doctor", admins(p.doctor))
 	p.act("/admin/rules", admins(p.setRules))
 	p.act("/admin/member", admins(p.changeMember))
