@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +55,26 @@ func TestRunWish(t *testing.T) {
 			t.Errorf("%s is shown at %q, want %q", code, got, field)
 		}
 	}
+}
+
+// FuzzRunForm: whatever is filled in means a run that can be asked for, or is wrong at a field.
+func FuzzRunForm(f *testing.F) {
+	for _, s := range []string{"command=true", "notebook=a.ipynb&gpus=2&limit=2d", "command=a|b&array=0-9&after=x", "limit=1e300", "array=-1--2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, filled string) {
+		v, err := url.ParseQuery(filled)
+		if err != nil {
+			return
+		}
+		w, err := readRunForm(v).wish(masu.Workspace{})
+		if err != nil && fieldOf(err) == "" {
+			t.Errorf("%q is wrong nowhere: %v", filled, err)
+		}
+		if err == nil && (w.Limit < 0 || len(w.Argv) > 0 && w.Notebook != nil || w.Want.Count < 0) {
+			t.Errorf("%q means %+v", filled, w)
+		}
+	})
 }
 
 // TestRunFromThePage: a notebook of the workspace's folder is run with one press, a command by the form;
@@ -120,6 +142,54 @@ func mine(t *testing.T, svc masu.Service) []masu.Run {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// TestRunInABrowser: the form is filled in by the keyboard, says at the field what is wrong, and fits a phone in both languages.
+func TestRunInABrowser(t *testing.T) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("chromium is not installed")
+	}
+	g := newRig(t)
+	dir := t.TempDir()
+	for _, name := range []string{"train.ipynb", "a notebook whose name is as long as names of notebooks are in laboratories.ipynb"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(`{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.lab.hello = masu.Hello{Host: masu.Host{GPUs: []masu.GPU{{ID: "g"}, {ID: "h"}}}, Classes: []string{"paper"}}
+	g.lab.set(masu.Workspace{Owner: "alice", Name: "thesis", Phase: masu.Stopped, Project: masu.Project{Dir: dir}})
+	c, axe := newChromium(t), axeScript(t)
+	base := "http://localhost:" + g.port
+	c.cookie(base, "masu_session", g.secret("alice"))
+	for _, lang := range []string{"ja", "en"} {
+		c.lang(lang)
+		for width, scheme := range map[int]string{1280: "light", 390: "light", 360: "dark"} {
+			c.size(width)
+			c.scheme(scheme)
+			c.goTo(base + "/w/thesis")
+			c.eval(`document.querySelector("#run summary").focus()`)
+			c.enter()
+			c.until(`document.getElementById("run-limit").checkVisibility()`)
+			for _, typed := range [][2]string{{"#run-command", "python3 train.py"}, {"#run-limit", "soon"}} {
+				c.tabTo(typed[0])
+				c.call("Input.insertText", map[string]any{"text": typed[1]}, nil)
+			}
+			c.enter()
+			c.until(`document.readyState === "complete" && document.getElementById("run-limit-wrong")?.checkVisibility()`)
+			if c.eval(`document.getElementById("run-command").value`) != "python3 train.py" {
+				t.Error("what was filled in is lost")
+			}
+			shot := "runform-" + lang + "-" + strconv.Itoa(width)
+			c.eval(`document.getElementById("run").scrollIntoView()`)
+			c.shoot(shot)
+			c.axe(axe, shot)
+			c.well(shot)
+		}
+	}
+	c.goTo(base + "/w/thesis")
+	c.eval(`[...document.querySelectorAll("#run .lines button")].at(-1).focus()`)
+	c.enter()
+	c.until(`location.pathname.startsWith("/runs/") && document.querySelector("h1")`)
 }
 
 // TestRunAsked: who asked for a run's GPUs is on its page with what can be done about it, until it is over.

@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -20,24 +22,27 @@ type usageView struct {
 	Teacher       bool
 	Members       []usageLine
 	Groups        []usageLine
+	Projects      []usageLine
 	Names         []usageLine
 	Sum           usageLine
 	Chart         usageChart
+	Trend         usageChart
 	At            time.Time // when it was looked at, for the paper
 }
 
-// usageChart is the month by day; heights are percent of Most.
+// usageChart is lent and busy time by day, or by month; heights are percent of Most.
 type usageChart struct {
-	Most string
-	Says string
-	Bars []dayBar
+	Title string
+	Most  string
+	Says  string
+	Bars  []usageBar
 }
 
-// dayBar is a day in the chart, X and Wide in percent of its width.
-type dayBar struct {
-	Day        int
+// usageBar is a day or a month in the chart, X and Wide in percent of its width.
+type usageBar struct {
+	Label      string
 	X, Wide    float64
-	Mid        float64 // where its number stands
+	Mid        float64 // where its label stands
 	Lent, Busy float64
 	Top, Base  float64 // where the bars begin, from above
 	Named      bool
@@ -46,24 +51,60 @@ type dayBar struct {
 
 // newChart draws every day of a month, also those on which nothing was lent.
 func newChart(lang masu.Lang, month time.Time, days []masu.DayUse) usageChart {
-	var most, lent, busy time.Duration
+	all := make([]masu.UsageRow, month.AddDate(0, 1, -1).Day())
+	for i := range all {
+		all[i].Name = strconv.Itoa(i + 1)
+	}
 	for _, d := range days {
-		most, lent, busy = max(most, d.Lent), lent+d.Lent, busy+d.Busy
+		all[d.Day-1].Lent, all[d.Day-1].Busy = d.Lent, d.Busy
 	}
-	c := usageChart{Most: hours(most), Says: text.Say(lang, "web.usage_days_says", month.Format("2006-01"), hours(lent), hours(busy))}
-	if most == 0 {
-		return c
+	c := newBars(all)
+	for i := range c.Bars {
+		c.Bars[i].Named = i == 0 || (i+1)%5 == 0
 	}
-	n := month.AddDate(0, 1, -1).Day()
-	for day := 1; day <= n; day++ {
-		b := dayBar{Day: day, X: float64(day-1)*100/float64(n) + 0.3, Wide: 100/float64(n) - 0.6, Mid: (float64(day) - 0.5) * 100 / float64(n), Named: day == 1 || day%5 == 0, Top: 100, Base: 100}
-		for _, d := range days {
-			if d.Day == day {
-				b.Lent, b.Busy = 100*float64(d.Lent)/float64(most), 100*float64(min(d.Busy, d.Lent))/float64(most)
-				b.Top, b.Base = 100-b.Lent, 100-b.Busy
-				b.Says = fmt.Sprintf("%d: %s / %s", day, hours(d.Lent), hours(d.Busy))
+	sum := masu.SumUsage(all, "all")[0]
+	c.Title, c.Says = text.Say(lang, "web.usage_days"), text.Say(lang, "web.usage_days_says", month.Format("2006-01"), hours(sum.Lent), hours(sum.Busy))
+	return c
+}
+
+// trendMonths are shown beside the one that the account is of, and with it.
+const trendMonths = 12
+
+// newTrend draws the months up to one, also those in which nothing was lent.
+func newTrend(lang masu.Lang, month time.Time, rows []masu.UsageRow) usageChart {
+	all := make([]masu.UsageRow, trendMonths)
+	for i := range all {
+		all[i].Name = month.AddDate(0, i+1-trendMonths, 0).Format("2006-01")
+		for _, sum := range masu.SumUsage(rows, "month") {
+			if sum.Name == all[i].Name {
+				all[i].Lent, all[i].Busy = sum.Lent, sum.Busy
 			}
 		}
+	}
+	c := newBars(all)
+	for i := range c.Bars {
+		c.Bars[i].Named, c.Bars[i].Label = true, strconv.Itoa(int(month.AddDate(0, i+1-trendMonths, 0).Month()))
+	}
+	sum := masu.SumUsage(all, "all")[0]
+	c.Title, c.Says = text.Say(lang, "web.usage_trend"), text.Say(lang, "web.usage_trend_says", all[0].Name, all[trendMonths-1].Name, hours(sum.Lent), hours(sum.Busy))
+	return c
+}
+
+// newBars draws rows one beside the other; no bars where nothing was lent at all.
+func newBars(rows []masu.UsageRow) (c usageChart) {
+	var most time.Duration
+	for _, r := range rows {
+		most = max(most, r.Lent)
+	}
+	if c.Most = hours(most); most == 0 {
+		return c
+	}
+	wide := 100 / float64(len(rows))
+	for i, r := range rows {
+		b := usageBar{Label: r.Name, X: float64(i)*wide + 0.3, Wide: wide - 0.6, Mid: (float64(i) + 0.5) * wide}
+		b.Lent, b.Busy = 100*float64(r.Lent)/float64(most), 100*float64(min(r.Busy, r.Lent))/float64(most)
+		b.Top, b.Base = 100-b.Lent, 100-b.Busy
+		b.Says = fmt.Sprintf("%s: %s / %s", r.Name, hours(r.Lent), hours(r.Busy))
 		c.Bars = append(c.Bars, b)
 	}
 	return c
@@ -110,8 +151,8 @@ func (v *usageView) title(lang masu.Lang) string {
 	return text.Say(lang, "web.usage") + " " + v.Month
 }
 
-// account reads which month, and whose, is asked for.
-func (s *Server) account(r *http.Request, v *visit) (view *usageView, rows []masu.UsageRow, err error) {
+// account reads which month, and whose, is asked for, with so many months before it.
+func (s *Server) account(r *http.Request, v *visit, before int) (view *usageView, rows []masu.UsageRow, err error) {
 	month, err := time.ParseInLocation("2006-01", r.URL.Query().Get("month"), time.Local)
 	if y, m, _ := time.Now().Date(); err != nil || month.Year() < 2000 || month.Year() > 9000 {
 		month = time.Date(y, m, 1, 0, 0, 0, 0, time.Local)
@@ -119,20 +160,22 @@ func (s *Server) account(r *http.Request, v *visit) (view *usageView, rows []mas
 	teacher := v.actor.Admin || v.actor.Role == masu.RoleTeacher
 	view = &usageView{begin: month, Month: month.Format("2006-01"), Before: month.AddDate(0, -1, 0).Format("2006-01"), After: month.AddDate(0, 1, 0).Format("2006-01"),
 		Teacher: teacher, All: teacher && r.URL.Query().Get("of") != "me"}
-	rows, err = v.service.GPUUsage(r.Context(), month, month.AddDate(0, 1, 0), view.All)
+	rows, err = v.service.GPUUsage(r.Context(), month.AddDate(0, -before, 0), month.AddDate(0, 1, 0), view.All)
 	return view, rows, err
 }
 
 func (s *Server) usage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	view, rows, err := s.account(r, v)
+	view, rows, err := s.account(r, v, trendMonths-1)
 	if err != nil {
 		return err
 	}
 	lang := s.lang(r, v)
+	view.Trend = newTrend(lang, view.begin, rows)
+	rows = slices.DeleteFunc(rows, func(r masu.UsageRow) bool { return r.Month != view.Month })
 	if view.All {
 		view.Members, view.Groups = newUsageLines(lang, rows, "member"), newUsageLines(lang, rows, "group")
 	}
-	view.Names = newUsageLines(lang, rows, "name")
+	view.Projects, view.Names = newUsageLines(lang, rows, "project"), newUsageLines(lang, rows, "name")
 	for _, sum := range masu.SumUsage(rows, "all") {
 		view.Sum = newUsageLine(lang, sum, sum.Lent)
 		view.Chart = newChart(lang, view.begin, sum.Days)
@@ -143,7 +186,7 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 // usageCSV is the same for a spreadsheet.
 func (s *Server) usageCSV(w http.ResponseWriter, r *http.Request, v *visit) error {
-	view, rows, err := s.account(r, v)
+	view, rows, err := s.account(r, v, 0)
 	if err != nil {
 		return err
 	}
