@@ -30,12 +30,8 @@ func rules() []rule {
 		}),
 		whole("workspaces", func(r *masu.Rules) **int { return &r.Workspaces }),
 		decimal("cpus", func(r *masu.Rules) **float64 { return &r.CPUs }),
-		valued("memory", func(r *masu.Rules) **masu.Bytes { return &r.Memory }, func(s string) (masu.Bytes, bool) {
-			if s == "0" {
-				return 0, true
-			}
-			return size(s)
-		}),
+		room("memory", func(r *masu.Rules) **masu.Bytes { return &r.Memory }),
+		room("disk", func(r *masu.Rules) **masu.Bytes { return &r.Disk }),
 		whole("gpus", func(r *masu.Rules) **int { return &r.GPUs }),
 		decimal("gpu-hours", func(r *masu.Rules) **float64 { return &r.GPUHours }),
 		decimal("gpu-idle-hours", func(r *masu.Rules) **float64 { return &r.GPUIdleHours }),
@@ -46,6 +42,15 @@ func whole(name string, field func(*masu.Rules) **int) rule {
 	return valued(name, field, func(s string) (int, bool) {
 		n, err := strconv.Atoi(s)
 		return n, err == nil
+	})
+}
+
+func room(name string, field func(*masu.Rules) **masu.Bytes) rule {
+	return valued(name, field, func(s string) (masu.Bytes, bool) {
+		if s == "0" {
+			return 0, true
+		}
+		return size(s)
 	})
 }
 

@@ -134,6 +134,9 @@ func (a *app) overrule(ctx context.Context, list []setting) {
 		a.note("config_rules_unseen")
 		return
 	}
+	if now.Set.Disk != nil {
+		set["disk"] = now.Set.Disk.String()
+	}
 	if now.Set.Memory != nil {
 		set["memory"] = now.Set.Memory.String()
 	}

@@ -76,25 +76,23 @@ func (h *Host) BoundsDisk(dir string) bool {
 // so much together; 0 lifts the bound. No box may run with them. Links, and what
 // else cannot be opened, count only if they are made later.
 func (h *Host) BoundDisk(ctx context.Context, id masu.WorkspaceID, most masu.Bytes, dirs ...string) error {
-	if len(dirs) == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, markWithin)
 	defer cancel()
-	for _, dir := range dirs {
-		if most == 0 {
-			break
-		}
-		if err := join(ctx, project(id), dir); err != nil {
-			return fmt.Errorf("host: bound disk: %w", err)
-		}
-	}
 	q := quota{version: 1, flags: ofProjects, fields: quotaBlocks, id: project(id), hard: uint64(most+quotaBlock-1) / quotaBlock}
-	q.soft = q.hard // of 0 XFS would keep what was
-	if err := h.quotactl(dirs[0], quotaSet, q.id, unsafe.Pointer(&q)); err != nil {
-		return fmt.Errorf("host: bound disk: %w", err)
+	var errs error
+	for _, dir := range dirs { // which may lie on several file systems; each then has a bound of its own
+		var err error
+		if most > 0 {
+			err = join(ctx, q.id, dir)
+		}
+		if err == nil {
+			err = h.quotactl(dir, quotaSet, q.id, unsafe.Pointer(&q))
+		}
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("host: bound disk: %w", err))
+		}
 	}
-	return nil
+	return errs
 }
 
 // DiskBound tells how much the folders of a box take that BoundDisk has bounded,

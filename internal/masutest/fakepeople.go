@@ -197,7 +197,7 @@ func (s *fakeActor) Rules(context.Context) (masu.RulesNow, error) {
 	defer s.mu.Unlock()
 	yes, none, cores, memory, day, two := true, 0, 0.0, masu.Bytes(0), 24.0, 2.0
 	colleagues := masu.ReachColleagues
-	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, ShareApps: &colleagues, Workspaces: &none, CPUs: &cores, Memory: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
+	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, ShareApps: &colleagues, Workspaces: &none, CPUs: &cores, Memory: &memory, Disk: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
 }
 
 func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {

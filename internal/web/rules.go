@@ -42,6 +42,7 @@ func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
 		ruleView{Name: "workspaces", Step: "1", Value: wholeNumber(set.Workspaces), As: wholeNumber(as.Workspaces)},
 		ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)},
 		ruleView{Name: "memory", Step: "0.5", Value: gib(set.Memory), As: gib(as.Memory)},
+		ruleView{Name: "disk", Step: "0.5", Value: gib(set.Disk), As: gib(as.Disk)},
 		ruleView{Name: "gpus", Step: "1", Value: wholeNumber(set.GPUs), As: wholeNumber(as.GPUs)},
 		ruleView{Name: "gpu_hours", Step: "0.5", Value: plainNumber(set.GPUHours), As: plainNumber(as.GPUHours)},
 		ruleView{Name: "gpu_idle_hours", Step: "0.5", Value: plainNumber(set.GPUIdleHours), As: plainNumber(as.GPUIdleHours)})
@@ -110,12 +111,15 @@ func (s *Server) setRules(w http.ResponseWriter, r *http.Request, v *visit) erro
 		}
 		return nil
 	}
-	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus"), Workspaces: whole("workspaces"),
-		GPUs: whole("gpus"), GPUHours: number("gpu_hours"), GPUIdleHours: number("gpu_idle_hours")}
-	if n := number("memory"); n != nil {
-		bytes := masu.Bytes(*n * float64(masu.GiB))
-		rules.Memory = &bytes
+	room := func(name string) *masu.Bytes {
+		if n := number(name); n != nil {
+			bytes := masu.Bytes(*n * float64(masu.GiB))
+			return &bytes
+		}
+		return nil
 	}
+	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus"), Workspaces: whole("workspaces"), Memory: room("memory"), Disk: room("disk"),
+		GPUs: whole("gpus"), GPUHours: number("gpu_hours"), GPUIdleHours: number("gpu_idle_hours")}
 	if reach := masu.Reach(f.Get("share_apps")); reach != "" {
 		rules.ShareApps = &reach
 	}
