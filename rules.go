@@ -11,6 +11,7 @@ type Rules struct {
 	CPUs          *float64 `json:"cpus,omitempty"`           // of each box, at most; 0 means as the host allows
 	Memory        *Bytes   `json:"memory,omitempty"`         // of each box, at most; 0 means as the host allows
 	Disk          *Bytes   `json:"disk,omitempty"`           // of each workspace beside its project folder, at most; 0 means as much as there is
+	Images        *Bytes   `json:"images,omitempty"`         // built environments that one member may keep; 0 means as much as there is
 	GPUs          *int     `json:"gpus,omitempty"`           // that one member may hold; 0 means as many as there are
 	GPUHours      *float64 `json:"gpu_hours,omitempty"`      // for which a holder may count on them; 0 means without end
 	GPUIdleHours  *float64 `json:"gpu_idle_hours,omitempty"` // after which they go back if nothing uses them and somebody waits; 0 means never
@@ -20,7 +21,7 @@ type Rules struct {
 func (r Rules) Over(below Rules) Rules {
 	return Rules{
 		Sudo: either(r.Sudo, below.Sudo), OwnDockerfile: either(r.OwnDockerfile, below.OwnDockerfile), Guests: either(r.Guests, below.Guests), ShareApps: either(r.ShareApps, below.ShareApps),
-		Workspaces: either(r.Workspaces, below.Workspaces), CPUs: either(r.CPUs, below.CPUs), Memory: either(r.Memory, below.Memory), Disk: either(r.Disk, below.Disk),
+		Workspaces: either(r.Workspaces, below.Workspaces), CPUs: either(r.CPUs, below.CPUs), Memory: either(r.Memory, below.Memory), Disk: either(r.Disk, below.Disk), Images: either(r.Images, below.Images),
 		GPUs: either(r.GPUs, below.GPUs), GPUHours: either(r.GPUHours, below.GPUHours), GPUIdleHours: either(r.GPUIdleHours, below.GPUIdleHours),
 	}
 }

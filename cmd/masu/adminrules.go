@@ -32,6 +32,7 @@ func rules() []rule {
 		decimal("cpus", func(r *masu.Rules) **float64 { return &r.CPUs }),
 		room("memory", func(r *masu.Rules) **masu.Bytes { return &r.Memory }),
 		room("disk", func(r *masu.Rules) **masu.Bytes { return &r.Disk }),
+		room("images", func(r *masu.Rules) **masu.Bytes { return &r.Images }),
 		whole("gpus", func(r *masu.Rules) **int { return &r.GPUs }),
 		decimal("gpu-hours", func(r *masu.Rules) **float64 { return &r.GPUHours }),
 		decimal("gpu-idle-hours", func(r *masu.Rules) **float64 { return &r.GPUIdleHours }),

@@ -16,7 +16,8 @@ type Policy struct {
 	LoadImages          bool       // members may bring in images that masu made elsewhere
 	Limits              masu.Limits
 	WorkspacesPerMember int
-	RunsPerMember       int // of one member that go at once, the others wait in line; 0: all
+	ImagesPerMember     masu.Bytes // who keeps so much of built environments builds no more; 0: as much as there is
+	RunsPerMember       int        // of one member that go at once, the others wait in line; 0: all
 	BuildsAtOnce        int
 	BuildsPerMember     int
 	StartsAtOnce        int

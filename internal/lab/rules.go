@@ -10,7 +10,7 @@ import (
 // configured gives the rules of the configuration, every field said.
 func (p Policy) configured() masu.Rules {
 	hold, idle := p.GPUs.Hold.Hours(), p.GPUs.IdleFor.Hours()
-	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, ShareApps: &p.ShareApps, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory, Disk: &p.Limits.Disk,
+	return masu.Rules{Sudo: &p.Sudo, OwnDockerfile: &p.OwnDockerfile, Guests: &p.Guests, ShareApps: &p.ShareApps, Workspaces: &p.WorkspacesPerMember, CPUs: &p.Limits.CPUs, Memory: &p.Limits.Memory, Disk: &p.Limits.Disk, Images: &p.ImagesPerMember,
 		GPUs: &p.GPUs.PerMember, GPUHours: &hold, GPUIdleHours: &idle}
 }
 
@@ -24,7 +24,7 @@ func (l *Lab) policy() Policy {
 	r := set.Over(p.configured())
 	p.Sudo, p.OwnDockerfile, p.Guests, p.ShareApps, p.WorkspacesPerMember = *r.Sudo, *r.OwnDockerfile, *r.Guests, *r.ShareApps, *r.Workspaces
 	p.Limits.CPUs, p.Limits.Memory, p.Limits.Disk = *r.CPUs, *r.Memory, *r.Disk
-	p.GPUs.PerMember = *r.GPUs
+	p.GPUs.PerMember, p.ImagesPerMember = *r.GPUs, *r.Images
 	if set.GPUHours != nil {
 		p.GPUs.Hold = hours(*set.GPUHours)
 	}
@@ -59,7 +59,7 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 	defer func() { s.l.record(ctx, s.actor, "rules", "", err) }()
 	const least = 256 * masu.MiB // a notebook with less only dies
 	if r.Workspaces != nil && (*r.Workspaces < 0 || *r.Workspaces > 10000) || r.CPUs != nil && (*r.CPUs < 0 || *r.CPUs > 4096) ||
-		r.Memory != nil && *r.Memory != 0 && *r.Memory < least || r.Disk != nil && *r.Disk != 0 && *r.Disk < least || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
+		r.Memory != nil && *r.Memory != 0 && *r.Memory < least || r.Disk != nil && *r.Disk != 0 && *r.Disk < least || r.Images != nil && *r.Images != 0 && *r.Images < least || r.GPUs != nil && (*r.GPUs < 0 || *r.GPUs > 10000) || !span(r.GPUHours) || !span(r.GPUIdleHours) {
 		return masu.E(masu.Invalid, "rules_wrong", least)
 	}
 	if r.ShareApps != nil && !r.ShareApps.Valid() {

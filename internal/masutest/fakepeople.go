@@ -197,14 +197,15 @@ func (s *fakeActor) Rules(context.Context) (masu.RulesNow, error) {
 	defer s.mu.Unlock()
 	yes, none, cores, memory, day, two := true, 0, 0.0, masu.Bytes(0), 24.0, 2.0
 	colleagues := masu.ReachColleagues
-	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, ShareApps: &colleagues, Workspaces: &none, CPUs: &cores, Memory: &memory, Disk: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
+	return masu.RulesNow{Configured: masu.Rules{Sudo: &yes, OwnDockerfile: &yes, Guests: &yes, ShareApps: &colleagues, Workspaces: &none, CPUs: &cores, Memory: &memory, Disk: &memory, Images: &memory, GPUs: &none, GPUHours: &day, GPUIdleHours: &two}, Set: s.people.rules}, s.admin()
 }
 
 func (s *fakeActor) SetRules(_ context.Context, r masu.Rules) error {
 	if err := s.admin(); err != nil {
 		return err
 	}
-	if r.Workspaces != nil && *r.Workspaces < 0 {
+	few := func(b *masu.Bytes) bool { return b != nil && *b != 0 && *b < 256*masu.MiB }
+	if r.Workspaces != nil && *r.Workspaces < 0 || few(r.Memory) || few(r.Disk) || few(r.Images) {
 		return masu.E(masu.Invalid, "rules_wrong", 256*masu.MiB)
 	}
 	if r.ShareApps != nil && !r.ShareApps.Valid() {

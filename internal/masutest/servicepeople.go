@@ -74,6 +74,9 @@ func testServiceRules(g *guest, admin masu.Service) {
 	w := g.up()
 	no, negative := false, -1
 	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Workspaces: &negative}), masu.Invalid, "rules_wrong")
+	few := masu.MiB
+	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Disk: &few}), masu.Invalid, "rules_wrong")
+	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Images: &few}), masu.Invalid, "rules_wrong")
 	if err := admin.SetRules(g.ctx, masu.Rules{Guests: &no}); err != nil {
 		g.Fatal(err)
 	}

@@ -43,6 +43,7 @@ func newRules(lang masu.Lang, now masu.RulesNow) []ruleView {
 		ruleView{Name: "cpus", Step: "0.5", Value: plainNumber(set.CPUs), As: plainNumber(as.CPUs)},
 		ruleView{Name: "memory", Step: "0.5", Value: gib(set.Memory), As: gib(as.Memory)},
 		ruleView{Name: "disk", Step: "0.5", Value: gib(set.Disk), As: gib(as.Disk)},
+		ruleView{Name: "images", Step: "0.5", Value: gib(set.Images), As: gib(as.Images)},
 		ruleView{Name: "gpus", Step: "1", Value: wholeNumber(set.GPUs), As: wholeNumber(as.GPUs)},
 		ruleView{Name: "gpu_hours", Step: "0.5", Value: plainNumber(set.GPUHours), As: plainNumber(as.GPUHours)},
 		ruleView{Name: "gpu_idle_hours", Step: "0.5", Value: plainNumber(set.GPUIdleHours), As: plainNumber(as.GPUIdleHours)})
@@ -118,7 +119,7 @@ func (s *Server) setRules(w http.ResponseWriter, r *http.Request, v *visit) erro
 		}
 		return nil
 	}
-	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus"), Workspaces: whole("workspaces"), Memory: room("memory"), Disk: room("disk"),
+	rules := masu.Rules{Guests: yes("guests"), OwnDockerfile: yes("own_dockerfile"), Sudo: yes("sudo"), CPUs: number("cpus"), Workspaces: whole("workspaces"), Memory: room("memory"), Disk: room("disk"), Images: room("images"),
 		GPUs: whole("gpus"), GPUHours: number("gpu_hours"), GPUIdleHours: number("gpu_idle_hours")}
 	if reach := masu.Reach(f.Get("share_apps")); reach != "" {
 		rules.ShareApps = &reach
