@@ -64,13 +64,13 @@ func (r Rule) Takes() string {
 	case RuleYesNo, RuleWord:
 		return strings.Join(r.Words, ", ")
 	case RuleSize:
-		return "0, " + LeastMemory.String() + " – " + mostMemory.String()
+		return "0, " + LeastMemory.String() + " – " + mostSize.String()
 	}
 	return "0 – " + strconv.FormatFloat(r.Most, 'f', -1, 64)
 }
 
 const (
-	mostMemory = 1 << 16 * GiB
+	mostSize   = 1 << 16 * GiB
 	many       = 10000
 	yearDays   = 366
 	yearHours  = 24 * yearDays
@@ -93,7 +93,9 @@ func memberRules() []Rule {
 		count(about, "workspaces", "policy.workspaces_per_member", func(r *Rules) **int { return &r.Workspaces }),
 		count(about, "runs", "policy.runs_per_member", func(r *Rules) **int { return &r.Runs }),
 		number(about, "cpus", "policy.cpus", RuleNumber, mostCPUs, func(r *Rules) **float64 { return &r.CPUs }),
-		memory(about, "memory", "policy.memory", func(r *Rules) **Bytes { return &r.Memory }),
+		size(about, "memory", "policy.memory", func(r *Rules) **Bytes { return &r.Memory }),
+		size(about, "disk", "policy.disk", func(r *Rules) **Bytes { return &r.Disk }),
+		size(about, "images", "policy.images_per_member", func(r *Rules) **Bytes { return &r.Images }),
 	}
 }
 
@@ -172,8 +174,8 @@ func number(about, name, key string, unit RuleUnit, most float64, at func(*Rules
 		func(f float64) bool { return f >= 0 && f <= most }) // which no NaN is
 }
 
-func memory(about, name, key string, at func(*Rules) **Bytes) Rule {
-	return ruled(Rule{Name: name, Key: key, Group: about, Unit: RuleSize, Most: float64(mostMemory)}, at,
+func size(about, name, key string, at func(*Rules) **Bytes) Rule {
+	return ruled(Rule{Name: name, Key: key, Group: about, Unit: RuleSize, Most: float64(mostSize)}, at,
 		func(b Bytes) string {
 			if b == 0 {
 				return "0"
@@ -186,5 +188,5 @@ func memory(about, name, key string, at func(*Rules) **Bytes) Rule {
 			}
 			return ParseBytes(s)
 		},
-		func(b Bytes) bool { return b == 0 || b >= LeastMemory && b <= mostMemory })
+		func(b Bytes) bool { return b == 0 || b >= LeastMemory && b <= mostSize })
 }

@@ -45,7 +45,7 @@ type Limits struct {
 	Memory Bytes   `json:"memory,omitempty"`
 	Shm    Bytes   `json:"shm,omitempty"`
 	PIDs   int     `json:"pids,omitempty"`
-	Disk   Bytes   `json:"disk,omitempty"` // of what a box writes beside its folder, and of its home; held where RuntimeInfo.DiskLimits
+	Disk   Bytes   `json:"disk,omitempty"` // of what a box writes beside its folder, its home and the data of its services, together; held where RuntimeInfo.DiskLimits
 }
 
 // Note is a sentence of internal/text that is worth reading but is no error.

@@ -14,6 +14,8 @@ type Rules struct {
 	Runs          *int     `json:"runs,omitempty"`           // of each member that go at once, the others wait in line; 0 means all
 	CPUs          *float64 `json:"cpus,omitempty"`           // of each box, at most; 0 means as the host allows
 	Memory        *Bytes   `json:"memory,omitempty"`         // of each box, at most; 0 means as the host allows
+	Disk          *Bytes   `json:"disk,omitempty"`           // of each workspace beside its project folder, at most; 0 means as much as there is
+	Images        *Bytes   `json:"images,omitempty"`         // built environments that one member may keep; 0 means as much as there is
 
 	GPUs            *int     `json:"gpus,omitempty"`               // that one member may hold; 0 means as many as there are
 	GPUHours        *float64 `json:"gpu_hours,omitempty"`          // for which a holder may count on them; 0 means without end

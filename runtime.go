@@ -173,6 +173,7 @@ type Measurer interface {
 	// Used is so cheap that it may be asked twice a second of every box that runs.
 	Used(ctx context.Context, id WorkspaceID) (Use, error)
 	// Disk tells what a running box has written beside its image, and what its
-	// volumes hold; project folders do not count. It may take seconds.
-	Disk(ctx context.Context, id WorkspaceID) (Bytes, error)
+	// volumes hold, and how much of that there may be; most is 0 where no limit is
+	// held. Project folders do not count. It may take seconds where most is 0.
+	Disk(ctx context.Context, id WorkspaceID) (used, most Bytes, err error)
 }

@@ -30,10 +30,11 @@ type Workspace struct {
 	Label   string       `json:"label"`   // NAME--USER made fit for a host name; unique in the lab
 	Project Project      `json:"project"` // as it was read at the last up: what runs equals what was checked
 	Phase   Phase        `json:"phase"`
-	Trouble *Trouble     `json:"trouble,omitempty"` // with Failed, or Stopped by something else than its owner: why; Running: why it goes on without its GPUs
-	Image   string       `json:"image,omitempty"`   // ID of the image it runs or last ran
-	Disk    Bytes        `json:"disk,omitempty"`    // that its home and its box take, as last looked; project folders do not count
-	Order   []Layer      `json:"order,omitempty"`   // how the last build was layered, so that additions become later layers
+	Trouble *Trouble     `json:"trouble,omitempty"`  // with Failed, or Stopped by something else than its owner: why; Running: why it goes on without its GPUs
+	Image   string       `json:"image,omitempty"`    // ID of the image it runs or last ran
+	Disk    Bytes        `json:"disk,omitempty"`     // that its home and its box take, as last looked; project folders do not count
+	DiskMax Bytes        `json:"disk_max,omitempty"` // that they may take together with its services' data, where that is held; 0: as much as there is
+	Order   []Layer      `json:"order,omitempty"`    // how the last build was layered, so that additions become later layers
 	GPUs    []GPUID      `json:"gpus,omitempty"`
 	Until   time.Time    `json:"until,omitzero"`     // its owner may count on the GPUs until then; zero: no end
 	EndsAt  time.Time    `json:"ends_at,omitzero"`   // announced: the GPUs will be taken back then

@@ -22,6 +22,8 @@ need dockerd docker.io iptables
 need docker-compose docker-compose
 need ip iproute2
 need npm npm
+need mkfs.ext4 e2fsprogs
+need mkfs.xfs xfsprogs
 need sshd openssh-server openssh-client
 need rsync rsync
 /usr/bin/python3 -c "import ipykernel, jupyter_client" 2>/dev/null || missing="${missing:-} python3-ipykernel" # a kernel that prints
@@ -38,6 +40,12 @@ if [ -n "${missing:-}" ]; then
 	# From Debian 13 on the client is a package of its own.
 	command -v docker >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
 	[ -z "${ours:-}" ] || rm -f /usr/sbin/policy-rc.d
+fi
+
+# A kernel with project quotas, as a process, where the machine's own has none.
+if ! command -v linux.uml >/dev/null 2>&1 && ! modprobe -q quota_v2 2>/dev/null && ! grep -q '^CONFIG_QFMT_V2=y' "/boot/config-$(uname -r)" 2>/dev/null; then
+	echo "setup: installing user-mode Linux (about 10 s)"
+	apt-get install -y -qq --no-install-recommends user-mode-linux >/dev/null || echo "setup: there is none: disk limits are not tested"
 fi
 
 ./bin/masu doctor --start-engine

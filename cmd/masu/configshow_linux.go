@@ -188,7 +188,7 @@ func policySettings(p lab.Policy) []setting {
 	list := []setting{
 		{Key: "sudo", Value: p.Sudo}, {Key: "own_dockerfile", Value: p.OwnDockerfile}, {Key: "load_images", Value: p.LoadImages}, {Key: "registries", Value: p.Registries}, {Key: "guests", Value: p.Guests},
 		{Key: "share_apps", Value: string(p.ShareApps)},
-		{Key: "workspaces_per_member", Value: p.WorkspacesPerMember}, {Key: "runs_per_member", Value: p.RunsPerMember}, {Key: "builds_at_once", Value: p.BuildsAtOnce}, {Key: "builds_per_member", Value: p.BuildsPerMember},
+		{Key: "workspaces_per_member", Value: p.WorkspacesPerMember}, {Key: "images_per_member", Value: p.ImagesPerMember.String()}, {Key: "runs_per_member", Value: p.RunsPerMember}, {Key: "builds_at_once", Value: p.BuildsAtOnce}, {Key: "builds_per_member", Value: p.BuildsPerMember},
 		{Key: "starts_at_once", Value: p.StartsAtOnce}, {Key: "build_within", Value: spanned(p.BuildWithin)}, {Key: "session_for", Value: spanned(p.SessionFor)},
 		{Key: "min_password", Value: p.MinPassword}, {Key: "cpus", Value: p.Limits.CPUs}, {Key: "memory", Value: p.Limits.Memory.String()}, {Key: "shm", Value: p.Limits.Shm.String()},
 		{Key: "pids", Value: p.Limits.PIDs}, {Key: "disk", Value: p.Limits.Disk.String()}, {Key: "spare_state", Value: p.SpareState.String()}, {Key: "spare_engine", Value: p.SpareEngine.String()},

@@ -65,6 +65,10 @@ func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
 	if sides { // most have none
 		columns = slices.Insert(columns, 4, "col.services")
 	}
+	disks := slices.ContainsFunc(list, func(w masu.Workspace) bool { return w.DiskMax > 0 })
+	if disks {
+		columns = slices.Insert(columns, len(columns)-2, "col.disk")
+	}
 	t := a.table(columns...)
 	for _, w := range list {
 		name := w.Name
@@ -89,9 +93,20 @@ func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
 		if sides {
 			cells = slices.Insert(cells, 4, a.sides(w))
 		}
+		if disks {
+			cells = slices.Insert(cells, len(cells)-2, a.disk(w))
+		}
 		t.row(cells...)
 	}
 	t.write()
+}
+
+// disk says what a workspace takes, and of how much where that is held.
+func (a *app) disk(w masu.Workspace) string {
+	if w.DiskMax == 0 {
+		return ""
+	}
+	return a.say("disk_of", w.Disk.String(), w.DiskMax.String())
 }
 
 // appNames are those of a workspace's apps.

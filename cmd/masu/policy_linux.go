@@ -22,6 +22,7 @@ type policyConfig struct {
 	Guests              *bool             `yaml:"guests"`
 	ShareApps           *masu.Reach       `yaml:"share_apps"`
 	WorkspacesPerMember *int              `yaml:"workspaces_per_member"`
+	ImagesPerMember     bytesOf           `yaml:"images_per_member"`
 	RunsPerMember       *int              `yaml:"runs_per_member"`
 	BuildsAtOnce        *int              `yaml:"builds_at_once"`
 	BuildsPerMember     *int              `yaml:"builds_per_member"`
@@ -104,6 +105,7 @@ func (c policyConfig) policy(p lab.Policy) (lab.Policy, error) {
 	room(&p.Limits.Memory, "memory", c.Memory)
 	room(&p.Limits.Shm, "shm", c.Shm)
 	room(&p.Limits.Disk, "disk", c.Disk)
+	room(&p.ImagesPerMember, "images_per_member", c.ImagesPerMember)
 	room(&p.SpareState, "spare_state", c.SpareState)
 	room(&p.SpareEngine, "spare_engine", c.SpareEngine)
 	if p.Limits.CPUs, p.Limits.PIDs = c.CPUs, c.PIDs; c.CPUs < 0 || c.PIDs < 0 {

@@ -38,6 +38,7 @@ func TestDocumentedConfig(t *testing.T) {
 		d := lab.DefaultPolicy(masu.Host{CPUs: 8})
 		d.Limits = masu.Limits{CPUs: 16, Memory: 64 * masu.GiB, Shm: 16 * masu.GiB, PIDs: 4096, Disk: 100 * masu.GiB}
 		d.GPUs.PerMember, d.GPUs.PerGroup, d.GPUs.Classes = 4, map[string]int{"b4": 8}, []sched.Class{{Name: "paper", HeadStart: 24 * time.Hour, Groups: []string{"b4"}}}
+		d.ImagesPerMember = 200 * masu.GiB
 		d.Datasets = []masu.Mount{{Folder: "/data/imagenet", Target: "/data/imagenet", Dataset: true}}
 		if got, want := p, d; !equalPolicy(got, want) {
 			t.Errorf("%s: the document says %+v, the defaults are %+v", lang, got, want)
@@ -47,7 +48,7 @@ func TestDocumentedConfig(t *testing.T) {
 
 func equalPolicy(a, b lab.Policy) bool {
 	da, db := a.Datasets, b.Datasets
-	return len(da) == 1 && len(db) == 1 && da[0] == db[0] && a.Sudo == b.Sudo && a.OwnDockerfile == b.OwnDockerfile && a.ShareApps == b.ShareApps && a.Limits == b.Limits &&
+	return len(da) == 1 && len(db) == 1 && da[0] == db[0] && a.Sudo == b.Sudo && a.OwnDockerfile == b.OwnDockerfile && a.ShareApps == b.ShareApps && a.Limits == b.Limits && a.ImagesPerMember == b.ImagesPerMember &&
 		a.WorkspacesPerMember == b.WorkspacesPerMember && a.RunsPerMember == b.RunsPerMember && a.BuildsAtOnce == b.BuildsAtOnce && a.BuildsPerMember == b.BuildsPerMember &&
 		a.StartsAtOnce == b.StartsAtOnce && a.BuildWithin == b.BuildWithin && a.SessionFor == b.SessionFor && a.MinPassword == b.MinPassword &&
 		fmt.Sprint(a.GPUs, a.HalfLife, a.HoldMost, a.Horizon, a.ReserveMost) == fmt.Sprint(b.GPUs, b.HalfLife, b.HoldMost, b.Horizon, b.ReserveMost) && a.SpareState == b.SpareState && a.SpareEngine == b.SpareEngine

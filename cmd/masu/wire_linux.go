@@ -171,7 +171,7 @@ func (a *app) assemble(ctx context.Context, o serveOptions, port int, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime.Runtime, runtime.gpus, origins, examiner(o, p, c.Policy.Limits.Disk), log
+	c.Store, c.Runtime, c.Inventory, c.Origins, c.Examine, c.Log = store, runtime.Runtime, runtime.gpus, origins, examiner(o, p), log
 	c.Accounts, c.Folders, c.Bases, c.Usage = machine, machine, machine.Bases(), machine.Usage
 	c.Process, c.Shelf = machine.Process, host.NewShelf(filepath.Join(o.state, "programs"))
 	key, err := o.hostKey(&c)
@@ -232,9 +232,9 @@ func (a *app) doors(p *parts, o serveOptions, machine *host.Host, origins *web.O
 }
 
 // examiner gives what the admin's page shows of doctor. The port is the daemon's own.
-func examiner(o serveOptions, p *parts, disk masu.Bytes) func(context.Context) []masu.Finding {
+func examiner(o serveOptions, p *parts) func(context.Context) []masu.Finding {
 	return func(ctx context.Context) []masu.Finding {
-		c := doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: disk, CertFile: o.tls.CertFile}
+		c := doctor.Config{Socket: o.engine, StateDir: o.state, Inventory: p.engine.gpus, Devices: p.engine.devices, Board: p.lab.Wall, Runtime: p.engine.Info, DiskLimit: p.lab.DiskLimit(), CertFile: o.tls.CertFile}
 		if o.kube.on() {
 			c.Cluster = o.kube.examine
 		}

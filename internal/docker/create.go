@@ -101,7 +101,6 @@ func (p plan) hostConfig() *container.HostConfig {
 		Init:          &own, // the agent is PID 1, whatever the engine's default
 		ShmSize:       int64(p.shm()),
 		Resources:     p.resources(),
-		StorageOpt:    p.storage(),
 	}
 	secure(h, p.box.Agent.Sudo)
 	return h
@@ -168,7 +167,7 @@ func (p plan) asked(noCopy bool) (ms []mount.Mount) {
 	for i, m := range p.box.Mounts {
 		if m.Volume != "" {
 			ms = append(ms, mount.Mount{Type: mount.TypeVolume, Source: m.Volume, Target: m.Target, ReadOnly: m.ReadOnly,
-				VolumeOptions: &mount.VolumeOptions{NoCopy: noCopy, DriverConfig: p.volumeDriver(), Labels: map[string]string{
+				VolumeOptions: &mount.VolumeOptions{NoCopy: noCopy, Labels: map[string]string{
 					labelLab: p.lab, labelWorkspace: string(p.box.ID), labelOwner: string(p.box.Owner.Name)}}})
 			continue
 		}

@@ -52,7 +52,6 @@ func TestCreate(t *testing.T) {
 		{"gpu", func(p *plan) {
 			p.box.GPUs = []masu.GPUID{"GPU-5f3c0000-0000-0000-0000-000000000001", "GPU-5f3c0000-0000-0000-0000-000000000002"}
 		}},
-		{"disk", func(p *plan) { p.box.Limits.Disk, p.engine.quotas = 100*masu.GiB, quotas{box: true, volume: true} }},
 		{"cdi", func(p *plan) { p.box.GPUs = []masu.GPUID{"nvidia.com/gpu=1"} }},
 		{"no-sudo", func(p *plan) {
 			p.box.Agent.Sudo, p.box.Agent.NoSudo = false, "the folder is on NFS"

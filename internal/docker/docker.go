@@ -57,6 +57,12 @@ type Host interface {
 	Unfence(ctx context.Context, bridge string) error
 	// BoundBuilds keeps what builds run from taking the whole host.
 	BoundBuilds() error
+	// BoundsDisk tells whether BoundDisk can hold a bound on what lies in dir.
+	BoundsDisk(dir string) bool
+	// BoundDisk lets what lies in a box's folders take at most so much together; 0 lifts the bound.
+	BoundDisk(ctx context.Context, id masu.WorkspaceID, most masu.Bytes, dirs ...string) error
+	// DiskBound tells how much that is, and how much it may be; most is 0 where there is no bound.
+	DiskBound(id masu.WorkspaceID, dir string) (used, most masu.Bytes)
 	// Dial connects to a port on the loopback of the process's network
 	// namespace; verify is the container ID that must stand in its cgroup.
 	Dial(ctx context.Context, pid int, verify string, port int) (net.Conn, error)
@@ -100,7 +106,7 @@ type engine struct {
 	cpus   int
 	memory masu.Bytes
 	root   string // where it keeps its data
-	quotas quotas
+	bounds bool   // Limits.Disk can be held there
 }
 
 var (
@@ -155,12 +161,8 @@ func (r *Runtime) connect(ctx context.Context) error {
 	if err != nil {
 		return r.failed("info", err)
 	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return fmt.Errorf("docker: mounts: %w", err)
-	}
 	r.engine = engine{cpus: info.Info.NCPU, memory: masu.Bytes(info.Info.MemTotal), root: info.Info.DockerRootDir,
-		quotas: quotasOf(string(mounts), info.Info.DockerRootDir, info.Info.Driver, r.api.ClientVersion())}
+		bounds: r.cfg.Host.BoundsDisk(filepath.Join(info.Info.DockerRootDir, "volumes"))}
 	if r.cfg.Beside {
 		return nil
 	}
@@ -182,7 +184,7 @@ func (r *Runtime) Info(ctx context.Context) (masu.RuntimeInfo, error) {
 		return masu.RuntimeInfo{}, r.failed("info", err)
 	}
 	i := describe(res.Info, r.api.ClientVersion(), r.cfg.Host.Rootless())
-	i.DiskLimits = r.engine.quotas.box && r.engine.quotas.volume
+	i.DiskLimits = r.engine.bounds
 	return i, nil
 }
 

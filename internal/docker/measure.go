@@ -90,17 +90,21 @@ func (r *Runtime) Used(ctx context.Context, id masu.WorkspaceID) (masu.Use, erro
 	return u, nil
 }
 
-// Disk adds up the box's own layer, as the engine tells it, and its volumes.
-func (r *Runtime) Disk(ctx context.Context, id masu.WorkspaceID) (masu.Bytes, error) {
+// Disk asks the bound on the box's folders, where one is held; elsewhere it adds
+// up the box's own layer, as the engine tells it, and its volumes.
+func (r *Runtime) Disk(ctx context.Context, id masu.WorkspaceID) (used, most masu.Bytes, err error) {
 	ctx, cancel := context.WithTimeout(ctx, slow)
 	defer cancel()
 	c, err := r.running(ctx, id)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	if used, most = r.diskBound(id, c); most > 0 {
+		return used, most, nil
 	}
 	res, err := r.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{Size: true})
 	if err != nil {
-		return 0, r.failed("inspect", err)
+		return 0, 0, r.failed("inspect", err)
 	}
 	var sum masu.Bytes
 	if own := res.Container.SizeRw; own != nil {
@@ -112,9 +116,9 @@ func (r *Runtime) Disk(ctx context.Context, id masu.WorkspaceID) (masu.Bytes, er
 		}
 		used, err := host.DiskUsed(ctx, m.Source)
 		if err != nil {
-			return 0, masu.E(masu.Denied, "disk_unseen", m.Name).Because(err)
+			return 0, 0, masu.E(masu.Denied, "disk_unseen", m.Name).Because(err)
 		}
 		sum += used
 	}
-	return sum, nil
+	return sum, 0, nil
 }

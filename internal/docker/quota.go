@@ -1,62 +1,51 @@
 package docker
 
 import (
-	"slices"
-	"strconv"
-	"strings"
+	"context"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
-	"github.com/moby/moby/client/pkg/versions"
+	"github.com/moby/moby/client"
+
+	"github.com/masu-lab/masu"
 )
 
-// sizedVolumes is the first version of the engine's API whose local volumes take a size.
-const sizedVolumes = "1.42"
-
-// quotas tells which of a box's disk limits the engine can hold.
-type quotas struct {
-	box    bool // what a box writes over its image
-	volume bool // its volumes
+// boundDisk holds a box's disk limit on what the container, its box or one
+// beside it, can write to: volumes, and of one just made the layer over its
+// image. An older layer may have what cannot be given to a bound afterwards, and
+// would then be refused renames within itself. What cannot be held is told to
+// the log, and by doctor; the watermarks stay.
+func (r *Runtime) boundDisk(ctx context.Context, b masu.Box, id string, fresh bool) {
+	if !r.engine.bounds {
+		return
+	}
+	c, err := r.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err == nil {
+		err = r.cfg.Host.BoundDisk(ctx, b.ID, b.Limits.Disk, written(&c.Container, fresh)...)
+	}
+	if err != nil {
+		r.cfg.Log.Warn("the disk limit is not held", "box", b.ID, "limit", b.Limits.Disk, "error", err)
+	}
 }
 
-// quotasOf asks where the engine keeps its data. It holds limits only on XFS
-// that is mounted with project quotas, and refuses them elsewhere
-// (https://docs.docker.com/reference/cli/docker/container/run/#storage-opt).
-func quotasOf(mountinfo, root, storage, api string) quotas {
-	kind, options := fileSystem(mountinfo, root)
-	held := kind == "xfs" && (slices.Contains(options, "prjquota") || slices.Contains(options, "pquota"))
-	return quotas{box: held && storage == "overlay2", volume: held && !versions.LessThan(api, sizedVolumes)}
-}
-
-// fileSystem gives the kind and the options of the file system that holds path,
-// from the text of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-func fileSystem(mountinfo, path string) (kind string, options []string) {
-	longest := -1
-	for line := range strings.Lines(mountinfo) {
-		left, right, _ := strings.Cut(line, " - ")
-		l, r := strings.Fields(left), strings.Fields(right)
-		if len(l) < 5 || len(r) < 3 {
-			continue
-		}
-		at := strings.TrimSuffix(l[4], "/")
-		if (path == l[4] || strings.HasPrefix(path, at+"/")) && len(at) >= longest { // a later one covers an earlier one
-			longest, kind, options = len(at), r[0], strings.Split(r[2], ",")
+// written are the folders on the host that a container writes to and that are
+// the engine's own. Where it does not say where the layer is, there is no limit on that.
+func written(c *container.InspectResponse, layer bool) (dirs []string) {
+	for _, m := range c.Mounts {
+		if m.Type == mount.TypeVolume {
+			dirs = append(dirs, m.Source)
 		}
 	}
-	return kind, options
+	if d := c.GraphDriver; layer && d != nil && d.Name == "overlay2" && d.Data["UpperDir"] != "" && d.Data["WorkDir"] != "" {
+		dirs = append(dirs, d.Data["UpperDir"], d.Data["WorkDir"]) // the kernel makes files in the one and moves them to the other
+	}
+	return dirs
 }
 
-// storage is the box's own part of its disk limit; nil where none is held.
-func (p plan) storage() map[string]string {
-	if p.box.Limits.Disk == 0 || !p.engine.quotas.box {
-		return nil
+// diskBound tells how much of its limit a box has used; most is 0 where none is held.
+func (r *Runtime) diskBound(id masu.WorkspaceID, c *container.InspectResponse) (used, most masu.Bytes) {
+	if dirs := written(c, false); r.engine.bounds && len(dirs) > 0 {
+		return r.cfg.Host.DiskBound(id, dirs[0])
 	}
-	return map[string]string{"size": strconv.FormatInt(int64(p.box.Limits.Disk), 10)}
-}
-
-// volumeDriver gives a volume its limit; nil where none is held.
-func (p plan) volumeDriver() *mount.Driver {
-	if p.box.Limits.Disk == 0 || !p.engine.quotas.volume {
-		return nil
-	}
-	return &mount.Driver{Name: "local", Options: map[string]string{"size": strconv.FormatInt(int64(p.box.Limits.Disk), 10)}}
+	return 0, 0
 }

@@ -57,7 +57,6 @@ func (p plan) createSide(s masu.Side) client.ContainerCreateOptions {
 		Init:          &own,
 		ShmSize:       int64(p.shm()),
 		Resources:     p.resources(),
-		StorageOpt:    p.storage(),
 	}
 	secure(h, false)
 	name := sideName(p.box.ID, s.Name)
@@ -143,6 +142,7 @@ func (r *Runtime) startSide(ctx context.Context, b masu.Box, s masu.Side) error 
 	if err := r.join(ctx, b.ID, made.ID, s.Name); err != nil {
 		return err
 	}
+	r.boundDisk(ctx, b, made.ID, true)
 	_, err = r.api.ContainerStart(ctx, made.ID, client.ContainerStartOptions{})
 	return err
 }

@@ -98,6 +98,7 @@ func (r *Runtime) run(ctx context.Context, p plan, old *container.InspectRespons
 	want := p.create()
 	if old != nil {
 		if p.made(old, want) {
+			r.boundDisk(ctx, p.box, old.ID, false)
 			err := r.begin(ctx, p.box, old.ID)
 			if !isNotFound(err) {
 				return err
@@ -113,6 +114,7 @@ func (r *Runtime) run(ctx context.Context, p plan, old *container.InspectRespons
 		return err // not ours to discard
 	}
 	if err == nil {
+		r.boundDisk(ctx, p.box, id, true)
 		err = r.begin(ctx, p.box, id)
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -109,9 +108,9 @@ func (s *service) mayLoadImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	own, n := fmt.Sprintf("masu/of-%d:", s.actor.UID), 0
+	n := 0
 	for _, i := range all {
-		if slices.ContainsFunc(i.Refs, func(r masu.ImageRef) bool { return strings.HasPrefix(string(r), own) }) {
+		if loadedBy(s.actor.User, i) {
 			n++
 		}
 	}

@@ -112,6 +112,9 @@ func (l *Lab) made(ctx context.Context, wish imageWish, env masu.Environment, r 
 	for _, f := range r.Files {
 		files[f.Path] = &fstest.MapFile{Data: []byte(f.Text), Mode: fileMode(f)}
 	}
+	if err := l.mayBuild(ctx, wish.owner); err != nil {
+		return out, err
+	}
 	out.Built = true
 	watch := &lockWatch{tell: tell}
 	if env.Lock != nil {
@@ -259,6 +262,9 @@ func (l *Lab) ownImage(ctx context.Context, wish imageWish, tell func(masu.Progr
 		} else if masu.KindOf(err) != masu.NotFound {
 			return "", err
 		}
+	}
+	if err := l.mayBuild(ctx, wish.owner); err != nil {
+		return "", err
 	}
 	f, err := l.cfg.Folders.OpenFolder(wish.owner, wish.project.Dir)
 	if err != nil {

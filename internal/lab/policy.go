@@ -17,7 +17,8 @@ type Policy struct {
 	Registries          []string   // to which members may push images, and from which they may pull them; nil: any
 	Limits              masu.Limits
 	WorkspacesPerMember int
-	RunsPerMember       int // of one member that go at once, the others wait in line; 0: all
+	ImagesPerMember     masu.Bytes // who keeps so much of built environments builds no more; 0: as much as there is
+	RunsPerMember       int        // of one member that go at once, the others wait in line; 0: all
 	BuildsAtOnce        int
 	BuildsPerMember     int
 	StartsAtOnce        int

@@ -46,6 +46,7 @@ func houseRules(p *Policy, r *masu.Rules) []held {
 	return []held{
 		as(&r.Sudo, &p.Sudo), as(&r.OwnDockerfile, &p.OwnDockerfile), as(&r.Guests, &p.Guests), as(&r.ShareApps, &p.ShareApps), as(&r.PublicBoard, &p.PublicBoard),
 		as(&r.Workspaces, &p.WorkspacesPerMember), as(&r.Runs, &p.RunsPerMember), as(&r.CPUs, &p.Limits.CPUs), as(&r.Memory, &p.Limits.Memory),
+		as(&r.Disk, &p.Limits.Disk), as(&r.Images, &p.ImagesPerMember),
 		as(&r.GPUs, &g.PerMember), span(&r.GPUHours, &g.Hold, time.Hour), span(&r.GPUMostHours, &p.HoldMost, time.Hour), span(&r.GPUGraceMinutes, &g.Grace, time.Minute),
 		span(&r.GPUIdleHours, &g.IdleFor, time.Hour), as(&r.GPUIdleAlways, &g.IdleAlways), as(&r.GPUKeeps, &p.KeepsMost),
 		span(&r.GPUHalfLifeDays, &p.HalfLife, day), as(&r.GPUAging, &g.Aging),
@@ -73,6 +74,9 @@ func (l *Lab) policy() Policy {
 	}
 	return p
 }
+
+// DiskLimit is what each workspace may take beside its project folder, by the rules as they hold now; 0: as much as there is.
+func (l *Lab) DiskLimit() masu.Bytes { return l.policy().Limits.Disk }
 
 // Rules tells the house rules and where they come from.
 func (s *service) Rules(context.Context) (masu.RulesNow, error) {

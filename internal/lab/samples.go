@@ -52,11 +52,12 @@ func (s *service) Samples(ctx context.Context, name string, since time.Time) (li
 
 const (
 	diskEvery  = 30 * time.Minute // a home of a hundred thousand files takes seconds to add up
+	diskSoon   = 5 * time.Minute  // where a limit is held, the kernel has added up already
 	diskWithin = 30 * time.Second
 )
 
-// lookAtDisk adds up what one workspace takes, the one at which nobody has looked
-// for longest: one a minute, beside everything else.
+// lookAtDisk notes what workspaces take: those whose limit is held, and of the
+// others the one at which nobody has looked for longest: one a minute, beside everything else.
 func (l *Lab) lookAtDisk(ctx context.Context) {
 	m, ok := l.cfg.Runtime.(masu.Measurer)
 	if !ok {
@@ -68,30 +69,41 @@ func (l *Lab) lookAtDisk(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, diskWithin)
 	defer cancel()
-	var next *masu.Workspace
+	for _, w := range l.diskDue(all) {
+		used, most, err := m.Disk(ctx, w.ID)
+		if err != nil {
+			l.log.Debug("disk", "workspace", w.Label, "error", err)
+			continue
+		}
+		if used.String() == w.Disk.String() && most == w.DiskMax { // people would not see the difference
+			continue
+		}
+		if _, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.Disk, w.DiskMax = used, most }); err != nil && ctx.Err() == nil {
+			l.log.Warn("disk", "workspace", w.Label, "error", err)
+		}
+	}
+}
+
+// diskDue are the workspaces to look at now.
+func (l *Lab) diskDue(all []masu.Workspace) (due []masu.Workspace) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	var next *masu.Workspace
 	for i, w := range all {
 		at := l.diskAt[w.ID]
-		if w.Phase == masu.Running && w.Adopted == nil && time.Since(at) >= diskEvery && (next == nil || at.Before(l.diskAt[next.ID])) {
+		switch {
+		case w.Phase != masu.Running || w.Adopted != nil:
+		case w.DiskMax > 0 && time.Since(at) >= diskSoon:
+			due = append(due, w)
+		case w.DiskMax == 0 && time.Since(at) >= diskEvery && (next == nil || at.Before(l.diskAt[next.ID])):
 			next = &all[i]
 		}
 	}
 	if next != nil {
-		l.diskAt[next.ID] = time.Now()
+		due = append(due, *next)
 	}
-	l.mu.Unlock()
-	if next == nil {
-		return
+	for _, w := range due {
+		l.diskAt[w.ID] = time.Now()
 	}
-	used, err := m.Disk(ctx, next.ID)
-	if err != nil {
-		l.log.Debug("disk", "workspace", next.Label, "error", err)
-		return
-	}
-	if used.String() == next.Disk.String() { // people would not see the difference
-		return
-	}
-	if _, err := l.update(ctx, next.ID, func(w *masu.Workspace) { w.Disk = used }); err != nil && ctx.Err() == nil {
-		l.log.Warn("disk", "workspace", next.Label, "error", err)
-	}
+	return due
 }

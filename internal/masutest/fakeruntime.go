@@ -441,22 +441,22 @@ func (f *FakeRuntime) Dial(ctx context.Context, id masu.WorkspaceID, port int) (
 }
 
 // Disk is masu.Measurer's: the bytes of all files in the box's volumes.
-func (f *FakeRuntime) Disk(ctx context.Context, id masu.WorkspaceID) (sum masu.Bytes, err error) {
+func (f *FakeRuntime) Disk(ctx context.Context, id masu.WorkspaceID) (used, most masu.Bytes, err error) {
 	leave, err := f.enter(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer leave()
 	b, err := f.find(id, true)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for _, m := range b.box.Mounts {
 		for _, text := range f.volumes[m.Volume] {
-			sum += masu.Bytes(len(text))
+			used += masu.Bytes(len(text))
 		}
 	}
-	return sum, nil
+	return used, b.box.Limits.Disk, nil
 }
 
 // Measure is masu.Measurer's.

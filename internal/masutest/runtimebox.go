@@ -315,7 +315,7 @@ func testVolume(r *rig) {
 		r.Fatalf("the member cannot write in the home: %d", code)
 	}
 	if m, ok := r.rt.(masu.Measurer); ok {
-		if d, err := m.Disk(r.ctx, b.ID); masu.CodeOf(err) == "disk_unseen" && err != nil {
+		if d, _, err := m.Disk(r.ctx, b.ID); masu.CodeOf(err) == "disk_unseen" && err != nil {
 			r.Log(err) // a runtime that is not root does not see into volumes
 		} else if err != nil || d < masu.Bytes(len("mine\n")) || d > 200*masu.MiB {
 			r.Errorf("Disk = %v, %v", d, err)
@@ -365,7 +365,7 @@ func testMeasure(r *rig) {
 	if err := r.rt.Stop(r.ctx, b.ID, time.Second); err != nil {
 		r.Fatal(err)
 	}
-	if d, err := m.Disk(r.ctx, b.ID); err == nil {
+	if d, _, err := m.Disk(r.ctx, b.ID); err == nil {
 		r.Errorf("of a box that does not run: Disk = %v", d)
 	}
 	if u, err := m.Used(r.ctx, b.ID); err == nil {

@@ -85,6 +85,9 @@ func testServiceRules(g *guest, admin masu.Service) {
 			g.Errorf("the configuration says nothing about %s", rule.Name)
 		}
 	}
+	few := masu.MiB
+	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Disk: &few}), masu.Invalid, "rules_wrong")
+	wantError(g.T, admin.SetRules(g.ctx, masu.Rules{Images: &few}), masu.Invalid, "rules_wrong")
 	if err := admin.SetRules(g.ctx, masu.Rules{Guests: &no}); err != nil {
 		g.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (s *Server) fillWorkspaces(r *http.Request, v *visit, view *adminView) erro
 	for _, ws := range all {
 		x := labWorkspace{Owner: ws.Owner, Card: newCard(lang, ws, v.actor.Name), ID: ws.ID, UsedAt: ws.UsedAt}
 		if homes[ws.Owner] += ws.Disk; ws.Disk > 0 {
-			x.Disk = ws.Disk.String()
+			x.Disk = diskOf(lang, ws)
 		}
 		if d := lent[string(ws.Owner)+"/"+ws.Name]; d > 0 {
 			x.Lent = since(lang, d)

@@ -150,12 +150,20 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request, v *visit) error {
 		}
 	}
 	if ws.Disk > 0 && ws.Phase == masu.Running {
-		parts = append(parts, text.Say(lang, "web.load_disk", ws.Disk.String()))
+		parts = append(parts, text.Say(lang, "web.load_disk", diskOf(lang, ws)))
 	}
 	if idle := now.Sub(ws.UsedAt); ws.Phase == masu.Running && !ws.UsedAt.IsZero() && idle >= idleFrom {
 		parts = append(parts, text.Say(lang, "web.idle", since(lang, idle)))
 	}
 	return s.part(w, r, v, "load", parts)
+}
+
+// diskOf says what a workspace takes, and of how much where that is held.
+func diskOf(lang masu.Lang, ws masu.Workspace) string {
+	if ws.DiskMax == 0 {
+		return ws.Disk.String()
+	}
+	return text.Say(lang, "disk_of", ws.Disk.String(), ws.DiskMax.String())
 }
 
 // part answers with a piece of a page.

@@ -94,14 +94,14 @@ func TestAdminActs(t *testing.T) {
 	g.lab.set(running("alice", "thesis"))
 	for path, form := range map[string]url.Values{
 		"/admin/member": {"name": {"alice"}, "role": {"teacher"}}, "/admin/house": {"banner": {"Power cut on Friday"}}, "/admin/stop": {"id": {"thesis-alice"}}, "/admin/prune": {},
-		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}, "memory": {"32"}, "cpus": {""}, "gpu_most_hours": {"48"}, "gpu_idle_always": {"yes"}, "reserve_gpu_hours": {"12.5"}},
+		"/admin/rules": {"guests": {"no"}, "workspaces": {"5"}, "memory": {"32"}, "disk": {"100"}, "cpus": {""}, "gpu_most_hours": {"48"}, "gpu_idle_always": {"yes"}, "reserve_gpu_hours": {"12.5"}},
 	} {
 		if a := boss.post(path, form); strings.TrimSuffix(a.Header.Get("Location"), "#rl") != "/admin" {
 			t.Errorf("%s: %s\n%s", path, a.Status, a.text)
 		}
 	}
 	if now, err := g.lab.As(masu.Actor{User: masu.User{Name: "boss", Admin: true}}).Rules(t.Context()); err != nil || now.Set.Guests == nil || *now.Set.Guests ||
-		*now.Set.Workspaces != 5 || *now.Set.Memory != 32*masu.GiB || *now.Set.GPUMostHours != 48 || !*now.Set.GPUIdleAlways || *now.Set.ReserveGPUHours != 12.5 || now.Set.CPUs != nil || now.Set.Sudo != nil {
+		*now.Set.Workspaces != 5 || *now.Set.Memory != 32*masu.GiB || *now.Set.Disk != 100*masu.GiB || *now.Set.GPUMostHours != 48 || !*now.Set.GPUIdleAlways || *now.Set.ReserveGPUHours != 12.5 || now.Set.CPUs != nil || now.Set.Sudo != nil {
 		t.Errorf("rules: %+v, %v", now, err)
 	}
 	for _, form := range []url.Values{{"workspaces": {"-1"}}, {"memory": {"much"}}, {"cpus": {"-0.5"}}, {"gpu_keeps": {"1.5"}}, {"reserve_days": {"NaN"}}, {"gpu_grace_minutes": {"1e9"}}} {
