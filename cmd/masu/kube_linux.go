@@ -151,7 +151,7 @@ func (o serveOptions) openCluster(ctx context.Context, lab, agent string, log *s
 	if err := bringAgent(ctx, runtime, ref, agent); err != nil {
 		return nil, errors.Join(err, runtime.Close())
 	}
-	return &engine{Runtime: runtime, gpus: runtime, run: func(context.Context) error { return nil }}, nil
+	return &engine{Runtime: runtime, gpus: runtime, run: runtime.Run}, nil
 }
 
 // bringAgent sees to it that the image is in the registry.

@@ -5,7 +5,7 @@
 //
 // It is the same program as everything else, mounted read-only into every box,
 // and must start in milliseconds: it imports nothing but the standard library,
-// the system calls and the dictionary.
+// the system calls, the dictionary and gauge, which imports no more.
 package agent
 
 import (

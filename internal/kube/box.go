@@ -87,6 +87,7 @@ func (r *Runtime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	for i := range out {
 		out[i].Sides = sides[out[i].ID]
 	}
+	r.gauges.saw(out)
 	return out, nil
 }
 

@@ -85,6 +85,7 @@ type Runtime struct {
 	net     rest.Interface // networking.k8s.io/v1
 	host    string         // of the API server, for people
 	forward forwards
+	gauges  *gauges
 
 	mu     sync.Mutex
 	fenced bool // the lab's network policy is as this masu wants it
@@ -147,6 +148,7 @@ func newRuntime(cfg Config, c *rest.Config) (*Runtime, error) {
 		cfg.Keychain = authn.NewMultiKeychain()
 	}
 	r := &Runtime{cfg: cfg, rest: c, host: c.Host, forward: forwards{open: map[string]*forwarding{}}}
+	r.gauges = newGauges(r.Dial)
 	var err error
 	if r.core, err = clientFor(c, "/api", corev1.SchemeGroupVersion); err != nil {
 		return nil, err
