@@ -54,6 +54,7 @@ type Config struct {
 	// Keychain opens Registry to masu; nil means nobody has to sign in.
 	Keychain authn.Keychain
 	Storage  Storage
+	Kueue    Kueue
 	Memory   masu.Bytes // of a box that asks for none; 0 means 8 GiB
 	// Restricted makes boxes that the Pod Security standard "restricted" lets
 	// in: nobody in them is root, so there is no sudo.

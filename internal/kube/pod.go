@@ -96,6 +96,7 @@ func (r *Runtime) pod(b masu.Box) (*corev1.Pod, error) {
 	if node, _, n := place(b.GPUs); n > 0 {
 		p.Annotations[noteGPUs] = join(b.GPUs)
 		p.Spec.NodeSelector = map[string]string{corev1.LabelHostname: node}
+		maps.Copy(p.Labels, r.cfg.Kueue.of(b))
 	}
 	for _, s := range r.cfg.PullSecrets {
 		p.Spec.ImagePullSecrets = append(p.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: s})
