@@ -103,7 +103,7 @@ func TestEditorOutOfAnImage(t *testing.T) {
 	s := &shelf{}
 	w.shelf = s
 	l, stop := w.daemon()
-	stop() // nothing else is to use its runtime
+	stop()                                            // nothing else is to use its runtime
 	l.cfg.Runtime = struct{ masu.Runtime }{w.runtime} // which offers nothing besides
 	p := masu.Project{Apps: masu.NamedApps("code")}
 	for range 2 {
