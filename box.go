@@ -38,7 +38,7 @@ type Box struct {
 type Mount struct {
 	Folder   string // a folder on the host; it is staged, never passed by path. Owner-checked unless Dataset.
 	Volume   string // a named volume of the runtime's, made when missing, kept when the box goes
-	Program  string // a folder on the host with a program of masu's own: read-only, the same for all boxes
+	Program  string // a folder on the host with a program of masu's own: read-only, the same for all boxes; of a runtime that is no Extractor, an image that has it at Target
 	Dataset  bool   // a folder that the admin lists: read-only, not owner-checked
 	Target   string // absolute path in the box
 	ReadOnly bool

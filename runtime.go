@@ -141,6 +141,13 @@ type Use struct {
 	Memory Bytes         `json:"memory"` // now, or of a run: the most that was seen
 }
 
+// Gauge is what a box reads of itself.
+type Gauge struct {
+	Use
+	MemoryLimit Bytes `json:"memory_limit"`
+	PIDs        int   `json:"pids"`
+}
+
 // Extractor is what a runtime may offer besides.
 type Extractor interface {
 	// Extract writes a folder of an image as a tar, in which the folder's own

@@ -162,6 +162,7 @@ func (o serveOptions) settings() []setting {
 		{Key: "kubernetes.registry", Value: o.kube.Registry}, {Key: "kubernetes.kubeconfig", Value: o.kube.Kubeconfig}, {Key: "kubernetes.context", Value: o.kube.Context},
 		{Key: "kubernetes.namespace", Value: cmp.Or(o.kube.Namespace, kubeNamespace)}, {Key: "kubernetes.builder", Value: cmp.Or(o.kube.Builder, "app=masu-buildkit")}, {Key: "kubernetes.builder_namespace", Value: cmp.Or(o.kube.BuilderNamespace, cmp.Or(o.kube.Namespace, kubeNamespace)+"-build")},
 		{Key: "kubernetes.pull_secrets", Value: o.kube.PullSecrets}, {Key: "kubernetes.sudo", Value: o.kube.Sudo}, {Key: "kubernetes.memory", Value: cmp.Or(o.kube.Memory, "8GiB")},
+		{Key: "kubernetes.kueue.queue", Value: o.kube.Kueue.Queue}, {Key: "kubernetes.kueue.groups", Value: o.kube.Kueue.Groups}, {Key: "kubernetes.kueue.priority", Value: o.kube.Kueue.Priority}, {Key: "kubernetes.kueue.run_priority", Value: o.kube.Kueue.RunPriority},
 		{Key: "kubernetes.storage.class", Value: o.kube.Storage.Class}, {Key: "kubernetes.storage.home", Value: cmp.Or(o.kube.Storage.Home, "20GiB")}, {Key: "kubernetes.storage.folders", Value: o.kube.Storage.Folders},
 		{Key: "public_board", Value: o.wall},
 		{Key: "site.ca_files", Value: o.site.CAFiles}, {Key: "site.apt_mirror", Value: o.site.AptMirror}, {Key: "site.pip_index", Value: o.site.PipIndex},

@@ -35,7 +35,13 @@ type kubeConfig struct {
 	PullSecrets      []string `yaml:"pull_secrets"`
 	Sudo             bool     `yaml:"sudo"`
 	Memory           string   `yaml:"memory"` // of a box that asks for none
-	Storage          struct {
+	Kueue            struct {
+		Queue       string            `yaml:"queue"`  // LocalQueue of boxes with GPUs
+		Groups      map[string]string `yaml:"groups"` // of the members of a group instead
+		Priority    string            `yaml:"priority"`
+		RunPriority string            `yaml:"run_priority"`
+	} `yaml:"kueue"`
+	Storage struct {
 		Class   string            `yaml:"class"`
 		Home    string            `yaml:"home"`    // size of a home
 		Folders map[string]string `yaml:"folders"` // path here: claim, or claim:path within it
@@ -71,6 +77,13 @@ func (c kubeConfig) config() (k kube.Config, err error) {
 		Kubeconfig: c.Kubeconfig, Context: c.Context, Namespace: cmp.Or(c.Namespace, kubeNamespace), Registry: strings.TrimSuffix(c.Registry, "/"),
 		Builder: cmp.Or(c.Builder, "app=masu-buildkit"), PullSecrets: c.PullSecrets, Restricted: !c.Sudo, Keychain: authn.DefaultKeychain,
 		Storage: kube.Storage{Class: c.Storage.Class},
+		Kueue:   kube.Kueue{Queue: c.Kueue.Queue, Priority: c.Kueue.Priority, RunPriority: c.Kueue.RunPriority},
+	}
+	for _, group := range slices.Sorted(maps.Keys(c.Kueue.Groups)) {
+		k.Kueue.Groups = append(k.Kueue.Groups, kube.Queued{Group: group, Queue: c.Kueue.Groups[group]})
+	}
+	if err := k.Kueue.Check(); err != nil {
+		return k, fmt.Errorf("kubernetes.kueue: %w", err)
 	}
 	k.BuilderNamespace = cmp.Or(c.BuilderNamespace, k.Namespace+"-build")
 	for _, want := range []struct {
@@ -151,7 +164,7 @@ func (o serveOptions) openCluster(ctx context.Context, lab, agent string, log *s
 	if err := bringAgent(ctx, runtime, ref, agent); err != nil {
 		return nil, errors.Join(err, runtime.Close())
 	}
-	return &engine{Runtime: runtime, gpus: runtime, run: func(context.Context) error { return nil }}, nil
+	return &engine{Runtime: runtime, gpus: runtime, run: runtime.Run}, nil
 }
 
 // bringAgent sees to it that the image is in the registry.

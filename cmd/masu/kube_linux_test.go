@@ -78,6 +78,7 @@ func TestKubeInsideRefused(t *testing.T) {
 		want string
 	}{
 		"a kubeconfig":     {", kubeconfig: /etc/masu/kubeconfig", []string{"manifests", "--inside"}, "Look at: kubernetes.kubeconfig"},
+		"a queue's name":   {", kueue: {queue: a b}", []string{"manifests"}, "kubernetes.kueue: "},
 		"a size of what":   {"", []string{"manifests", "--inside", "--state-size", "much"}, "--state-size cannot be much"},
 		"no masu":          {"", []string{"manifests", "--inside", "--replicas", "0"}, "--replicas cannot be 0"},
 		"another service":  {"", []string{"chart", "--service", "Carrier", "/tmp/x"}, "--service cannot be Carrier"},

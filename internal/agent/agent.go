@@ -5,7 +5,7 @@
 //
 // It is the same program as everything else, mounted read-only into every box,
 // and must start in milliseconds: it imports nothing but the standard library,
-// the system calls and the dictionary.
+// the system calls, the dictionary and gauge, which imports no more.
 package agent
 
 import (
@@ -43,6 +43,7 @@ const runDir = "/run/masu"
 //	passwd          ask the member for a new password and pass it to the daemon
 //	copy DIR        put this program into a folder
 //	prepare DIR     make in a folder what the first process cannot make where nobody is root
+//	bring DIR TO    copy what a folder holds into an empty one
 //	hold            do nothing until it is ended
 //	pack DIR        write what a folder holds to the standard output, as a tar
 //	unpack DIR      fill an empty folder from a tar at the standard input
@@ -60,6 +61,8 @@ func Main(ctx context.Context, args []string) int {
 		return copySelf(rest[0])
 	case verb == "prepare" && len(rest) == 1:
 		return prepare(rest[0])
+	case verb == "bring" && len(rest) == 2:
+		return bring(rest[0], rest[1])
 	case verb == "hold" && len(rest) == 0:
 		return hold(ctx)
 	case verb == "pack" && len(rest) == 1:

@@ -48,7 +48,7 @@ func testApps(t *testing.T, wishes ...masu.AppWish) (*apps, *httptest.Server) {
 	var wg sync.WaitGroup
 	a := newApps(ctx, wg.Go)
 	a.received(sup, wishes)
-	web := httptest.NewServer(handler(sup.state, newPasswords(sup.state), newOutputs(ctx, wg.Go), a))
+	web := httptest.NewServer(handler(sup.state, newPasswords(sup.state), newOutputs(ctx, wg.Go), a, &gauges{}))
 	t.Cleanup(func() {
 		web.Close()
 		cancel()

@@ -123,7 +123,7 @@ func receive(spec masu.AgentSpec) (box, error) {
 // serve answers on the box's loopback, and in a folder of the host's where the
 // daemon cannot enter the box's network.
 func (f *first) serve(ctx context.Context) error {
-	h := connecting(handler(f.state, newPasswords(f.state), f.outputs, f.apps))
+	h := connecting(handler(f.state, newPasswords(f.state), f.outputs, f.apps, newGauges(f.spec.User, f.kids)))
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(masu.AgentPort)))
 	if err != nil {
 		return err

@@ -32,6 +32,15 @@ func hold(ctx context.Context) int {
 func packTo(dir string, w io.Writer) int   { return hauled(pack(dir, w)) }
 func unpackIn(dir string, r io.Reader) int { return hauled(unpack(dir, r)) }
 
+// bring is both at once.
+func bring(dir, to string) int {
+	from, into := io.Pipe()
+	go func() { into.CloseWithError(pack(dir, into)) }()
+	err := unpack(to, from)
+	from.CloseWithError(err)
+	return hauled(err)
+}
+
 func hauled(err error) int {
 	if err != nil {
 		complain(err)

@@ -17,7 +17,11 @@ import (
 
 // copySelf puts this program where the box will find it: on a cluster no host's file can be mounted.
 func copySelf(dir string) int {
-	if err := copyProgram(filepath.Join(dir, filepath.Base(masu.AgentPath))); err != nil {
+	err := copyProgram(filepath.Join(dir, filepath.Base(masu.AgentPath)))
+	if err == nil { // where VS Code is mounted, if it is: what is mounted over is read-only by then
+		err = os.Mkdir(filepath.Join(dir, filepath.Base(masu.EditorPath)), 0o755)
+	}
+	if err != nil {
 		complain(err)
 		return exitAgent
 	}

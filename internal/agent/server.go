@@ -15,7 +15,7 @@ import (
 )
 
 // handler is what the daemon, and the password command, talk to.
-func handler(s *state, p *passwords, o *outputs, a *apps) http.Handler {
+func handler(s *state, p *passwords, o *outputs, a *apps, g *gauges) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		status, _ := s.now()
@@ -25,6 +25,7 @@ func handler(s *state, p *passwords, o *outputs, a *apps) http.Handler {
 	mux.HandleFunc("POST /v1/say", say("/dev/pts"))
 	mux.HandleFunc("POST /v1/outputs", o.post)
 	mux.Handle("/v1/apps/", a.routes())
+	mux.Handle("/v1/gauge/", g.routes())
 	mux.HandleFunc("POST /v1/password", p.post)
 	mux.HandleFunc("GET /v1/password/{id}", p.get)
 	mux.HandleFunc("POST /v1/password/{id}", p.reply)

@@ -21,7 +21,7 @@ import (
 
 func TestLoopbackOnly(t *testing.T) {
 	s := newState()
-	h := handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil))
+	h := handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil), &gauges{})
 	for _, c := range []struct {
 		host, origin string
 		code         int
@@ -45,7 +45,7 @@ func TestLoopbackOnly(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	s := newState()
-	web := httptest.NewServer(handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil)))
+	web := httptest.NewServer(handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil), &gauges{}))
 	defer web.Close()
 	res, err := http.Get(web.URL + "/v1/watch")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestThroughSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := &http.Server{Handler: connecting(handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil)))}
+	web := &http.Server{Handler: connecting(handler(s, newPasswords(s), newOutputs(t.Context(), nil), newApps(t.Context(), nil), &gauges{}))}
 	go web.Serve(l)
 	defer web.Close()
 	echo, err := net.Listen("tcp", "127.0.0.1:0")
@@ -130,7 +130,7 @@ func passwordBox() (h http.Handler, s *state, uid *int) {
 	s, uid = newState(), new(int)
 	p := newPasswords(s)
 	p.who = func(string) int { return *uid }
-	return handler(s, p, &outputs{}, &apps{}), s, uid
+	return handler(s, p, &outputs{}, &apps{}, &gauges{}), s, uid
 }
 
 func call(h http.Handler, method, path, body string) *httptest.ResponseRecorder {

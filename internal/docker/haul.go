@@ -12,7 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
-	"github.com/masu-lab/masu/internal/host"
+	"github.com/masu-lab/masu/internal/gauge"
 )
 
 const (
@@ -68,7 +68,7 @@ func (r *Runtime) VolumeSize(ctx context.Context, name string) (masu.Bytes, erro
 	if err != nil {
 		return 0, err
 	}
-	used, err := host.DiskUsed(ctx, v.Mountpoint)
+	used, err := gauge.Disk(ctx, v.Mountpoint)
 	if err != nil {
 		return 0, masu.E(masu.Denied, "disk_unseen", name).Because(err)
 	}

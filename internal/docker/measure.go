@@ -10,7 +10,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/masu-lab/masu"
-	"github.com/masu-lab/masu/internal/host"
+	"github.com/masu-lab/masu/internal/gauge"
 )
 
 // sample is the CPU time that a box had used at a moment.
@@ -75,7 +75,7 @@ func load(last, now sample, s container.StatsResponse) masu.Load {
 func (r *Runtime) Used(ctx context.Context, id masu.WorkspaceID) (masu.Use, error) {
 	p, cached := r.cached(id)
 	if cached {
-		if u, err := host.Used(p.pid, p.container); err == nil {
+		if u, err := gauge.Used(p.pid, p.container); err == nil {
 			return u, nil
 		}
 	}
@@ -83,7 +83,7 @@ func (r *Runtime) Used(ctx context.Context, id masu.WorkspaceID) (masu.Use, erro
 	if err != nil {
 		return masu.Use{}, err
 	}
-	u, err := host.Used(p.pid, p.container)
+	u, err := gauge.Used(p.pid, p.container)
 	if err != nil {
 		return u, masu.E(masu.Conflict, "box_not_running", id).Because(err) // it has just ended, or its groups are hidden from us
 	}
@@ -114,7 +114,7 @@ func (r *Runtime) Disk(ctx context.Context, id masu.WorkspaceID) (used, most mas
 		if m.Type != mount.TypeVolume {
 			continue
 		}
-		used, err := host.DiskUsed(ctx, m.Source)
+		used, err := gauge.Disk(ctx, m.Source)
 		if err != nil {
 			return 0, 0, masu.E(masu.Denied, "disk_unseen", m.Name).Because(err)
 		}

@@ -36,6 +36,8 @@ const (
 	// markWithin is how long a start may take longer because files that were
 	// there before the bound are given to it. What is left then does not count.
 	markWithin = time.Minute
+
+	markBatch = 1024 // entries that are read at once
 )
 
 type fsxattr struct {
@@ -152,7 +154,7 @@ func join(ctx context.Context, project uint32, dir string) error {
 		}
 		for err == nil && ctx.Err() == nil {
 			var batch []os.DirEntry
-			batch, err = f.ReadDir(diskBatch)
+			batch, err = f.ReadDir(markBatch)
 			for _, d := range batch {
 				switch name := path.Join(at, d.Name()); {
 				case d.IsDir():

@@ -10,6 +10,7 @@ import (
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/chown"
+	"github.com/masu-lab/masu/internal/gauge"
 )
 
 // GiveFolder moves a folder of one member's to at, which is in a folder of the
@@ -78,6 +79,6 @@ func (h *Host) LookFolder(ctx context.Context, dir string) (uid int, size masu.B
 	if err := unix.Fstat(fd, &st); err != nil {
 		return 0, 0, fmt.Errorf("host: %s: %w", dir, err)
 	}
-	size, err = DiskUsed(ctx, dir)
+	size, err = gauge.Disk(ctx, dir)
 	return int(st.Uid), size, err
 }

@@ -87,6 +87,7 @@ func (r *Runtime) Boxes(ctx context.Context) ([]masu.BoxStatus, error) {
 	for i := range out {
 		out[i].Sides = sides[out[i].ID]
 	}
+	r.gauges.saw(out)
 	return out, nil
 }
 
@@ -100,6 +101,9 @@ func (r *Runtime) Box(ctx context.Context, id masu.WorkspaceID) (masu.BoxStatus,
 		return masu.BoxStatus{}, err
 	}
 	s := status(p)
+	if s.Waits != nil && gated(p) {
+		s.Waits = r.queued(ctx, p)
+	}
 	l, err := r.sidePods(ctx, id)
 	for i := range l.Items {
 		s.Sides = append(s.Sides, sideStatus(&l.Items[i]))

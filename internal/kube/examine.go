@@ -49,6 +49,7 @@ func Examine(ctx context.Context, cfg Config) []masu.Finding {
 	nodes, seen := r.examineNodes(ctx, &found)
 	found = append(found, r.examineRights(ctx)...)
 	found = append(found, r.examineNamespace(ctx)...)
+	found = append(found, r.examineKueue(ctx)...)
 	found = append(found, r.examineStorage(ctx, len(nodes))...)
 	if seen {
 		found = append(found, examineFence(nodes)...)

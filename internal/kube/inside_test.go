@@ -121,7 +121,8 @@ var allowed = strings.Fields(`
 // and several namespaces, whether masu's account may; all but allowed is denied.
 func checkAllowed(t *testing.T, admin *Runtime, c Cluster) {
 	asked, got := 0, []string{}
-	for _, res := range resourcesOf(t, admin) {
+	all := resourcesOf(t, admin)
+	for _, res := range all {
 		namespaces := []string{""}
 		if res.namespaced {
 			namespaces = []string{"", c.Namespace, c.BuilderNamespace, c.Inside.Namespace, "kube-system"}
@@ -143,7 +144,11 @@ func checkAllowed(t *testing.T, admin *Runtime, c Cluster) {
 	}
 	got = slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, "*:selfsubject") })
 	slices.Sort(got)
-	want := slices.Sorted(slices.Values(allowed))
+	want := slices.Clone(allowed)
+	if slices.ContainsFunc(all, func(r apiResource) bool { return r.group == "kueue.x-k8s.io" }) {
+		want = append(want, c.Namespace+":workloads:list", c.Namespace+":localqueues:get")
+	}
+	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("of %d rights masu's account has\n%s\nwant\n%s", asked, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

@@ -54,6 +54,7 @@ type Config struct {
 	// Keychain opens Registry to masu; nil means nobody has to sign in.
 	Keychain authn.Keychain
 	Storage  Storage
+	Kueue    Kueue
 	Memory   masu.Bytes // of a box that asks for none; 0 means 8 GiB
 	// Restricted makes boxes that the Pod Security standard "restricted" lets
 	// in: nobody in them is root, so there is no sudo.
@@ -85,6 +86,7 @@ type Runtime struct {
 	net     rest.Interface // networking.k8s.io/v1
 	host    string         // of the API server, for people
 	forward forwards
+	gauges  *gauges
 
 	mu     sync.Mutex
 	fenced bool // the lab's network policy is as this masu wants it
@@ -147,6 +149,7 @@ func newRuntime(cfg Config, c *rest.Config) (*Runtime, error) {
 		cfg.Keychain = authn.NewMultiKeychain()
 	}
 	r := &Runtime{cfg: cfg, rest: c, host: c.Host, forward: forwards{open: map[string]*forwarding{}}}
+	r.gauges = newGauges(r.Dial)
 	var err error
 	if r.core, err = clientFor(c, "/api", corev1.SchemeGroupVersion); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -71,7 +72,7 @@ func (c Cluster) objects() []any {
 		out = append(out, corev1.Secret{TypeMeta: kind("v1", "Secret"), Type: corev1.SecretTypeServiceAccountToken,
 			ObjectMeta: metav1.ObjectMeta{Name: "masu-token", Namespace: c.Namespace, Labels: managed(), Annotations: map[string]string{corev1.ServiceAccountNameKey: account}}})
 	}
-	out = append(out, c.role(c.Namespace, Rights())...)
+	out = append(out, c.role(c.Namespace, slices.Concat(Rights(), KueueRights()))...)
 	out = append(out, c.role(c.BuilderNamespace, BuilderRights())...)
 	out = append(out,
 		rbacv1.ClusterRole{TypeMeta: kind("rbac.authorization.k8s.io/v1", "ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: account, Labels: managed()}, Rules: NodeRights()},

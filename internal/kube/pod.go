@@ -96,6 +96,7 @@ func (r *Runtime) pod(b masu.Box) (*corev1.Pod, error) {
 	if node, _, n := place(b.GPUs); n > 0 {
 		p.Annotations[noteGPUs] = join(b.GPUs)
 		p.Spec.NodeSelector = map[string]string{corev1.LabelHostname: node}
+		maps.Copy(p.Labels, r.cfg.Kueue.of(b))
 	}
 	for _, s := range r.cfg.PullSecrets {
 		p.Spec.ImagePullSecrets = append(p.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: s})
@@ -111,6 +112,15 @@ func (r *Runtime) before(b masu.Box) []corev1.Container {
 		Name: "agent", Image: r.cfg.Agent, Command: []string{"/masu", "agent", "copy", "/masu-copy"},
 		VolumeMounts: []corev1.VolumeMount{masuVolume}, SecurityContext: r.security(false), Resources: little(),
 	}}
+	for i, m := range b.Mounts {
+		if image, err := r.at(masu.ImageRef(m.Program)); err == nil && m.Program != "" { // nothing else is in that image
+			steps = append(steps, corev1.Container{
+				Name: programVolume(i), Image: image.String(), Command: []string{"/masu-copy/masu", "agent", "bring", m.Target, "/masu-program"},
+				VolumeMounts:    []corev1.VolumeMount{masuVolume, {Name: programVolume(i), MountPath: "/masu-program"}},
+				SecurityContext: r.security(false), Resources: little(),
+			})
+		}
+	}
 	if !r.cfg.Restricted {
 		return steps
 	}
@@ -237,16 +247,24 @@ func (r *Runtime) mounts(b masu.Box) (mounting, error) {
 	return m, nil
 }
 
-// mount brings the i-th volume or shared folder in; Invalid "folder_not_shared".
+func programVolume(i int) string { return "program-" + strconv.Itoa(i) }
+
+// mount brings the i-th volume, program or shared folder in; Invalid "folder_not_shared".
 func (r *Runtime) mount(m *mounting, i int, want masu.Mount) error {
 	at := corev1.VolumeMount{MountPath: want.Target, ReadOnly: want.ReadOnly || want.Dataset}
 	if want.Volume != "" {
 		m.add("volume-"+strconv.Itoa(i), claimed(want.Volume), at)
 		return nil
 	}
+	if want.Program != "" {
+		at.ReadOnly = true
+		m.add(programVolume(i), scratch(), at)
+		_, err := r.at(masu.ImageRef(want.Program))
+		return err
+	}
 	s, ok := r.shared(want.Folder)
 	if !ok {
-		return masu.E(masu.Invalid, "folder_not_shared", cmp.Or(want.Folder, want.Program))
+		return masu.E(masu.Invalid, "folder_not_shared", want.Folder)
 	}
 	at.SubPath = strings.TrimPrefix(path.Join(s.Path, strings.TrimPrefix(want.Folder, s.Prefix)), "/")
 	m.add("shared-"+s.Claim, claimed(s.Claim), at)

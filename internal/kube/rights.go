@@ -38,3 +38,12 @@ func LeaseRights() []rbacv1.PolicyRule {
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{leaseName}, Verbs: []string{"get", "update"}},
 	}
 }
+
+// KueueRights are what it needs in the boxes' namespace where Kueue decides
+// when they begin: to see that their queues are there, and why one waits.
+func KueueRights() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{"kueue.x-k8s.io"}, Resources: []string{"workloads"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"kueue.x-k8s.io"}, Resources: []string{"localqueues"}, Verbs: []string{"get"}},
+	}
+}

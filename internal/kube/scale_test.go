@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"sync/atomic"
 	"testing"
 
@@ -52,6 +53,7 @@ func BenchmarkScale(b *testing.B) {
 					b.Fatalf("%d boxes, %v", len(boxes), err)
 				}
 			})
+			b.ReportMetric(held(b, rt)/float64(size.pods), "held-B/pod")
 		})
 		b.Run(name+"GPUs", func(b *testing.B) {
 			calls.measure(b, func() {
@@ -70,6 +72,25 @@ func BenchmarkScale(b *testing.B) {
 		})
 		b.Run(name+"Changes", func(b *testing.B) { calls.measure(b, func() { beginChanges(b, rt, size.pods) }) })
 	}
+}
+
+// held is the memory that a look at all boxes takes for as long as somebody has it.
+func held(b *testing.B, rt *Runtime) float64 {
+	b.Helper()
+	heap := func() float64 {
+		goruntime.GC()
+		var m goruntime.MemStats
+		goruntime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before := heap()
+	boxes, err := rt.Boxes(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	after := heap()
+	goruntime.KeepAlive(boxes)
+	return after - before
 }
 
 // beginChanges follows until every box was told once, and one change besides.

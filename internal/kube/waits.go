@@ -15,6 +15,9 @@ var stuck = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "Er
 
 // waits tells in masu's words why a pod's box does not run yet.
 func waits(p *corev1.Pod) *masu.Error {
+	if gated(p) {
+		return masu.E(masu.Full, "pod_queued", p.Labels[labelQueue])
+	}
 	for _, c := range p.Status.Conditions {
 		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse {
 			continue

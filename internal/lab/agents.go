@@ -112,7 +112,7 @@ func (l *Lab) boxRuns(ctx context.Context, id masu.WorkspaceID, tell func(masu.P
 		if err != nil || b.Waits == nil {
 			return ctx.Err()
 		}
-		if time.Since(begun) > waitWithin {
+		if time.Since(begun) > waitWithin && !strings.HasPrefix(b.Waits.Code, "pod_queued") { // a queue of the cluster's may take days, as masu's own
 			return b.Waits
 		}
 		if now := b.Waits.Error(); now != said {

@@ -39,10 +39,21 @@ func (l *Lab) editorMounts(p masu.Project) []masu.Mount {
 	if err != nil {
 		return nil
 	}
-	if dir := l.cfg.Shelf.Find(shelfName(r)); dir != "" {
-		return []masu.Mount{{Program: dir, Target: masu.EditorPath}}
+	program := l.cfg.Shelf.Find(shelfName(r))
+	if !l.hasPrograms() {
+		program = string(r.Ref)
 	}
-	return nil
+	if program == "" {
+		return nil
+	}
+	return []masu.Mount{{Program: program, Target: masu.EditorPath}}
+}
+
+// hasPrograms tells whether boxes get programs from folders of this host. On a
+// cluster, where a folder of this host is on no machine, they get them out of images.
+func (l *Lab) hasPrograms() bool {
+	_, ok := l.cfg.Runtime.(masu.Extractor)
+	return ok
 }
 
 // shelfName is what an image's content is kept under.
@@ -54,12 +65,14 @@ func (l *Lab) editor(ctx context.Context, owner masu.Username, p masu.Project, t
 	if l.cfg.Shelf == nil || !wantsEditor(p) {
 		return nil
 	}
-	if _, ok := l.cfg.Runtime.(masu.Extractor); !ok { // a folder of this host is on no machine of a cluster
-		return masu.E(masu.Invalid, "editor_not_here", editorApp)
-	}
 	r, err := l.editorRecipe()
-	if err != nil || l.cfg.Shelf.Find(shelfName(r)) != "" {
+	if err != nil || l.hasPrograms() && l.cfg.Shelf.Find(shelfName(r)) != "" {
 		return err
+	}
+	if !l.hasPrograms() {
+		if _, err := l.cfg.Runtime.Image(ctx, r.Ref); masu.KindOf(err) != masu.NotFound {
+			return err
+		}
 	}
 	tell(masu.Progress{Code: "editor_make"})
 	if err = l.makeEditor(ctx, owner, r, tell); err != nil && masu.CodeOf(err) == "build_failed" {
@@ -82,6 +95,9 @@ func (l *Lab) makeEditor(ctx context.Context, owner masu.Username, r recipe.Reci
 		}
 	} else if err != nil {
 		return err
+	}
+	if !l.hasPrograms() {
+		return nil
 	}
 	l.shelfMu.Lock() // another who has waited for the same build may have put it there meanwhile
 	defer l.shelfMu.Unlock()

@@ -96,3 +96,26 @@ func TestEditorNotMade(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// On a cluster the editor is an image, made once, that boxes get it out of; nothing is kept on this host.
+func TestEditorOutOfAnImage(t *testing.T) {
+	w := newWorld(t)
+	s := &shelf{}
+	w.shelf = s
+	l, stop := w.daemon()
+	stop()                                            // nothing else is to use its runtime
+	l.cfg.Runtime = struct{ masu.Runtime }{w.runtime} // which offers nothing besides
+	p := masu.Project{Apps: masu.NamedApps("code")}
+	for range 2 {
+		if err := l.editor(t.Context(), "alice", p, func(masu.Progress) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := l.editorRecipe()
+	if got := l.editorMounts(p); err != nil || len(got) != 1 || got[0] != (masu.Mount{Program: string(r.Ref), Target: masu.EditorPath}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if w.runtime.Builds() != 1 || len(s.has) > 0 {
+		t.Errorf("%d builds, on the shelf %v", w.runtime.Builds(), s.has)
+	}
+}

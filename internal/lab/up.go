@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -421,7 +422,8 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 	if err := l.starts.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer l.starts.Release(1)
+	release := sync.OnceFunc(func() { l.starts.Release(1) })
+	defer release()
 	waits := len(gpus) == 0 && !w.Project.Want.None() && !how.cpu
 	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) {
 		w.Phase, w.GPUs, w.Waits, w.Until, w.EndsAt, w.EndWhy = masu.Starting, gpus, waits, time.Time{}, time.Time{}, ""
@@ -437,6 +439,9 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 	says.say("box_starts")
 	if err := l.cfg.Runtime.Start(ctx, box); err != nil {
 		return err
+	}
+	if b, err := l.cfg.Runtime.Box(ctx, w.ID); err == nil && b.Waits != nil {
+		release() // who waits for a cluster, perhaps for days, keeps nobody else from starting
 	}
 	if err := l.becomeReady(ctx, w, says); err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/masu-lab/masu"
 )
 
@@ -54,4 +56,24 @@ func TestBoxThatWaits(t *testing.T) {
 	if b, err := w.runtime.Box(t.Context(), ws.ID); err == nil && alive(b, true) {
 		t.Errorf("a workspace that was stopped while it waited has %+v", b)
 	}
+}
+
+// TestWhoWaitsHoldsNobodyUp: starts go on though as many as may start at once wait for a cluster.
+func TestWhoWaitsHoldsNobodyUp(t *testing.T) {
+	w := newWorld(t)
+	l, stop := w.daemon()
+	defer stop()
+	l.starts = semaphore.NewWeighted(1)
+	w.runtime.Delay(masu.E(masu.Full, "pod_queued", "lab"))
+	s := l.As(actor("alice"))
+	if _, err := s.Up(t.Context(), masu.UpRequest{Dir: t.TempDir(), Name: "queued"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, "queued", "it waits", func(w masu.Workspace) bool { return w.Phase == masu.Starting })
+	if err := l.starts.Acquire(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	l.starts.Release(1)
+	w.runtime.Delay(nil)
+	eventually(t, s, "queued", "its turn came", func(w masu.Workspace) bool { return w.Phase == masu.Running })
 }

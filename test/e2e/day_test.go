@@ -33,14 +33,9 @@ func TestWholeDay(t *testing.T) {
 	}
 	l.kill()
 	pages := fmt.Sprintf("http://localhost:%d", l.port)
-	l.config = filepath.Join(l.dir, "config.yaml")
 	secret := filepath.Join(l.dir, "secret")
-	config := fmt.Sprintf("oidc: {name: 大学, issuer: %q, client_id: masu, secret_file: %s}\n", university(t, pages+"/signin/callback"), secret)
-	for path, text := range map[string]string{secret: "secret\n", l.config: config} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l.write(secret, "secret\n")
+	l.configure(fmt.Sprintf("oidc: {name: 大学, issuer: %q, client_id: masu, secret_file: %s}\n", university(t, pages+"/signin/callback"), secret))
 	l.start()
 
 	alice, bob, carol := browser(t, "ja"), browser(t, "ja"), browser(t, "en")
@@ -239,7 +234,7 @@ func attack(t *testing.T, l *lab, pages string, origins map[string]string) {
 		t.Fatal(err)
 	}
 	for _, w := range l.workspaces("root", "--all") {
-		ip := docker(t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "masu-"+w.ID)
+		ip := l.boxAddress(w)
 		for _, line := range []string{"curl -sS -m 2 http://" + ip + ":8888/", "curl -sS -m 2 http://" + ip + ":7625/v1/status", "cat /home/" + w.Owner + "/work/mine", "ls " + l.dir + "/state"} {
 			out, err := exec.Command("setpriv", "--reuid", u.Uid, "--regid", u.Gid, "--clear-groups", "sh", "-c", line).CombinedOutput()
 			if err == nil {

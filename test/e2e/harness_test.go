@@ -30,19 +30,25 @@ type lab struct {
 	sshPort int
 	engine  string   // address; "" for the host's own
 	config  string   // file; "" for none
+	needs   string   // what configure writes first
+	cluster *cluster // that its boxes run on; nil for an engine
 	address string   // that the daemon listens on; "" for the port on loopback
 	env     []string // of the daemon, over the test's own
 	daemon  *exec.Cmd
 	log     *os.File
 }
 
-// newLab starts a daemon as root and removes everything it made when the test ends.
+// newLab starts a daemon as root and removes everything it made when the test
+// ends. Its boxes are the engine's, or a cluster's where there is one to test on.
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	if onCluster() {
+		return newCluster(t).lab
+	}
 	return newLabOn(t, "")
 }
 
-// newLabOn is newLab on another engine than the host's.
+// newLabOn is newLab on an engine, "" for the host's own.
 func newLabOn(t *testing.T, engine string) *lab {
 	t.Helper()
 	l := unstartedLab(t)
@@ -106,6 +112,30 @@ func (l *lab) start() {
 	})
 }
 
+// configure writes the daemon's configuration, which it reads when it starts.
+func (l *lab) configure(text string) {
+	l.t.Helper()
+	l.config = filepath.Join(l.dir, "config.yaml")
+	l.write(l.config, l.needs+text)
+}
+
+// write makes a file that only root reads.
+func (l *lab) write(path, text string) {
+	l.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// boxAddress tells where a box is on the network.
+func (l *lab) boxAddress(w workspace) string {
+	l.t.Helper()
+	if l.cluster != nil {
+		return l.cluster.kubectl("", "-n", kubeNamespace, "get", "pod", "masu-"+w.ID, "-o", "jsonpath={.status.podIP}")
+	}
+	return docker(l.t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "masu-"+w.ID)
+}
+
 // kill ends the daemon without a chance to tidy up.
 func (l *lab) kill() {
 	l.t.Helper()
@@ -128,7 +158,7 @@ func (l *lab) tearDown() {
 	}
 	_ = l.log.Close()
 	_ = os.RemoveAll(l.dir)
-	if os.Getenv("MASU_KUBE") != "" {
+	if l.cluster != nil {
 		return // no engine was used
 	}
 	// An engine has room for some thirty networks; a lab's comes back by itself when it is needed.

@@ -36,23 +36,27 @@ type cluster struct {
 	api   http.Client
 }
 
+// onCluster tells whether there is a cluster to test on.
+func onCluster() bool { return os.Getenv("MASU_KUBE") != "" }
+
 // newCluster gives a lab whose boxes run on the cluster, as docs/en/kubernetes.md
 // says: what masu prints is applied, and its account is the only one that it has.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	state := os.Getenv("MASU_KUBE")
-	if state == "" {
+	if !onCluster() {
 		t.Skip("MASU_KUBE is not set; make test-kube sets it")
 	}
+	state := os.Getenv("MASU_KUBE")
 	c := &cluster{lab: unstartedLab(t), state: state}
+	c.cluster = c
 	registry, err := os.ReadFile(filepath.Join(state, "registry.address"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	kubeconfig := filepath.Join(c.dir, "kubeconfig")
-	c.config = filepath.Join(c.dir, "config.yaml")
-	c.write(c.config, fmt.Sprintf("kubernetes:\n  registry: %s/masu\n  kubeconfig: %s\n  namespace: %s\n  builder_namespace: masu-test\n  memory: 1GiB\n  storage: {home: 1GiB, folders: {/home: homes}}\n",
-		strings.TrimSpace(string(registry)), kubeconfig, kubeNamespace))
+	c.needs = fmt.Sprintf("kubernetes:\n  registry: %s/masu\n  kubeconfig: %s\n  namespace: %s\n  builder_namespace: masu-test\n  memory: 1GiB\n  storage: {home: 1GiB, folders: {/home: homes}}\n",
+		strings.TrimSpace(string(registry)), kubeconfig, kubeNamespace)
+	c.configure("")
 	printed := exec.Command(c.bin, "kube", "manifests")
 	printed.Env = append(os.Environ(), "MASU_CONFIG="+c.config)
 	manifests, err := printed.Output()
@@ -78,13 +82,6 @@ clusters: [{name: c, cluster: {server: %q, certificate-authority: %q}}], users: 
 	c.api.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	c.start()
 	return c
-}
-
-func (c *cluster) write(path, text string) {
-	c.t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
 }
 
 // kubectl runs the cluster's own client as its administrator.

@@ -13,7 +13,7 @@ for d in n[0-9]*/; do [ -d "$d" ] || continue; n=${d%/}
   ip link del "masuk${n#n}" 2>/dev/null; ip addr del "10.199.0.${n#n}/32" dev lo 2>/dev/null
   rm -rf "/run/masu-k8s/$n"
 done
-stop provision registry sched kcm apiserver etcd
+stop kueue provision registry sched kcm apiserver etcd
 for c in /sys/fs/cgroup/*/masu-k8s; do [ -d "$c" ] && find "$c" -depth -type d -exec rmdir {} + 2>/dev/null; done
 rmdir /run/masu-k8s 2>/dev/null
 [ "${3:-}" = --purge ] && { mount | awk -v s="$S" '$3 ~ "^"s {print $3}' | sort -r | xargs -r umount 2>/dev/null; rm -rf "$S"; }

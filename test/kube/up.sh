@@ -90,6 +90,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs","io.containerd.snapshott
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
 T
+  mkdir -p "$d/smi"; printf '#!/bin/sh\ncat "${0%%/*}/readings"\n' >"$d/smi/nvidia-smi"; chmod 755 "$d/smi/nvidia-smi"; echo "0, 0, 40, 60" >"$d/smi/readings"
   cat >"$d/kubelet.yaml" <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -125,7 +126,7 @@ for i in \$(seq 100); do ctr -a $r/containerd.sock version >/dev/null 2>&1 && br
 for t in $S/pause.tar; do [ $d/imported-\$(basename \$t) -nt \$t ] || { ctr -a $r/containerd.sock -n k8s.io images import \$t >/dev/null && touch $d/imported-\$(basename \$t); }; done
 bash again/$n-kubelet.sh
 for i in \$(seq 200); do [ -S /var/lib/kubelet/device-plugins/kubelet.sock ] && break; sleep 0.1; done
-nohup $B/fakegpu -n $GPUS -node $n >log/$n-fakegpu.log 2>&1 & echo \$! >pid/$n-fakegpu
+nohup $B/fakegpu -n $GPUS -node $n -smi $d/smi >log/$n-fakegpu.log 2>&1 & echo \$! >pid/$n-fakegpu
 N
   again "$n-kubelet" "$K" kubelet --config "$d/kubelet.yaml" --kubeconfig "$S/$n.kubeconfig" --hostname-override "$n" --node-ip "$ip"
   unshare --mount --propagation private bash "$d/node.sh"

@@ -1,4 +1,4 @@
-package host
+package gauge
 
 import (
 	"maps"
@@ -54,5 +54,35 @@ func TestUsed(t *testing.T) {
 		if _, err := used2(dir); err == nil {
 			t.Error("what is not there was read")
 		}
+	}
+}
+
+// TestOwn: a program in a container finds its own group, in both versions.
+func TestOwn(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"version 1": {"cpuacct/cpuacct.usage": "90000000000\n", "memory/memory.usage_in_bytes": "4194304\n", "memory/memory.stat": "total_inactive_file 1048576\n",
+			"memory/memory.limit_in_bytes": "8388608\n", "pids/pids.current": "7\n"},
+		"version 2": {"cpu.stat": "usage_usec 90000000\n", "memory.current": "4194304\n", "memory.stat": "inactive_file 1048576\n", "memory.max": "8388608\n", "pids.current": "7\n"},
+		"no limits": {"cpu.stat": "usage_usec 90000000\n", "memory.current": "4194304\n", "memory.stat": "inactive_file 1048576\n", "memory.max": "max\n"},
+	} {
+		dir := t.TempDir()
+		for file, text := range files {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := masu.Gauge{Use: masu.Use{CPU: 90 * time.Second, Memory: 3 * masu.MiB}, MemoryLimit: 8 * masu.MiB, PIDs: 7}
+		if name == "no limits" {
+			want.MemoryLimit, want.PIDs = 0, 0
+		}
+		if g, err := own(dir); err != nil || g != want {
+			t.Errorf("%s: %+v, %v", name, g, err)
+		}
+	}
+	if g, err := own(t.TempDir()); err == nil {
+		t.Errorf("where there are no groups: %+v", g)
 	}
 }

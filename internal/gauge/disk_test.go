@@ -1,4 +1,4 @@
-package host
+package gauge
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/masu-lab/masu"
 )
 
-func TestDiskUsed(t *testing.T) {
+func TestDisk(t *testing.T) {
 	outside, dir := t.TempDir(), t.TempDir()
 	write := func(path string, size int) {
 		t.Helper()
@@ -43,16 +43,19 @@ func TestDiskUsed(t *testing.T) {
 	if err := hole.Truncate(1 << 30); err != nil {
 		t.Fatal(err)
 	}
-	got, err := DiskUsed(t.Context(), dir)
+	got, err := Disk(t.Context(), dir)
 	if err != nil || got < masu.MiB || got > 2*masu.MiB {
 		t.Errorf("%v, %v: want the one file, once", got, err)
 	}
-	if _, err := DiskUsed(t.Context(), filepath.Join(dir, "none")); err == nil {
+	if less, err := Disk(t.Context(), dir, filepath.Join(dir, "a")); err != nil || less < masu.MiB || less >= got {
+		t.Errorf("%v, %v: without a folder it is less than %v, and the file's other name is there", less, err, got)
+	}
+	if _, err := Disk(t.Context(), filepath.Join(dir, "none")); err == nil {
 		t.Error("a folder that is not there")
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := DiskUsed(gone, dir); err == nil {
+	if _, err := Disk(gone, dir); err == nil {
 		t.Error("nobody waits, and it goes on")
 	}
 }

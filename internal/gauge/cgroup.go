@@ -1,4 +1,5 @@
-package host
+// Package gauge reads what a control group uses and what a folder holds.
+package gauge
 
 import (
 	"fmt"
@@ -19,21 +20,49 @@ const cgroups = "/sys/fs/cgroup"
 func Used(pid int, container string) (u masu.Use, err error) {
 	groups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
-		return u, fmt.Errorf("host: used: %w", err)
+		return u, fmt.Errorf("gauge: used: %w", err)
 	}
 	paths := cgroupPaths(string(groups))
 	for _, p := range paths {
 		if container == "" || !strings.Contains(p, container) {
-			return u, fmt.Errorf("host: used: process %d is in %s", pid, p)
+			return u, fmt.Errorf("gauge: used: process %d is in %s", pid, p)
 		}
 	}
 	if group, ok := paths["unified"]; ok {
 		return used2(filepath.Join(cgroups, group))
 	}
 	if len(paths) < 2 {
-		return u, fmt.Errorf("host: used: process %d is in %v only", pid, paths)
+		return u, fmt.Errorf("gauge: used: process %d is in %v only", pid, paths)
 	}
 	return used1(filepath.Join(cgroups, "cpuacct", paths["cpuacct"]), filepath.Join(cgroups, "memory", paths["memory"]))
+}
+
+// Own tells what the container uses in which this program runs, as it sees itself. PIDs and the limit are 0 where nobody says them.
+func Own() (masu.Gauge, error) { return own(cgroups) }
+
+func own(root string) (g masu.Gauge, err error) {
+	if _, err := os.Stat(filepath.Join(root, "memory")); err == nil { // version 1: one folder for each resource
+		memory := filepath.Join(root, "memory")
+		if g.Use, err = used1(filepath.Join(root, "cpuacct"), memory); err != nil {
+			return g, err
+		}
+		g.MemoryLimit, g.PIDs = most(filepath.Join(memory, "memory.limit_in_bytes")), int(most(filepath.Join(root, "pids", "pids.current")))
+		return g, nil
+	}
+	if g.Use, err = used2(root); err != nil {
+		return g, err
+	}
+	g.MemoryLimit, g.PIDs = most(filepath.Join(root, "memory.max")), int(most(filepath.Join(root, "pids.current")))
+	return g, nil
+}
+
+// most reads a number; 0 for "max", and for what is as good as that.
+func most(path string) masu.Bytes {
+	n, err := number(path)
+	if err != nil || n > 1<<60 {
+		return 0
+	}
+	return masu.Bytes(n)
 }
 
 // cgroupPaths reads /proc/PID/cgroup; see cgroups(7). A host of version 2 has
@@ -90,7 +119,7 @@ func used1(cpuacct, memory string) (u masu.Use, err error) {
 func number(path string) (int64, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return 0, fmt.Errorf("host: used: %w", err)
+		return 0, fmt.Errorf("gauge: used: %w", err)
 	}
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
@@ -99,7 +128,7 @@ func number(path string) (int64, error) {
 func fields(path string) (map[string]int64, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("host: used: %w", err)
+		return nil, fmt.Errorf("gauge: used: %w", err)
 	}
 	all := map[string]int64{}
 	for line := range strings.Lines(string(text)) {

@@ -1,4 +1,4 @@
-package host
+package gauge
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"syscall"
 
 	"github.com/masu-lab/masu"
@@ -16,12 +17,12 @@ const (
 	diskBatch = 1024    // entries that are read at once: a folder may hold millions
 )
 
-// DiskUsed adds up the blocks of all files below a folder, each once however
-// many names it has. No link leads out of it, also none that is put there meanwhile.
-func DiskUsed(ctx context.Context, dir string) (sum masu.Bytes, err error) {
+// Disk adds up the blocks of all files below a folder, each once however
+// many names it has, but for the folders without. No link leads out of it, also none that is put there meanwhile.
+func Disk(ctx context.Context, dir string, without ...string) (sum masu.Bytes, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return 0, fmt.Errorf("host: disk used: %w", err)
+		return 0, fmt.Errorf("gauge: disk used: %w", err)
 	}
 	defer root.Close()
 	seen := map[uint64]bool{} // files that have several names
@@ -46,12 +47,12 @@ func DiskUsed(ctx context.Context, dir string) (sum masu.Bytes, err error) {
 					seen[s.Ino] = s.Nlink > 1 && !d.IsDir()
 					sum += masu.Bytes(s.Blocks) * 512
 				}
-				if d.IsDir() {
-					folders = append(folders, path.Join(at, d.Name()))
+				if below := path.Join(at, d.Name()); d.IsDir() && !slices.Contains(without, path.Join(dir, below)) {
+					folders = append(folders, below)
 				}
 			}
 			if err := ctx.Err(); err != nil {
-				return sum, errors.Join(fmt.Errorf("host: disk used: %w", err), f.Close())
+				return sum, errors.Join(fmt.Errorf("gauge: disk used: %w", err), f.Close())
 			}
 		}
 		_ = f.Close() // it was only read
