@@ -145,7 +145,8 @@ type Runs interface {
 	// ForgetRun removes what is kept of a run that is over, with its log; Conflict "run_goes_on".
 	ForgetRun(ctx context.Context, id WorkspaceID) error
 	// Notebooks lists the notebooks in a folder of the actor's and a few folders below it, by path, but for what
-	// runs have put out; at most NotebooksMost. Hidden folders are left out.
+	// runs have put out; at most NotebooksMost, and in a folder of very many files those that are found within a moment.
+	// Hidden folders are left out.
 	Notebooks(ctx context.Context, dir string) ([]string, error)
 	// RunLog copies what a run has printed; with follow, until it ends.
 	RunLog(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error

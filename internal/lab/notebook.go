@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
@@ -38,7 +39,10 @@ func (s *service) checkNotebook(dir string, n masu.Notebook) error {
 	return nb.Inject("")
 }
 
-const foldersMost = 500 // in which notebooks are looked for
+const (
+	foldersMost   = 500         // in which notebooks are looked for
+	notebooksTook = time.Second // after which a list of those that were found is better than all of them
+)
 
 // Notebooks lists those that a member may choose from.
 func (s *service) Notebooks(ctx context.Context, dir string) (list []string, err error) {
@@ -47,11 +51,13 @@ func (s *service) Notebooks(ctx context.Context, dir string) (list []string, err
 		return nil, err
 	}
 	defer f.Close()
-	folders := 0
+	folders, began := 0, time.Now()
 	err = fs.WalkDir(f, ".", func(path string, e fs.DirEntry, err error) error {
 		switch hidden := path != "." && strings.HasPrefix(e.Name(), "."); {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case time.Since(began) > notebooksTook:
+			return fs.SkipAll
 		case err != nil && path == ".":
 			return masu.E(masu.Denied, "folder_not_yours", dir).Because(err)
 		case err != nil: // one that cannot be read has none

@@ -72,6 +72,8 @@ func (f runForm) wish(ws masu.Workspace) (w masu.RunWish, err error) {
 	switch {
 	case f.Command != "" && f.Notebook != "":
 		return w, masu.E(masu.Invalid, "run_both")
+	case f.Command == "" && f.Notebook == "":
+		return w, masu.E(masu.Invalid, "run_neither")
 	case f.Notebook != "":
 		w.Notebook = &masu.Notebook{Path: f.Notebook}
 	default:
@@ -127,7 +129,7 @@ func spanOf(s string) (time.Duration, error) {
 // fieldOf is the field that an error is about.
 func fieldOf(err error) string {
 	switch code := masu.CodeOf(err); {
-	case code == "run_nothing", code == "run_both":
+	case code == "run_nothing", code == "run_both", code == "run_neither":
 		return "command"
 	case code == "no_run":
 		return "after"

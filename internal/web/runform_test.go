@@ -33,7 +33,7 @@ func TestRunWish(t *testing.T) {
 			masu.RunWish{Want: &two, Argv: []string{"sh", "-c", "python3 a.py && python3 b.py"}, Limit: 8 * time.Hour, Name: "both", Class: "paper", After: []masu.WorkspaceID{"aaaabbbbcccc"}}, ""},
 		{"command=true&gpus=0&limit=1.5&array=3-9", ws, masu.RunWish{Want: &none, Argv: []string{"true"}, Limit: 90 * time.Minute, Array: true, First: 3, Last: 9}, ""},
 		{"command=true&limit=2d", ws, masu.RunWish{Want: &own, Argv: []string{"true"}, Limit: 48 * time.Hour}, ""},
-		{"command=true&notebook=a.ipynb", ws, masu.RunWish{}, "command"},
+		{"command=true&notebook=a.ipynb", ws, masu.RunWish{}, "command"}, {"command=++&notebook=", ws, masu.RunWish{}, "command"},
 		{"command=true&gpus=many", ws, masu.RunWish{}, "gpus"}, {"command=true&gpus=-1", ws, masu.RunWish{}, "gpus"},
 		{"command=true&limit=soon", ws, masu.RunWish{}, "limit"}, {"command=true&limit=-1h", ws, masu.RunWish{}, "limit"}, {"command=true&limit=0", ws, masu.RunWish{}, "limit"},
 		{"command=true&array=3", ws, masu.RunWish{}, "array"},
