@@ -74,7 +74,7 @@ func TestCounted(t *testing.T) {
 			return m.Values[name+`{outcome="`+outcome+`",image="ready"}`] + m.Values[name+`{outcome="`+outcome+`",image="built"}`]
 		}
 		const name = "masu_start_duration_seconds"
-		if ok, stopped, took := sum(name+"_count", "ok"), sum(name+"_count", "stopped"), sum(name+"_sum", "ok"); ok != 2 || stopped != 1 || took > 60 {
+		if ok, stopped, took := sum(name+"_count", "ok"), sum(name+"_count", "stopped"), sum(name+"_sum", "ok"); ok != 2 || stopped < 1 || took > 60 { // a look at everything may take the one that was stopped up once more, before its owner has it
 			t.Errorf("%v starts went well, in %v s in all; %v were stopped", ok, took, stopped)
 		}
 		if built := m.Values[`masu_build_duration_seconds_count{outcome="ok"}`]; built == 0 {
