@@ -91,7 +91,7 @@ func (s *supervisor) once(ctx context.Context, a app, log io.Writer) (*tail, err
 	if argv[0] == "" {
 		return words, fmt.Errorf("%s is not installed in this environment", a.name)
 	}
-	pid, ended, copied, err := s.launch(argv, a.env, words)
+	pid, ended, copied, err := s.launch(argv, slices.Concat(s.box.cramped(), a.env), words)
 	if err != nil {
 		return words, fmt.Errorf("%s: %w", argv[0], err)
 	}
