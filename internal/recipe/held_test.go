@@ -30,13 +30,14 @@ func newSources(t *testing.T) *sources {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.asked[r.URL.Path] = true
-		body, ok := s.files[r.URL.Path]
+		path := strings.ReplaceAll(r.URL.Path, "/./", "/") // as apt asks
+		s.asked[path] = true
+		body, ok := s.files[path]
 		if !ok {
 			http.NotFound(w, r)
 			return
 		}
-		if strings.HasSuffix(r.URL.Path, "/") {
+		if strings.HasSuffix(path, "/") {
 			w.Header().Set("Content-Type", "text/html")
 		}
 		_, _ = w.Write([]byte(body))
