@@ -20,6 +20,8 @@ func TestHandover(t *testing.T) {
 	l := newLab(t)
 	alice, bob := l.member("e2ealice"), l.member("e2ebob")
 	l.member("e2emallory")
+	l.member("e2eboss")
+	l.must("root", "admin", "member", "e2eboss", "--role", "admin")
 	if err := os.Chmod(alice.HomeDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ func TestHandover(t *testing.T) {
 
 	l.must("root", "admin", "member", "e2ealice", "--disable")
 	refused("root", "disabled", "admin", "handover", "e2ebob", "e2ealice")
-	link := l.link("root")
+	link := l.link("e2eboss")
 	pages := strings.TrimSuffix(strings.SplitAfter(link, "/enter")[0], "/enter")
 	admin := browser(t, "en")
 	do(t, admin, chromedp.Navigate(link), chromedp.Navigate(pages+"/admin/member/e2ealice"))
@@ -65,9 +67,12 @@ func TestHandover(t *testing.T) {
 	l.must("root", "admin", "member", "e2ebob", "--memory", "640MiB", "--cpus", "0.5")
 	l.must("e2ebob", "up", "--no-check", his)
 	l.must("e2ebob", "check", "thesis") // a cell
-	out := l.must("e2ebob", "exec", "thesis", "--", "sh", "-c", `id -un; cat ~/.cache/model/weights; echo more >> ~/.cache/model/weights && echo 2 >> ~/work/data/a.csv && stat -c %U ~ ~/.cache/model/weights ~/shadow; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max`)
-	if want := "e2ebob\nof-alice\ne2ebob\ne2ebob\ne2ebob\n671088640\n50000 100000\n"; out != want {
+	out := l.must("e2ebob", "exec", "thesis", "--", "sh", "-c", `id -un; cat ~/.cache/model/weights; echo more >> ~/.cache/model/weights && echo 2 >> ~/work/data/a.csv && stat -c %U ~ ~/.cache/model/weights ~/shadow`)
+	if want := "e2ebob\nof-alice\ne2ebob\ne2ebob\ne2ebob\n"; out != want {
 		t.Errorf("in the box: %q, want %q", out, want)
+	}
+	if got := docker(t, "inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}", "masu-"+l.workspaces("e2ebob")[0].ID); got != "671088640 500000000" {
+		t.Errorf("his box may take %s", got)
 	}
 	if r := l.as("e2ebob", "usage"); !strings.Contains(r.errOut, "memory of each box: 640 MiB") {
 		t.Errorf("bob is not told what holds: %q", r.errOut)
