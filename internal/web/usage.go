@@ -171,7 +171,7 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	lang := s.lang(r, v)
 	view.Trend = newTrend(lang, view.begin, rows)
-	rows = slices.DeleteFunc(rows, func(r masu.UsageRow) bool { return r.Month != view.Month })
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r masu.UsageRow) bool { return r.Month != view.Month })
 	if view.All {
 		view.Members, view.Groups = newUsageLines(lang, rows, "member"), newUsageLines(lang, rows, "group")
 	}

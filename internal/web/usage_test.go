@@ -67,7 +67,11 @@ func TestUsageOfAMonth(t *testing.T) {
 	g.lab.usage = aYear()
 	b := g.browser()
 	b.signIn("boss")
+	b.get("/usage?month=2026-10") // looking changes nothing
 	a := b.get("/usage?month=2026-10")
+	if months := strings.Count(a.text, "<title>2026-") + strings.Count(a.text, "<title>2025-"); months != trendMonths {
+		t.Errorf("%d months have a bar", months)
+	}
 	if strings.Contains(a.text, "suzuki/before") || !strings.Contains(a.text, `<th scope="row">language</th>`) || strings.Count(a.text, `class="days sec"`) != 2 {
 		t.Errorf("the account of a month: %s", a.text)
 	}
