@@ -20,7 +20,8 @@ func TestFullDisks(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", state).Run() })
 	l.config = filepath.Join(l.dir, "config.yaml")
-	if err := os.WriteFile(l.config, []byte("policy: {spare_state: 8MiB}\n"), 0o600); err != nil {
+	// More than the store keeps back for itself, which it gives up when the disk is full.
+	if err := os.WriteFile(l.config, []byte("policy: {spare_state: 32MiB}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l.start()
