@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,8 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // siteConfig is a configuration with the certificate authorities that this
@@ -39,21 +42,45 @@ func TestVSCode(t *testing.T) {
 	l := newLab(t)
 	l.siteConfig()
 	alice := l.member("e2ealice")
-	dir := l.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\napps: [jupyter, code]\n", "README.md": "# shown\n"})
+	dir := l.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\napps: [jupyter, code]\n", "README.md": "# shown\n", "a.ipynb": aNotebook})
 	l.must("e2ealice", "up", "--no-check", dir)
 	settings := l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "cat ~/.code-server/Machine/settings.json ~/.vscode-server/data/Machine/settings.json; touch /masu/code/x 2>&1; true")
 	if strings.Count(settings, "defaultInterpreterPath") != 2 || !strings.Contains(settings, "Read-only file system") {
 		t.Errorf("settings, and the editor's folder: %s", settings)
 	}
+	// The extension that runs notebooks cannot be had here. It takes the Python of the settings, and asks that for its kernel.
+	if got := l.must("e2ealice", "exec", "thesis", "--", "python3", "-c", asksKernel); got != "the box's own\n" {
+		t.Errorf("the kernel that a notebook gets: %s", got)
+	}
 	l.attaches(t, dir, alice.Uid)
 	l.opensTheEditor(t)
-	l.editsInTheBrowser(t)
+	l.editsInTheBrowser(t, dir, alice.Uid)
 }
 
-// editsInTheBrowser: the workbench loads at the app's own origin, and again after a
-// reload. Its files come by a WebSocket through the proxy.
-func (l *lab) editsInTheBrowser(t *testing.T) {
+// asksKernel sees to it that the interpreter of the settings is the box's, which is what its kernel runs.
+const asksKernel = `import json, os, subprocess, sys
+python = json.load(open(os.path.expanduser("~/.code-server/Machine/settings.json")))["python.defaultInterpreterPath"]
+ask = "import ipykernel, sys, jupyter_client.kernelspec as k; print(sys.prefix, k.get_kernel_spec('python3').argv[0])"
+prefix, kernel = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+print("the box's own" if prefix == sys.prefix and os.path.realpath(kernel) == os.path.realpath(python) else [python, prefix, kernel, sys.prefix])`
+
+// drawsText has the terminal's text in the page, where it can be read, and not in a picture.
+const drawsText = `import json, os
+path = os.path.expanduser("~/.code-server/User/settings.json")
+mine = json.load(open(path))
+assert mine["workbench.startupEditor"] == "none", mine
+json.dump(mine | {"terminal.integrated.gpuAcceleration": "off"}, open(path, "w"))`
+
+// editsInTheBrowser: the workbench opens the folder at the app's own origin and
+// asks nothing; its terminal is the member's and outlives a reload; a preview shows itself.
+func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
+	l.must("e2ealice", "exec", "thesis", "--", "python3", "-c", drawsText)
 	ctx := browser(t, "en")
+	defer func() {
+		if t.Failed() {
+			shoot(t, ctx, "failure")
+		}
+	}()
 	do(t, ctx, chromedp.Navigate(l.link("e2ealice")))
 	holds(t, ctx, "signed in", `document.querySelector('form[action="/signout"]')`)
 	do(t, ctx, chromedp.Navigate(fmt.Sprintf("http://localhost:%d/w/thesis", l.port)))
@@ -64,9 +91,62 @@ func (l *lab) editsInTheBrowser(t *testing.T) {
 	workbench := `document.querySelector('.monaco-workbench .part.statusbar .statusbar-item') && document.querySelector('.explorer-folders-view')`
 	holds(t, ctx, "the workbench is there", workbench)
 	holds(t, ctx, "it shows the folder", `document.querySelector('.explorer-folders-view').textContent.includes("README.md")`)
+
+	l.commands(t, ctx, "Terminal: Create New Terminal")
+	l.types(t, ctx, "id -u > typed.txt; echo $((6*7))is; code-server README.md")
+	l.wrote(dir, "typed.txt", uid+"\n")
+	holds(t, ctx, "the terminal shows what it printed", printed("42is"))
+	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab.active[data-resource-name="README.md"]')`)
+	holds(t, ctx, "nobody is asked for trust, nothing is restricted, and no tour is given", `!document.querySelector('.monaco-dialog-box') && !document.querySelector('.part.statusbar').textContent.includes("Restricted") && document.querySelectorAll('.tab').length === 1`)
+	preview := `.editor-actions a[aria-label^="Open Preview to the Side"]`
+	holds(t, ctx, "a preview is offered", `document.querySelector('`+preview+`')`)
+	do(t, ctx, chromedp.Click(preview))
+	holds(t, ctx, "its preview is there", `document.querySelector('iframe.webview.ready')`)
 	shoot(t, ctx, "vscode-workbench")
+
 	do(t, ctx, chromedp.Reload())
 	holds(t, ctx, "the workbench is there again", workbench)
+	holds(t, ctx, "and its terminal, with what it had printed", printed("42is"))
+}
+
+// commands runs one of VS Code's commands by its name.
+func (l *lab) commands(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	do(t, ctx, chromedp.KeyEvent(kb.F1))
+	holds(t, ctx, "commands can be asked for", `document.activeElement.closest('.quick-input-widget')`)
+	do(t, ctx, chromedp.KeyEvent(name))
+	holds(t, ctx, name+" is there", `document.querySelector('.quick-input-list .monaco-list-row.focused')?.textContent.startsWith("`+name+`")`)
+	do(t, ctx, chromedp.KeyEvent(kb.Enter))
+}
+
+// types types a line in VS Code's terminal.
+func (l *lab) types(t *testing.T, ctx context.Context, line string) {
+	t.Helper()
+	holds(t, ctx, "the terminal has the keyboard", `document.activeElement.matches('.terminal-wrapper .xterm-helper-textarea')`)
+	holds(t, ctx, "its shell asks for a command", printed("$ "))
+	text, err := json.Marshal(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Pressed one by one by the test, each letter would be taken twice: the terminal takes it as the key goes down.
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.execCommand("insertText", false, `+string(text)+`)`)); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.KeyEvent(kb.Enter))
+}
+
+// printed is whether VS Code's terminal shows a text.
+func printed(text string) string {
+	return `document.querySelector('.terminal-wrapper .xterm-rows')?.textContent.includes("` + text + `")`
+}
+
+// wrote waits until a file of the project folder has a text.
+func (l *lab) wrote(dir, file, text string) {
+	l.t.Helper()
+	l.until(60*time.Second, fmt.Sprintf("%s says %q", file, text), func() bool {
+		got, _ := os.ReadFile(filepath.Join(dir, file)) // not there yet
+		return string(got) == text
+	})
 }
 
 // opensTheEditor: `masu code` makes ssh know the workspace and runs the editor;
