@@ -95,7 +95,7 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	l.commands(t, ctx, "Terminal: Create New Terminal")
 	l.types(t, ctx, "id -u > typed.txt; echo $((6*7))is; code-server README.md")
 	l.wrote(dir, "typed.txt", uid+"\n")
-	holds(t, ctx, "the terminal shows what it printed", printed("42is"))
+	holds(t, ctx, "the terminal shows what it printed", inTerminal("42is"))
 	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab.active[data-resource-name="README.md"]')`)
 	holds(t, ctx, "nobody is asked for trust, nothing is restricted, and no tour is given", `!document.querySelector('.monaco-dialog-box') && !document.querySelector('.part.statusbar').textContent.includes("Restricted") && document.querySelectorAll('.tab').length === 1`)
 	preview := `.editor-actions a[aria-label^="Open Preview to the Side"]`
@@ -106,7 +106,7 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 
 	do(t, ctx, chromedp.Reload())
 	holds(t, ctx, "the workbench is there again", workbench)
-	holds(t, ctx, "and its terminal, with what it had printed", printed("42is"))
+	holds(t, ctx, "and its terminal, with what it had printed", inTerminal("42is"))
 }
 
 // commands runs one of VS Code's commands by its name.
@@ -123,7 +123,7 @@ func (l *lab) commands(t *testing.T, ctx context.Context, name string) {
 func (l *lab) types(t *testing.T, ctx context.Context, line string) {
 	t.Helper()
 	holds(t, ctx, "the terminal has the keyboard", `document.activeElement.matches('.terminal-wrapper .xterm-helper-textarea')`)
-	holds(t, ctx, "its shell asks for a command", printed("$ "))
+	holds(t, ctx, "its shell asks for a command", inTerminal("$ "))
 	text, err := json.Marshal(line)
 	if err != nil {
 		t.Fatal(err)
@@ -135,8 +135,8 @@ func (l *lab) types(t *testing.T, ctx context.Context, line string) {
 	do(t, ctx, chromedp.KeyEvent(kb.Enter))
 }
 
-// printed is whether VS Code's terminal shows a text.
-func printed(text string) string {
+// inTerminal is whether VS Code's terminal shows a text.
+func inTerminal(text string) string {
 	return `document.querySelector('.terminal-wrapper .xterm-rows')?.textContent.includes("` + text + `")`
 }
 
