@@ -263,7 +263,7 @@ func TestSentences(t *testing.T) {
 		}
 	}
 	for c := range said { // made from a word of the dictionary
-		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side|scope|diff|reach|rules)\.`).MatchString(c) {
+		if regexp.MustCompile(`^web\.(weekday|ending|blocked|side|scope|diff|reach|rules|limit)\.`).MatchString(c) {
 			said[c] = true
 		}
 	}

@@ -276,7 +276,7 @@ func (p *sshClient) keys() {
 		p.authorize(bob, c.text)
 		time.Sleep(2100 * time.Millisecond) // for which a look at the files is believed
 		r := p.ssh(c.key, "nothing", "true")
-		if in := strings.Contains(r.errOut, "no workspace named"); in != c.in || !in && !strings.Contains(r.errOut, "Permission denied") {
+		if in := strings.Contains(r.errOut, "has no workspace"); in != c.in || !in && !strings.Contains(r.errOut, "Permission denied") {
 			p.t.Errorf("H9 %s: %d, %q", c.what, r.code, r.errOut)
 		}
 	}
