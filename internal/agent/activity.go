@@ -22,7 +22,13 @@ const (
 func watchPorts(ctx context.Context, s *state, spec masu.AgentSpec) {
 	low, high := pickedPorts()
 	every(ctx, portsEvery, func() {
-		s.ports(openPorts(listeners(), spec.User.UID, low, high), time.Now(), func(port int) string { return commandAt(port, spec.User.UID, spec.Work) })
+		s.ports(openPorts(listeners(), spec.User.UID, low, high), time.Now(), func(port int) (command string) {
+			_ = asMember(spec.User, func() error { // root in a box may not look into other people's processes
+				command = commandAt(port, spec.User.UID, spec.Work)
+				return nil
+			})
+			return command
+		})
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,8 +21,9 @@ const (
 // boardCache keeps the last board: many look at the same one. Nothing is
 // measured while nobody looks.
 type boardCache struct {
-	mu   sync.Mutex
-	last masu.Board
+	mu    sync.Mutex
+	last  masu.Board
+	stale atomic.Bool // since it was measured, GPUs may have changed hands
 }
 
 // Board tells who uses how much now.
@@ -50,7 +52,7 @@ func (l *Lab) PublicBoard(ctx context.Context) (masu.Board, error) {
 func (c *boardCache) get(ctx context.Context, measure func(context.Context) (masu.Board, error)) (masu.Board, error) {
 	c.mu.Lock() // one measures, the others wait for it
 	defer c.mu.Unlock()
-	if time.Since(c.last.At) < boardFor {
+	if !c.stale.Swap(false) && time.Since(c.last.At) < boardFor {
 		return c.last, nil
 	}
 	b, err := measure(ctx)

@@ -119,3 +119,36 @@ func TestBoardCountsRuns(t *testing.T) {
 		}
 	})
 }
+
+// TestBoardIsOfNow: who looks at the board, presses Start and looks again sees that they have a GPU, however short the while.
+func TestBoardIsOfNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWeek(t, 1, nil)
+		l, stop := w.daemon()
+		defer func() { w.over(stop) }()
+		alice := l.As(masu.Actor{User: masu.User{Name: "alice"}})
+		holders := func() int {
+			b, err := alice.Board(t.Context())
+			if err != nil || len(b.GPUs) != 1 {
+				t.Fatalf("the board shows %+v, %v", b.GPUs, err)
+			}
+			return len(b.GPUs[0].Holds)
+		}
+		if n := holders(); n != 0 {
+			t.Errorf("%d have it from the start", n)
+		}
+		r := w.submits("alice", masu.RunWish{Want: &masu.Want{Count: 1}}, "sleep 3600")
+		w.runIs(r.ID, "running", runIn(masu.RunRunning))
+		if n := holders(); n != 1 {
+			t.Errorf("%d have it while it runs", n)
+		}
+		if _, err := alice.CancelRun(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.runIs(r.ID, "cancelled", runIn(masu.RunCancelled))
+		synctest.Wait()
+		if n := holders(); n != 0 {
+			t.Errorf("%d have it when it has ended", n)
+		}
+	})
+}

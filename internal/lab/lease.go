@@ -237,6 +237,7 @@ func (l *Lab) callTurn() {
 
 // lendSoon asks for a decision about GPUs; one that is asked for already is enough.
 func (l *Lab) lendSoon() {
+	l.board.stale.Store(true)
 	select {
 	case l.lendKick <- struct{}{}:
 	default:

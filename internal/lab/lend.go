@@ -67,6 +67,9 @@ func (l *Lab) lend(ctx context.Context) error {
 	l.mu.Lock()
 	l.waiting = plan.Waiting
 	l.mu.Unlock()
+	if len(plan.Do) > 0 {
+		l.board.stale.Store(true)
+	}
 	for _, d := range plan.Do {
 		switch {
 		case d.Grant != nil:
