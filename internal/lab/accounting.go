@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -65,9 +66,55 @@ func (s *service) GPUUsage(ctx context.Context, from, until time.Time, all bool)
 	if !from.Before(until) || until.Sub(from) > 10*yearMost {
 		return nil, masu.E(masu.Invalid, "usage_span")
 	}
+	for at := from; at.Before(until); {
+		y, m, _ := at.Local().Date()
+		month := time.Date(y, m, 1, 0, 0, 0, 0, time.Local)
+		end := earliest(month.AddDate(0, 1, 0), until)
+		rows, err := s.l.months.rows(ctx, at, end, at.Equal(month) && end.Equal(month.AddDate(0, 1, 0)), s.l.usage)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if all || r.Member == s.actor.Name {
+				r.Groups = s.groupsOf(r.Member)
+				list = append(list, r)
+			}
+		}
+		at = end
+	}
+	return list, nil
+}
+
+const monthSettles = time.Hour // after its end: what was metered in its last minutes is written down by then
+
+// usageMonths keeps the accounts of whole months that are over: nothing is added
+// to them any more, and of the last ones there is a row for each minute.
+type usageMonths struct {
+	mu   sync.Mutex
+	over map[time.Time][]masu.UsageRow // by their begin
+}
+
+func (u *usageMonths) rows(ctx context.Context, from, until time.Time, whole bool, read func(context.Context, time.Time, time.Time) ([]masu.UsageRow, error)) ([]masu.UsageRow, error) {
+	if !whole || time.Since(until) < monthSettles {
+		return read(ctx, from, until)
+	}
+	u.mu.Lock() // one reads a month, the others wait for it
+	defer u.mu.Unlock()
+	if rows, known := u.over[from]; known {
+		return rows, nil
+	}
+	rows, err := read(ctx, from, until)
+	if err == nil {
+		u.over[from] = rows
+	}
+	return rows, err
+}
+
+// usage reads the account of a part of a month, sorted.
+func (l *Lab) usage(ctx context.Context, from, until time.Time) (list []masu.UsageRow, err error) {
 	var leases []masu.Lease
 	var uses []masu.GPUUse
-	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+	err = l.cfg.Store.View(ctx, func(tx masu.Tx) error {
 		running, err := tx.Leases()
 		if err != nil {
 			return err
@@ -87,14 +134,11 @@ func (s *service) GPUUsage(ctx context.Context, from, until time.Time, all bool)
 	row := func(lease masu.Lease, at time.Time) *masu.UsageRow {
 		k := usageKey{at.Local().Format("2006-01"), lease.Holder, cmp.Or(lease.Project, lease.Name), lease.Name}
 		if rows[k] == nil {
-			rows[k] = &masu.UsageRow{Month: k.month, Member: k.member, Project: k.project, Name: k.name, Groups: s.groupsOf(k.member)}
+			rows[k] = &masu.UsageRow{Month: k.month, Member: k.member, Project: k.project, Name: k.name}
 		}
 		return rows[k]
 	}
 	for _, lease := range leases {
-		if !all && lease.Holder != s.actor.Name {
-			continue
-		}
 		byID[lease.ID] = lease
 		bookLease(lease, from, until, time.Now(), row)
 	}

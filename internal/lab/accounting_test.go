@@ -72,6 +72,13 @@ func TestUsageToTheSecond(t *testing.T) {
 	if days := got[2].Days; len(days) != 1 || days[0].Day != 1 {
 		t.Errorf("December began on %+v", days)
 	}
+	alice := l.As(masu.Actor{User: masu.User{Name: "alice"}})
+	for range 2 { // from what was read for the boss, but hers alone
+		own, err := alice.GPUUsage(t.Context(), november, december, false)
+		if err != nil || len(own) != 1 || !same(own[0], want[0]) {
+			t.Errorf("her own: %+v, %v", own, err)
+		}
+	}
 	half, err := boss.GPUUsage(t.Context(), november.Add(time.Hour+20*time.Second), november.Add(2*time.Hour+time.Minute), true)
 	if err != nil || len(half) != 2 || half[0].Lent != 2*17*time.Second || half[1].Lent != time.Minute || half[0].Leases != 0 {
 		t.Errorf("a part of it: %+v, %v", half, err)

@@ -94,6 +94,7 @@ type Lab struct {
 	visited  visited
 	shelfMu  sync.Mutex // one is put on the shelf at a time
 	board    boardCache
+	months   usageMonths
 	rules    atomic.Pointer[masu.Rules] // set by an admin
 	own      sync.Map                   // of some members: their masu.MemberLimits, by name
 	examined struct {
@@ -146,6 +147,7 @@ func New(c Config) (*Lab, error) {
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, gpuLoads: map[masu.WorkspaceID]gpuLoad{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}
+	l.months.over = map[time.Time][]masu.UsageRow{}
 	l.hub, l.gate, l.keyring = newHub(l.shown), newGate(l), newKeyring()
 	l.visited.at = map[visit]time.Time{}
 	l.notices, l.alerted, l.low = make(chan notice, noticesMost), map[string]time.Time{}, map[string][]string{}
