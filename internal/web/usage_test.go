@@ -93,14 +93,17 @@ func TestUsageInABrowser(t *testing.T) {
 	c.cookie(base, "masu_session", g.secret("boss"))
 	for _, lang := range []string{"ja", "en"} {
 		c.lang(lang)
-		for width, scheme := range map[int]string{1280: "light", 390: "light", 360: "dark"} {
-			c.size(width)
-			c.scheme(scheme)
+		for _, look := range []struct {
+			width  int
+			scheme string
+		}{{1280, "light"}, {1280, "dark"}, {390, "light"}, {360, "dark"}} {
+			c.size(look.width)
+			c.scheme(look.scheme)
 			c.goTo(base + "/usage?month=2026-10")
 			if bars := c.eval(`[...document.querySelectorAll(".days-bars")].map(b => b.querySelectorAll("g").length).join()`); bars != "31,12" {
 				t.Errorf("%v days, and months, have a bar", bars)
 			}
-			shot := fmt.Sprintf("usage-%s-%d-%s", lang, width, scheme)
+			shot := fmt.Sprintf("usage-%s-%d-%s", lang, look.width, look.scheme)
 			c.shoot(shot)
 			c.axe(axe, shot)
 			c.well(shot)
