@@ -62,7 +62,7 @@ func TestGPUSamples(t *testing.T) {
 		w.is("alice", "running without", func(x masu.Workspace) bool { return x.Phase == masu.Running && len(x.GPUs) == 0 })
 		time.Sleep(3 * time.Minute)
 		list, err := w.as("alice").Samples(t.Context(), "work", time.Now().Add(-time.Hour))
-		if err != nil || len(list) < 5 {
+		if err != nil || len(list) < 4 { // in one of six minutes it is made anew
 			t.Fatalf("%+v, %v", list, err)
 		}
 		if x := list[1]; x.GPUs != 2 || x.GPU < 1.79 || x.GPU > 1.81 || x.GPUMemory != 2*masu.GiB {
