@@ -139,9 +139,11 @@ func TestLockHolds(t *testing.T) {
 			t.Errorf("%s has %q", image, got)
 		}
 	}
+	s.mu.Lock()
 	if !s.asked["/now/Packages"] || !s.asked["/simple/held/"] || s.asked["/now/held-tool_2.0_all.deb"] {
 		t.Errorf("the newer ones were not there to be had, or were fetched: %v", s.asked)
 	}
+	s.mu.Unlock()
 
 	// What a build runs, where the sources have less than they say or than the lock wants.
 	box := e.start("--network", "host", "recipe-test/his", "sleep", "infinity")
