@@ -35,17 +35,18 @@ type Lock struct {
 const (
 	lockMost     = 512 << 10 // bytes of its text
 	lockPackages = 8000
+	lockWord     = 256 // bytes of a name or a version: a repeat that counts to it would cost each start of the program
 )
 
 var lockForms = map[string]*regexp.Regexp{
 	"environment": regexp.MustCompile(`^[0-9a-f]{12}$`),
-	"image":       regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,255}$`),
-	"arch":        regexp.MustCompile(`^[a-z0-9-]{1,32}$`),
-	"python":      regexp.MustCompile(`^[0-9][0-9a-z.+]{0,31}$`),
-	FromBase:      regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]{0,127}$`),
-	FromApt:       regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]{0,127}$`),
-	FromPip:       regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`),
-	"version":     regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~:!_-]{0,127}$`),
+	"image":       regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$`),
+	"arch":        regexp.MustCompile(`^[a-z0-9-]+$`),
+	"python":      regexp.MustCompile(`^[0-9][0-9a-z.+]*$`),
+	FromBase:      regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*$`),
+	FromApt:       regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*$`),
+	FromPip:       regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`),
+	"version":     regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~:!_-]*$`),
 	"hash":        regexp.MustCompile(`^sha256:[0-9a-f]{64}$`),
 }
 
@@ -63,7 +64,7 @@ func ParseLock(text string) (Lock, error) {
 		if len(words) == 0 || words[0][0] == '#' {
 			continue
 		}
-		if !l.take(words) || len(l.Packages) > lockPackages {
+		if slices.ContainsFunc(words, func(w string) bool { return len(w) > lockWord }) || !l.take(words) || len(l.Packages) > lockPackages {
 			return Lock{}, E(Invalid, "lock_invalid", number)
 		}
 	}

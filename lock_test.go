@@ -23,7 +23,7 @@ func TestLockReadsWhatItWrites(t *testing.T) {
 	if err != nil || !again.Holds(l) || again.Text() != l.Text() {
 		t.Errorf("%q, %v", again.Text(), err)
 	}
-	for _, bad := range []string{"apt tree", "apt -o 1", "apt tree 1;rm", "pip a b c", "apt tree 1 sha256:0", "what x y", "arch a\narch a", "apt a 1\napt a 2", "python 3.13 3", "pip numpy 1.0 --hash", strings.Repeat("#", lockMost+1)} {
+	for _, bad := range []string{"apt tree", "apt -o 1", "apt tree 1;rm", "pip a b c", "apt tree 1 sha256:0", "what x y", "arch a\narch a", "apt a 1\napt a 2", "python 3.13 3", "pip numpy 1.0 --hash", strings.Repeat("#", lockMost+1), "apt tree " + strings.Repeat("1", lockWord+1)} {
 		if _, err := ParseLock(bad); CodeOf(err) != "lock_invalid" {
 			t.Errorf("%.40q: %v", bad, err)
 		}
