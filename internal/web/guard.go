@@ -39,7 +39,7 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return masu.E(masu.Invalid, "form_wrong").Because(err)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, formMost)
+	r.Body = http.MaxBytesReader(beneath(w), r.Body, formMost)
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return masu.E(masu.Invalid, "form_large", formMost>>10).Because(err)
@@ -47,6 +47,18 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 		return masu.E(masu.Invalid, "form_wrong").Because(err)
 	}
 	return nil
+}
+
+// beneath is the server's own writer: only that one hears from MaxBytesReader that
+// a body was too large, and then lets its sender finish and read why.
+func beneath(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		over, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = over.Unwrap()
+	}
 }
 
 // policy is what a page may do, but for frames.
