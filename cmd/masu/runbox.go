@@ -51,21 +51,7 @@ func (a *app) runCommand() *cobra.Command {
 		if nb != nil {
 			e.Argv = attached(*nb, time.Now())
 		}
-		return a.with(ctx, func(s service) (err error) {
-			if r.Dir, err = a.farRunDir(ctx, s, r.Dir); err != nil {
-				return err
-			}
-			if err := a.buildFirst(ctx, s, r, o, quiet); err != nil {
-				return err
-			}
-			return a.passThrough(ctx, e, o, func(ctx context.Context, e masu.Exec) (int, error) {
-				r.Exec = e
-				p := a.progress(quiet || e.TTY) // a raw terminal belongs to the program
-				code, err := s.Run(ctx, r, p.tell)
-				p.end(err != nil && ctx.Err() == nil)
-				return code, err
-			})
-		})
+		return a.runHere(ctx, r, e, o, quiet)
 	})
 	a.execFlags(c, &o)
 	d.flags(c)
@@ -82,6 +68,25 @@ func (a *app) runCommand() *cobra.Command {
 	f.Bool("rm", true, "") // docker's habit; a run is always gone when it ends
 	c.Flag("rm").Hidden = true
 	return c
+}
+
+// runHere runs it in the foreground, after what it has to wait for.
+func (a *app) runHere(ctx context.Context, r masu.RunRequest, e masu.Exec, o execOptions, quiet bool) error {
+	return a.with(ctx, func(s service) (err error) {
+		if r.Dir, err = a.farRunDir(ctx, s, r.Dir); err != nil {
+			return err
+		}
+		if err := a.buildFirst(ctx, s, r, o, quiet); err != nil {
+			return err
+		}
+		return a.passThrough(ctx, e, o, func(ctx context.Context, e masu.Exec) (int, error) {
+			r.Exec = e
+			p := a.progress(quiet || e.TTY) // a raw terminal belongs to the program
+			code, err := s.Run(ctx, r, p.tell)
+			p.end(err != nil && ctx.Err() == nil)
+			return code, err
+		})
+	})
 }
 
 // runDir gives the project folder of a run. A home directory is none: ~/work

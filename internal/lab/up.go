@@ -391,19 +391,8 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 	if err != nil {
 		return err
 	}
-	wish := imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}
-	img, err := l.image(ctx, wish, says.tell)
+	img, beside, err := l.images(ctx, w, owner, how, says)
 	if err != nil {
-		return err
-	}
-	beside, err := l.sideImages(ctx, wish, says.tell)
-	if err != nil {
-		return err
-	}
-	if _, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Image, w.Order = img.ID, img.Order }); err != nil {
-		return err
-	}
-	if err := l.editor(ctx, w.Owner, w.Project, says.tell); err != nil {
 		return err
 	}
 	if img.Built {
@@ -415,22 +404,12 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 	if err != nil {
 		return err
 	}
-	lease, err := l.leaseOf(ctx, w.ID)
-	if err != nil {
-		return err
-	}
 	if err := l.starts.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	release := sync.OnceFunc(func() { l.starts.Release(1) })
 	defer release()
-	waits := len(gpus) == 0 && !w.Project.Want.None() && !how.cpu
-	if w, err = l.update(ctx, w.ID, func(w *masu.Workspace) {
-		w.Phase, w.GPUs, w.Waits, w.Until, w.EndsAt, w.EndWhy = masu.Starting, gpus, waits, time.Time{}, time.Time{}, ""
-		if lease != nil && len(gpus) > 0 {
-			w.Until, w.EndsAt, w.EndWhy = lease.Until, lease.EndsAt, lease.Why
-		}
-	}); err != nil {
+	if w, err = l.startsWith(ctx, w, gpus, how); err != nil {
 		return err
 	}
 	box := l.box(w, owner)
@@ -454,4 +433,34 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 		l.tell(ctx, w.Owner, notice{occasion: masu.OccasionReady, workspace: w})
 	}
 	return err
+}
+
+// images gives what a workspace starts from, its services' images and the editor that its apps want, and remembers its own.
+func (l *Lab) images(ctx context.Context, w masu.Workspace, owner masu.User, how start, says *journal) (img built, beside map[string]string, err error) {
+	wish := imageWish{owner: owner, project: w.Project, order: w.Order, noCache: how.noCache}
+	if img, err = l.image(ctx, wish, says.tell); err != nil {
+		return img, nil, err
+	}
+	if beside, err = l.sideImages(ctx, wish, says.tell); err != nil {
+		return img, nil, err
+	}
+	if _, err = l.update(ctx, w.ID, func(w *masu.Workspace) { w.Image, w.Order = img.ID, img.Order }); err != nil {
+		return img, nil, err
+	}
+	return img, beside, l.editor(ctx, w.Owner, w.Project, says.tell)
+}
+
+// startsWith remembers that a box now starts, with which GPUs, and until when they are lent.
+func (l *Lab) startsWith(ctx context.Context, w masu.Workspace, gpus []masu.GPUID, how start) (masu.Workspace, error) {
+	lease, err := l.leaseOf(ctx, w.ID)
+	if err != nil {
+		return w, err
+	}
+	waits := len(gpus) == 0 && !w.Project.Want.None() && !how.cpu
+	return l.update(ctx, w.ID, func(w *masu.Workspace) {
+		w.Phase, w.GPUs, w.Waits, w.Until, w.EndsAt, w.EndWhy = masu.Starting, gpus, waits, time.Time{}, time.Time{}, ""
+		if lease != nil && len(gpus) > 0 {
+			w.Until, w.EndsAt, w.EndWhy = lease.Until, lease.EndsAt, lease.Why
+		}
+	})
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -127,66 +128,37 @@ func readOld(ctx context.Context, path string) (old oldStore) {
 	}
 	defer db.Close()
 	_ = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'lab'").Scan(&old.lab)
-	each := func(query string, take func(doc []byte)) {
-		rows, err := db.QueryContext(ctx, query)
-		if err != nil {
-			return
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var doc []byte
-			if rows.Scan(&doc) == nil {
-				take(doc)
-			}
-		}
-		_ = rows.Err() // as far as it got
+	old.workspaces = docs(ctx, db, "SELECT doc FROM workspace", func(w masu.Workspace) bool { return w.ID != "" && w.Owner != "" })
+	old.members = docs(ctx, db, "SELECT doc FROM member", func(m masu.Member) bool { return m.Name != "" })
+	old.keys = docs(ctx, db, "SELECT doc FROM ssh_key", func(k masu.SSHKey) bool { return k.Fingerprint != "" && k.User != "" })
+	old.shared = docs(ctx, db, "SELECT doc FROM shared", func(x masu.Shared) bool { return x.ID != "" && x.Owner != "" })
+	// Those that run are told by their boxes.
+	old.past = docs(ctx, db, "SELECT doc FROM lease WHERE ended = 1", func(x masu.Lease) bool { return x.ID != "" && !x.EndedAt.IsZero() })
+	old.reserved = docs(ctx, db, "SELECT doc FROM reservation", func(x masu.Reservation) bool { return x.ID != "" && x.Holder != "" })
+	for _, house := range docs(ctx, db, "SELECT value FROM meta WHERE key = 'house'", func(masu.House) bool { return true }) {
+		old.house = house
 	}
-	each("SELECT doc FROM workspace", func(doc []byte) {
-		var w masu.Workspace
-		if json.Unmarshal(doc, &w) == nil && w.ID != "" && w.Owner != "" {
-			old.workspaces = append(old.workspaces, w)
-		}
-	})
-	each("SELECT doc FROM member", func(doc []byte) {
-		var m masu.Member
-		if json.Unmarshal(doc, &m) == nil && m.Name != "" {
-			old.members = append(old.members, m)
-		}
-	})
-	each("SELECT doc FROM ssh_key", func(doc []byte) {
-		var k masu.SSHKey
-		if json.Unmarshal(doc, &k) == nil && k.Fingerprint != "" && k.User != "" {
-			old.keys = append(old.keys, k)
-		}
-	})
-	each("SELECT doc FROM shared", func(doc []byte) {
-		var x masu.Shared
-		if json.Unmarshal(doc, &x) == nil && x.ID != "" && x.Owner != "" {
-			old.shared = append(old.shared, x)
-		}
-	})
-	each("SELECT doc FROM lease WHERE ended = 1", func(doc []byte) { // those that run are told by their boxes
-		var x masu.Lease
-		if json.Unmarshal(doc, &x) == nil && x.ID != "" && !x.EndedAt.IsZero() {
-			old.past = append(old.past, x)
-		}
-	})
-	each("SELECT doc FROM reservation", func(doc []byte) {
-		var x masu.Reservation
-		if json.Unmarshal(doc, &x) == nil && x.ID != "" && x.Holder != "" {
-			old.reserved = append(old.reserved, x)
-		}
-	})
-	// What can only be read in part counts as not said.
-	each("SELECT value FROM meta WHERE key = 'house'", func(doc []byte) {
-		if json.Unmarshal(doc, &old.house) != nil {
-			old.house = masu.House{}
-		}
-	})
-	each("SELECT value FROM meta WHERE key = 'rules'", func(doc []byte) {
-		if json.Unmarshal(doc, &old.rules) != nil {
-			old.rules = masu.Rules{}
-		}
-	})
+	for _, rules := range docs(ctx, db, "SELECT value FROM meta WHERE key = 'rules'", func(masu.Rules) bool { return true }) {
+		old.rules = rules
+	}
 	return old
+}
+
+// docs reads the documents that a query gives, as far as it gets. One that can
+// only be read in part, or that misses what it is known by, counts as not there.
+func docs[T any](ctx context.Context, db *sql.DB, query string, whole func(T) bool) (all []T) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var raw []byte
+		var doc T
+		if rows.Scan(&raw) == nil && json.Unmarshal(raw, &doc) == nil && whole(doc) {
+			all = append(all, doc)
+		}
+	}
+	_ = rows.Err() // as far as it got
+	return all
 }
