@@ -115,6 +115,9 @@ type WinSize struct {
 	Cols uint16 `json:"cols"`
 }
 
+// BridgePrefix begins the names of the host's interfaces behind which boxes are.
+const BridgePrefix = "masu-"
+
 // PortsMost is how many ports that were opened by hand an agent tells of.
 const PortsMost = 100
 
