@@ -115,6 +115,12 @@ type WinSize struct {
 	Cols uint16 `json:"cols"`
 }
 
+// BridgePrefix begins the names of the host's interfaces behind which boxes are.
+const BridgePrefix = "masu-"
+
+// PortsMost is how many ports that were opened by hand an agent tells of.
+const PortsMost = 100
+
 // AgentStatus is what the agent tells about its box (GET /v1/status, and one
 // JSON line for each change on GET /v1/watch).
 type AgentStatus struct {

@@ -54,7 +54,7 @@ type Workspace struct {
 	// Part says that this is only what somebody sees with whom an app was shared.
 	Part bool `json:"part,omitempty"`
 
-	// Opened is whether it ever had a guest, or shared an app: what is done inside may since then be another's doing.
+	// Opened is whether it ever had a guest or another owner, or shared an app: what is done inside may since then be another's doing.
 	Opened bool `json:"opened,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`

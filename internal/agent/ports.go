@@ -74,7 +74,7 @@ func parseAddrPort(s string) (netip.AddrPort, bool) {
 
 // openPorts are those on which the member's programs listen where the daemon
 // can reach them. Ports that the kernel has picked (low to high) are nobody's
-// page: a kernel of Jupyter's alone has five of them.
+// page: a kernel of Jupyter's alone has five of them. Of very many the first are told.
 func openPorts(all []socket, uid, low, high int) []int {
 	var ports []int
 	for _, s := range all {
@@ -88,7 +88,8 @@ func openPorts(all []socket, uid, low, high int) []int {
 		}
 	}
 	slices.Sort(ports)
-	return slices.Compact(ports)
+	ports = slices.Compact(ports)
+	return ports[:min(len(ports), masu.PortsMost)]
 }
 
 // pickedPorts is the range from which the kernel picks.

@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -43,6 +44,13 @@ func TestOpenPorts(t *testing.T) {
 	}
 	if got := openPorts(all, 0, 32768, 60999); len(got) > 0 {
 		t.Errorf("root's ports %v: the agent's and the engine's are nobody's apps", got)
+	}
+	var many []socket
+	for port := 65535; port >= 1024; port-- { // every look at the workspace would carry them
+		many = append(many, socket{local: netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(port)), listens: true, uid: 30001})
+	}
+	if got := openPorts(many, 30001, 32768, 60999); len(got) != masu.PortsMost || got[0] != 1024 {
+		t.Errorf("%d ports are told, from %d", len(got), got[0])
 	}
 }
 

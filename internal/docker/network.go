@@ -21,7 +21,7 @@ func innerName(id masu.WorkspaceID) string { return "masu-" + string(id) }
 // may rely on, of the at most 15 characters that the kernel takes.
 func bridgeName(of string) string {
 	sum := sha256.Sum256([]byte(of))
-	return "masu-" + hex.EncodeToString(sum[:])[:10]
+	return masu.BridgePrefix + hex.EncodeToString(sum[:])[:10]
 }
 
 // ensureNetwork makes the lab's bridge, on which boxes reach the world but not each other.

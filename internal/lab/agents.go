@@ -22,6 +22,8 @@ const (
 	readyWithin = 90 * time.Second
 	waitWithin  = 30 * time.Minute // for room on a machine of a cluster, or for an image that comes there
 	agentRetry  = 500 * time.Millisecond
+	tellPause   = 50 * time.Millisecond // between what an agent tells
+	smokeWithin = 2 * time.Minute       // for a large framework to be read from a slow disk
 	writeWithin = 5 * time.Second
 )
 
@@ -56,9 +58,14 @@ func (l *Lab) listen(ctx context.Context, id masu.WorkspaceID, f func(masu.Agent
 		return err
 	}
 	defer answer.Close()
-	for d := json.NewDecoder(answer); ; {
+	limited := &ration{from: answer}
+	for d := json.NewDecoder(limited); ; {
 		var s masu.AgentStatus
+		limited.left = statusMost
 		if err := d.Decode(&s); err != nil {
+			return err
+		}
+		if err := plausible(&s); err != nil {
 			return err
 		}
 		if !f(s) {
@@ -153,7 +160,9 @@ func (l *Lab) diedStarting(ctx context.Context, id masu.WorkspaceID) error {
 // smoke proves that a new GPU environment computes; that it does not is told, and stops nobody.
 func (l *Lab) smoke(ctx context.Context, w masu.Workspace, argv []string, says *journal) {
 	says.say("smoke_runs")
-	var out bytes.Buffer
+	ctx, cancel := context.WithTimeout(ctx, smokeWithin)
+	defer cancel()
+	var out capped // the Python there is the member's own
 	code, err := l.cfg.Runtime.Exec(ctx, w.ID, masu.Exec{Argv: argv, Stdout: &out, Stderr: io.Discard})
 	if err != nil {
 		l.log.Warn("smoke test", "workspace", w.Label, "error", err)
@@ -207,7 +216,7 @@ func (l *Lab) watchAgent(ctx context.Context, id masu.WorkspaceID, owner masu.Us
 				asked = s.PasswordID
 				l.passwordFromBox(ctx, id, owner, asked)
 			}
-			return true
+			return pause(ctx, tellPause) == nil // what comes faster is not written down each time
 		})
 		select {
 		case <-ctx.Done():

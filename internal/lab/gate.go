@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,12 +27,12 @@ type gate struct {
 	hash *hasher
 
 	mu      sync.Mutex
-	buckets map[string]*bucket
+	buckets map[string]bucket
 	ended   map[*endings]bool
 }
 
 func newGate(*Lab) *gate {
-	return &gate{hash: newHasher(), buckets: map[string]*bucket{}, ended: map[*endings]bool{}}
+	return &gate{hash: newHasher(), buckets: map[string]bucket{}, ended: map[*endings]bool{}}
 }
 
 func secret() string { return rand.Text() + rand.Text() }
@@ -90,7 +91,8 @@ func admitted(u masu.User, m masu.Member) (masu.User, error) {
 
 // ByPassword costs the same whatever is wrong.
 func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password string, from netip.Addr) (masu.User, error) {
-	if wait := l.gate.tooOften("account "+string(name), "address "+from.Unmap().String()); wait > 0 {
+	account := "account " + brief(string(name), nameMost)
+	if wait := l.gate.tooOften(account, "address "+neighbourhood(from)); wait > 0 {
 		l.turnedAway(metrics.TooOften)
 		return masu.User{}, masu.E(masu.Full, "signin_too_often", int(wait/time.Second)+1)
 	}
@@ -119,7 +121,7 @@ func (l *Lab) ByPassword(ctx context.Context, name masu.Username, password strin
 		l.turnedAway(metrics.ByPassword)
 		return masu.User{}, wrong()
 	}
-	l.gate.forgive("account " + string(name))
+	l.gate.forgive(account)
 	return u, nil
 }
 
@@ -263,10 +265,18 @@ func (l *Lab) link(ctx context.Context, link masu.Link, life time.Duration) (str
 	return code, l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutLink(link) })
 }
 
-// bucket lets some tries through at once and then one in a while.
+// bucket lets some tries through at once and then one in a while. The zero one is full.
 type bucket struct {
 	left float64
 	at   time.Time
+}
+
+// tries tells how many there are at a time.
+func (b bucket) tries(now time.Time) float64 {
+	if b.at.IsZero() {
+		return triesAtOnce
+	}
+	return min(triesAtOnce, b.left+float64(now.Sub(b.at))/float64(tryEvery))
 }
 
 const (
@@ -275,35 +285,46 @@ const (
 	bucketsMost = 10000
 )
 
-// tooOften takes a try from each bucket, or says how long to wait. Nobody is ever locked out for good.
+// tooOften takes a try from each bucket, or says how long to wait. Nobody is ever
+// locked out for good. Who is turned away leaves no trace: names can be made up without end.
 func (g *gate) tooOften(keys ...string) (wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if len(g.buckets) > bucketsMost {
-		clear(g.buckets)
+	for _, k := range keys {
+		if left := g.buckets[k].tries(now); left < 1 {
+			wait = max(wait, time.Duration((1-left)*float64(tryEvery)))
+		}
+	}
+	if wait > 0 {
+		return wait
+	}
+	for _, enough := range []float64{triesAtOnce - 1, 1} { // those that are used up are kept in any case
+		if len(g.buckets) >= bucketsMost {
+			maps.DeleteFunc(g.buckets, func(_ string, b bucket) bool { return b.tries(now) >= enough })
+		}
 	}
 	for _, k := range keys {
-		b := g.buckets[k]
-		if b == nil {
-			b = &bucket{left: triesAtOnce, at: now}
-			g.buckets[k] = b
-		}
-		b.left, b.at = min(triesAtOnce, b.left+float64(now.Sub(b.at))/float64(tryEvery)), now
-		if b.left < 1 {
-			wait = max(wait, time.Duration((1-b.left)*float64(tryEvery)))
-		}
+		g.buckets[k] = bucket{g.buckets[k].tries(now) - 1, now}
 	}
-	if wait == 0 {
-		for _, k := range keys {
-			g.buckets[k].left--
-		}
-	}
-	return wait
+	return 0
 }
 
 func (g *gate) forgive(key string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.buckets, key)
+}
+
+// neighbourhood is what tries are counted for: whoever has one address of IPv6 has all of its network.
+func neighbourhood(from netip.Addr) string {
+	bits := 64
+	if from = from.Unmap().WithZone(""); from.Is4() {
+		bits = 32
+	}
+	p, err := from.Prefix(bits)
+	if err != nil {
+		return "" // no address
+	}
+	return p.String()
 }

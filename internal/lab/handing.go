@@ -72,7 +72,8 @@ func (p *handing) staying(all []masu.Workspace) error {
 }
 
 // rename makes the workspaces the receiver's. Who was let in by the leaver is
-// not let in by the receiver: guests work with the files of whose it is.
+// not let in by the receiver: guests work with the files of whose it is. What
+// the leaver has left in a home runs as the receiver from then on.
 func (p *handing) rename(all []masu.Workspace, q masu.HandoverWish, at map[string]string) {
 	names, labels := map[string]bool{}, map[string]bool{}
 	for _, w := range all {
@@ -94,6 +95,7 @@ func (p *handing) rename(all []masu.Workspace, q masu.HandoverWish, at map[strin
 		now.Owner, now.Name, now.Label = q.To, hand.As, label(hand.As, q.To, labels)
 		labels[now.Label] = true
 		now.GaveBack()
+		now.Opened = true
 		now.Guests, now.Shares, now.Class, now.Project.Dir, now.ChangedAt = nil, nil, "", hand.Dir, time.Now()
 		now.Phase, now.Trouble = masu.Stopped, troubleOf(masu.E(masu.Conflict, "handed_over", q.From, hand.Dir))
 		if hand.Dir == "" {

@@ -81,6 +81,9 @@ func TestHandover(t *testing.T) {
 		if x.ID != before[i].ID || x.Owner != "bob" || len(x.Guests) > 0 || x.Trouble == nil || x.Trouble.Code != "handed_over" || !strings.HasSuffix(x.Label, "--bob") {
 			t.Errorf("%+v", x)
 		}
+		if err := w.lab.unshared(t.Context(), x.ID); masu.CodeOf(err) != "password_not_here" {
+			t.Errorf("what the leaver left in the home of %s may set the receiver's password: %v", x.Label, err)
+		}
 	}
 	if _, _, err := w.lab.BySession(t.Context(), code); err == nil {
 		t.Error("a guest is still signed in at the workspace")

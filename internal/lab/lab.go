@@ -290,8 +290,9 @@ func (l *Lab) update(ctx context.Context, id masu.WorkspaceID, change func(*masu
 }
 
 // record appends to the audit log; a failure to do so is logged, and does not undo what was done.
+// Names may be whatever somebody has typed, who need not have signed in.
 func (l *Lab) record(ctx context.Context, a masu.Actor, verb, object string, err error) {
-	e := masu.Event{Actor: a.Name, Door: a.Door, Verb: verb, Object: object}
+	e := masu.Event{Actor: masu.Username(brief(string(a.Name), nameMost)), Door: a.Door, Verb: verb, Object: brief(object, objectMost)}
 	if err != nil {
 		e.Code = masu.CodeOf(err)
 	}

@@ -21,6 +21,7 @@ const (
 	tokensMost  = 50
 	nameMost    = 60
 	bannerMost  = 500
+	objectMost  = 500 // characters of what a line of the audit log is about
 	eventsMost  = 1000
 )
 
@@ -111,6 +112,21 @@ func printable(s string, most int) bool {
 	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
+// brief is the beginning of a text, without what a terminal would obey.
+func brief(s string, most int) string {
+	var b strings.Builder
+	for _, r := range s {
+		if most--; most < 0 {
+			return b.String() + "…"
+		}
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			r = utf8.RuneError
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 // DeleteToken ends one of the actor's.
 func (s *service) DeleteToken(ctx context.Context, id string) error {
 	err := s.l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
@@ -137,7 +153,7 @@ func (l *Lab) ByToken(ctx context.Context, code string) (masu.User, masu.Token, 
 
 // ByFeed finds whose calendar asks. It makes whoever guesses wait, and a program that asks without end.
 func (l *Lab) ByFeed(ctx context.Context, code string, from netip.Addr) (masu.User, error) {
-	address := "feed from " + from.Unmap().String()
+	address := "feed from " + neighbourhood(from)
 	if wait := l.gate.tooOften(address); wait > 0 {
 		return masu.User{}, masu.E(masu.Full, "signin_too_often", int(wait/time.Second)+1)
 	}

@@ -14,6 +14,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -74,22 +75,63 @@ func New(c Config) (*Sender, error) {
 	}}, nil
 }
 
-// mayReach keeps a member's webhook from the services of this machine and from
-// metadata addresses: the daemon is root, and asks from where only it stands. It
-// sees the address after its name was resolved.
+// mayReach keeps a member's webhook from the services of this machine, from boxes
+// and from metadata addresses: the daemon is root, and asks from where only it
+// stands. It sees the address after its name was resolved.
 func (c Config) mayReach(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
-	a := at.Addr().Unmap()
-	if c.Local && a.IsLoopback() {
-		return nil
+	here, err := links()
+	if err == nil && !c.allows(at.Addr().Unmap(), here) {
+		err = errors.New("this address is not for webhooks")
 	}
-	if a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() || a == netip.MustParseAddr("fd00:ec2::254") {
-		return errors.New("this address is not for webhooks")
+	return err
+}
+
+// metadata are where clouds answer anybody with secrets, beside the link's own addresses.
+var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200")}
+
+// allows tells whether an address is for webhooks, from where those links are.
+func (c Config) allows(a netip.Addr, here []link) bool {
+	if a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() || slices.Contains(metadata, a) {
+		return false
 	}
-	return nil
+	own := a.IsLoopback()
+	for _, l := range here {
+		for _, p := range l.nets {
+			if strings.HasPrefix(l.name, masu.BridgePrefix) && p.Contains(a) {
+				return false
+			}
+			own = own || p.Addr() == a
+		}
+	}
+	return c.Local || !own
+}
+
+// link is an interface of this machine, with its addresses.
+type link struct {
+	name string
+	nets []netip.Prefix
+}
+
+func links() (list []link, err error) {
+	all, err := net.Interfaces()
+	for _, i := range all {
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue // it has just gone
+		}
+		l := link{name: i.Name}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				l.nets = append(l.nets, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
+			}
+		}
+		list = append(list, l)
+	}
+	return list, err
 }
 
 // Check refuses an address to which nothing can be sent.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/mail"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,51 @@ func TestNotTheHost(t *testing.T) {
 	for _, address := range []string{"ftp://x/", "file:///etc/passwd", "http://", "x", "http://user:pw@host/", "http://h/" + strings.Repeat("x", 2000), "unix:/run/docker.sock"} {
 		if err := s.Check(masu.NotifyWish{Webhook: address}); masu.CodeOf(err) != "webhook_wrong" {
 			t.Errorf("%.40s: %v", address, err)
+		}
+	}
+}
+
+// TestNotTheBoxes: nor does it ask this machine by the addresses that others know
+// it by, nor what listens in a box, which its own packets alone may reach.
+func TestNotTheBoxes(t *testing.T) {
+	here := []link{
+		{"eth0", []netip.Prefix{netip.MustParsePrefix("192.168.1.10/24"), netip.MustParsePrefix("2001:db8::10/64")}},
+		{"masu-0123456789", []netip.Prefix{netip.MustParsePrefix("172.18.0.1/16")}},
+	}
+	for address, want := range map[string]struct{ local, remote bool }{ // with Local, and without
+		"192.168.1.20":    {true, true},
+		"2001:db8::20":    {true, true},
+		"203.0.113.7":     {true, true},
+		"192.168.1.10":    {true, false},
+		"2001:db8::10":    {true, false},
+		"127.0.0.1":       {true, false},
+		"172.18.0.1":      {false, false},
+		"172.18.0.7":      {false, false},
+		"100.100.100.200": {false, false},
+		"169.254.169.254": {false, false},
+		"fd00:ec2::254":   {false, false},
+	} {
+		a := netip.MustParseAddr(address)
+		if got := (Config{Local: true}).allows(a, here); got != want.local {
+			t.Errorf("%s, where this machine's own services may be asked: %v", a, got)
+		}
+		if got := (Config{}).allows(a, here); got != want.remote {
+			t.Errorf("%s: %v", a, got)
+		}
+	}
+	list, err := links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(hook.Close)
+	_, port, _ := net.SplitHostPort(hook.Listener.Addr().String())
+	for _, l := range list {
+		for _, p := range l.nets {
+			address := net.JoinHostPort(p.Addr().String(), port)
+			if err := (Config{}).mayReach("tcp", address, nil); err == nil {
+				t.Errorf("%s of %s may be reached", address, l.name)
+			}
 		}
 	}
 }
