@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,10 +20,9 @@ const mostCommand = 4096
 // as a line for the shell in the project folder; "" where that cannot be seen.
 func commandAt(port, uid int, work string) string {
 	wanted := map[string]bool{}
-	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		table, _ := os.ReadFile(name) // without IPv6 there is no second
-		for _, inode := range inodesAt(string(table), port) {
-			wanted["socket:["+inode+"]"] = true
+	for _, s := range listeners() {
+		if s.listens && int(s.local.Port()) == port {
+			wanted[fmt.Sprintf("socket:[%d]", s.inode)] = true
 		}
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
@@ -42,20 +42,6 @@ func commandAt(port, uid int, work string) string {
 func number(dir string) int {
 	n, _ := strconv.Atoi(filepath.Base(dir))
 	return n
-}
-
-// inodesAt reads a table of sockets for those that listen at a port.
-func inodesAt(table string, port int) (inodes []string) {
-	for line := range strings.Lines(table) {
-		f := strings.Fields(line)
-		if len(f) < 10 || f[3] != tcpListen {
-			continue
-		}
-		if local, ok := parseAddrPort(f[1]); ok && int(local.Port()) == port {
-			inodes = append(inodes, f[9])
-		}
-	}
-	return inodes
 }
 
 // holds tells whether a process has one of these open.

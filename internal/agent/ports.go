@@ -18,6 +18,7 @@ type socket struct {
 	local, remote netip.AddrPort
 	listens, open bool // open: both sides are there
 	uid           int
+	inode         uint64 // by which the processes that hold it name it
 }
 
 // sockets reads the box's TCP sockets, of both families.
@@ -40,14 +41,15 @@ func parseSockets(table string) []socket {
 	var all []socket
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
-		if len(f) < 8 {
+		if len(f) < 10 {
 			continue
 		}
 		local, ok1 := parseAddrPort(f[1])
 		remote, ok2 := parseAddrPort(f[2])
-		uid, err := strconv.Atoi(f[7])
-		if ok1 && ok2 && err == nil {
-			all = append(all, socket{local, remote, f[3] == tcpListen, f[3] == tcpOpen, uid})
+		uid, err1 := strconv.Atoi(f[7])
+		inode, err2 := strconv.ParseUint(f[9], 10, 64)
+		if ok1 && ok2 && err1 == nil && err2 == nil {
+			all = append(all, socket{local, remote, f[3] == tcpListen, f[3] == tcpOpen, uid, inode})
 		}
 	}
 	return all

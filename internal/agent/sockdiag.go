@@ -97,7 +97,7 @@ func parseDiag(b []byte) (all []socket, last bool, err error) {
 
 // diagSocket reads a struct inet_diag_msg. Ports and addresses are in the network's order, the rest in the machine's.
 func diagSocket(m []byte) (socket, bool) {
-	const port, source, owner = 4, 8, 64
+	const port, source, owner, inode = 4, 8, 64, 68
 	size := 4
 	if m[0] == unix.AF_INET6 {
 		size = 16
@@ -107,5 +107,6 @@ func diagSocket(m []byte) (socket, bool) {
 		local:   netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(m[port:])),
 		listens: m[1] == listening,
 		uid:     int(binary.NativeEndian.Uint32(m[owner:])),
+		inode:   uint64(binary.NativeEndian.Uint32(m[inode:])),
 	}, ok
 }

@@ -21,7 +21,7 @@ func TestListeners(t *testing.T) {
 		here := func(s socket) bool { return s.listens && s.local.Port() == at.Port() && s.local.Addr() == at.Addr() }
 		asked, read := listeners(), sockets()
 		i, j := slices.IndexFunc(asked, here), slices.IndexFunc(read, here)
-		if i < 0 || j < 0 || asked[i].uid != read[j].uid {
+		if i < 0 || j < 0 || asked[i].uid != read[j].uid || asked[i].inode != read[j].inode {
 			t.Errorf("%s: asked %v, read %v", at, asked, read)
 		}
 	}

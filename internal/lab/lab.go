@@ -115,7 +115,7 @@ type Lab struct {
 	making   map[masu.ImageRef]*making
 	records  map[string]masu.Lock                     // what images have, by their IDs
 	building map[masu.Username]int                    // each member's own builds that go on
-	built    chan struct{}                            // closed and replaced when one of them has ended, or may begin
+	moved    chan struct{}                            // closed and replaced when somebody may go on who waits to build or to run
 	turned   chan struct{}                            // closed and replaced when somebody's turn has come
 	waiting  []masu.Wait                              // as the last decision told
 	places   map[masu.WorkspaceID]masu.Forecast       // what those who wait were told last
@@ -143,7 +143,7 @@ func New(c Config) (*Lab, error) {
 		work: make(chan func(context.Context)), kick: make(chan struct{}, 1),
 		builds: semaphore.NewWeighted(int64(max(1, c.Policy.BuildsAtOnce))), starts: semaphore.NewWeighted(int64(max(1, c.Policy.StartsAtOnce))),
 		foretell: semaphore.NewWeighted(2), ops: map[masu.WorkspaceID]*operation{}, journals: map[masu.WorkspaceID]*journal{}, watched: map[masu.WorkspaceID]context.CancelFunc{},
-		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, building: map[masu.Username]int{}, built: make(chan struct{}), turned: make(chan struct{}),
+		runs: map[masu.WorkspaceID]*goingRun{}, lines: map[masu.Username][]place{}, making: map[masu.ImageRef]*making{}, records: map[string]masu.Lock{}, building: map[masu.Username]int{}, moved: make(chan struct{}), turned: make(chan struct{}),
 		lendKick: make(chan struct{}, 1), missing: map[masu.GPUID]time.Time{}, taking: map[masu.WorkspaceID]bool{}, quiet: map[masu.LeaseID]*quiet{}, metered: map[masu.LeaseID]masu.GPUUse{}, gpuLoads: map[masu.WorkspaceID]gpuLoad{}, stirred: map[masu.WorkspaceID]bool{}, heardAt: map[masu.WorkspaceID]time.Time{},
 		open: map[masu.WorkspaceID][]masu.OpenNotebook{}, diskAt: map[masu.WorkspaceID]time.Time{},
 	}

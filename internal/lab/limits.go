@@ -31,7 +31,7 @@ func some[T int | float64 | masu.Bytes](v T) *T {
 // limit lets a member's limits hold, for what begins from now on.
 func (l *Lab) limit(who masu.Username, own masu.MemberLimits) {
 	l.own.Store(who, own)
-	l.tellBuilders()
+	l.lookAgain()
 	l.lendSoon()
 }
 
@@ -71,28 +71,35 @@ func (l *Lab) mayRun(who masu.Username) error {
 // beginBuild waits until a member has no more builds going than they may; waits is told once, if it has to.
 func (l *Lab) beginBuild(ctx context.Context, who masu.Username, waits func()) error {
 	for told := false; ; told = true {
-		now, _ := l.limits(who)
-		if *now.Builds == 0 { // the rules say one at least
-			return masu.E(masu.Denied, "builds_denied")
-		}
 		l.mu.Lock()
+		moved := l.moved
+		now, _ := l.limits(who)
 		mine := l.building[who] < *now.Builds
 		if mine {
 			l.building[who]++
 		}
-		ended := l.built
 		l.mu.Unlock()
+		if *now.Builds == 0 { // the rules say one at least
+			return masu.E(masu.Denied, "builds_denied")
+		}
 		if mine {
 			return nil
 		}
 		if !told {
 			waits()
 		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := await(ctx, moved); err != nil {
+			return err
 		}
+	}
+}
+
+func await(ctx context.Context, what <-chan struct{}) error {
+	select {
+	case <-what:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -101,14 +108,19 @@ func (l *Lab) endBuild(who masu.Username) {
 	if l.building[who]--; l.building[who] == 0 {
 		delete(l.building, who)
 	}
+	l.moveUp()
 	l.mu.Unlock()
-	l.tellBuilders()
 }
 
-// tellBuilders has those look again who wait to build.
-func (l *Lab) tellBuilders() {
+// moveUp has those look again who wait to build or to run; l.mu is held.
+func (l *Lab) moveUp() {
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
+// lookAgain is moveUp where other limits hold.
+func (l *Lab) lookAgain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	close(l.built)
-	l.built = make(chan struct{})
+	l.moveUp()
 }

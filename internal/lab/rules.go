@@ -104,6 +104,7 @@ func (s *service) SetRules(ctx context.Context, r masu.Rules) (err error) {
 		return err
 	}
 	s.l.rules.Store(&r)
+	s.l.lookAgain()
 	s.l.lendSoon()
 	return s.l.shutShares(ctx)
 }

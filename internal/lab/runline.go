@@ -37,6 +37,7 @@ func (l *Lab) joinLine(owner masu.Username, p place) {
 
 // leaveLine takes a run out of its member's line; l.mu is held.
 func (l *Lab) leaveLine(owner masu.Username, id masu.WorkspaceID) {
+	l.moveUp()
 	line := slices.DeleteFunc(l.lines[owner], func(p place) bool { return p.id == id })
 	if len(line) == 0 {
 		delete(l.lines, owner)
@@ -51,8 +52,9 @@ func (l *Lab) leaveLine(owner masu.Username, id masu.WorkspaceID) {
 func (l *Lab) awaitLine(ctx context.Context, owner masu.Username, p place, waits func(most int)) error {
 	l.joinLine(owner, p)
 	for told := false; ; told = true {
-		now, _ := l.limits(owner)
 		l.mu.Lock()
+		moved := l.moved
+		now, _ := l.limits(owner)
 		at := slices.IndexFunc(l.lines[owner], func(q place) bool { return q.id == p.id })
 		l.mu.Unlock()
 		if now.Runs == nil || at < *now.Runs {
@@ -61,7 +63,7 @@ func (l *Lab) awaitLine(ctx context.Context, owner masu.Username, p place, waits
 		if !told {
 			waits(*now.Runs)
 		}
-		if err := pause(ctx, runLook); err != nil {
+		if err := await(ctx, moved); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/masu-lab/masu"
+	"github.com/masu-lab/masu/internal/text"
 )
 
 // TestRunWish: what a filled-in form means, and at which field it says what is wrong.
@@ -50,9 +51,14 @@ func TestRunWish(t *testing.T) {
 			t.Errorf("%s: %v is wrong at %q, want %q", c.filled, err, fieldOf(err), c.at)
 		}
 	}
-	for code, field := range map[string]string{"run_nothing": "command", "notebook_missing": "notebook", "gpus_impossible": "gpus", "limit_most": "limit", "array_wrong": "array", "no_run": "after", "class_denied": "class", "workspace_name": "name", "runs_full": ""} {
+	for code, field := range map[string]string{"run_nothing": "command", "notebook_missing": "notebook", "gpus_impossible": "gpus", "limit_most": "limit", "array_wrong": "array", "no_run": "after", "class_denied": "class", "workspace_name": "name", "runs_full": "", "gpus_busy": "gpus", "notebook_path": "notebook", "limit_wrong": "limit", "class_unknown": "class"} {
 		if got := fieldOf(masu.E(masu.Invalid, code)); got != field {
 			t.Errorf("%s is shown at %q, want %q", code, got, field)
+		}
+		for _, lang := range []masu.Lang{masu.Japanese, masu.English} {
+			if _, fix := text.Error(lang, masu.E(masu.Invalid, code, "1", "2")); code != "run_nothing" && strings.Contains(fix, "--") { // which a form does not cause
+				t.Errorf("beside the form, %s speaks of a command's flags: %s", code, fix)
+			}
 		}
 	}
 }
