@@ -23,7 +23,7 @@ func TestNames(t *testing.T) {
 
 // A spreadsheet takes no cell of the log for a formula.
 func TestEventRecord(t *testing.T) {
-	for in, want := range map[Username]string{"": "", "alice": "alice", "=1+1": "'=1+1", "@x": "'@x", "-1": "'-1", "a=b": "a=b"} {
+	for in, want := range map[Username]string{"": "", "alice": "alice", "=1+1": "'=1+1", "@x": "'@x", "-1": "'-1", "a=b": "a=b", "＝1+1": "'＝1+1", "＠x": "'＠x", "\n=1": "'\n=1", "研究": "研究"} {
 		if got := (Event{Actor: in}).Record()[2]; got != want {
 			t.Errorf("%q: %q", in, got)
 		}

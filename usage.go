@@ -151,9 +151,10 @@ func (r UsageRow) Record() []string {
 	return []string{r.Month, inert(string(r.Member)), inert(r.Name), strconv.Itoa(r.Leases), seconds(r.Lent), seconds(r.Busy), strconv.FormatFloat(r.Energy, 'f', 0, 64), seconds(r.Waited), inert(r.Project)}
 }
 
-// inert is a cell that no spreadsheet takes for a formula.
+// inert is a cell that no spreadsheet takes for a formula: where Japanese is
+// typed, some take the wide signs for the narrow ones.
 func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if strings.IndexAny(s, "=+-@\t\r\n＝＋－＠") == 0 {
 		return "'" + s
 	}
 	return s

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -223,5 +224,28 @@ func TestFoldersOf(t *testing.T) {
 	}
 	if _, at := foldersOf(in("/home/alice/p", "/home/alice/p/sub"), alice, bob, ""); at["/home/alice/p/sub"] != "/home/bob/p/sub" {
 		t.Errorf("one inside another: %v", at)
+	}
+}
+
+// TestGiveCommand: what an admin copies from a terminal, or from a page, is what
+// it says there, whatever a leaver called a folder.
+func TestGiveCommand(t *testing.T) {
+	alice, bob := masu.User{Name: "alice", UID: 30001}, masu.User{Name: "bob", UID: 30002}
+	for dir, want := range map[string]string{
+		"/home/alice/thesis":                 "sudo chown -R -P --from=alice bob: -- /home/alice/thesis",
+		"/home/alice/my thesis":              "sudo chown -R -P --from=alice bob: -- '/home/alice/my thesis'",
+		"/home/alice/it's 研究":                `sudo chown -R -P --from=alice bob: -- '/home/alice/it'\''s 研究'`,
+		"/home/alice/x\r\x1b[2Ksudo sh 'x\\": `sudo chown -R -P --from=alice bob: -- $'/home/alice/x\x0d\x1b[2Ksudo sh \'x\\'`,
+		"/home/alice/a\u202eb\n":             `sudo chown -R -P --from=alice bob: -- $'/home/alice/a\xe2\x80\xaeb\x0a'`,
+		"/home/alice/\xff":                   `sudo chown -R -P --from=alice bob: -- $'/home/alice/\xff'`,
+	} {
+		got := giveCommand(alice, bob, dir, dir)
+		if got != want {
+			t.Errorf("%q:\n%s\nwant\n%s", dir, got, want)
+		}
+		out, err := exec.Command("bash", "-c", "printf %s "+strings.TrimPrefix(got, "sudo chown -R -P --from=alice bob: -- ")).Output()
+		if err == nil && string(out) != dir {
+			t.Errorf("%q: bash takes it for %q", dir, out)
+		}
 	}
 }

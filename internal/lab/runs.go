@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"slices"
@@ -16,6 +17,7 @@ const (
 	runLook     = 500 * time.Millisecond // how often a run is looked at: its GPUs are free soon after it has ended
 	runsMost    = 1000                   // of one member, that are not over
 	retriesMost = 10
+	submitMost  = 128 * masu.MiB // of records for one wish: a folder's lock alone may have a hundred KiB
 )
 
 // Submit writes runs down; each then goes its own way.
@@ -28,6 +30,9 @@ func (s *service) Submit(ctx context.Context, q masu.RunWish) (list []masu.Run, 
 	first, last := 0, 0
 	if q.Array {
 		first, last, base.Series = q.First, q.Last, string(newID())
+	}
+	if record, err := json.Marshal(base); err != nil || masu.Bytes(len(record)*(last-first+1)) > submitMost {
+		return nil, masu.E(masu.Invalid, "runs_large", submitMost).Because(err)
 	}
 	for i := first; i <= last; i++ {
 		r := base
@@ -89,6 +94,9 @@ func (s *service) newRun(ctx context.Context, q masu.RunWish) (r masu.Run, err e
 	}
 	if err := errors.Join(s.mayBegin(ctx), s.l.mayRun(s.actor.Name), s.mayClass(q.Class)); err != nil {
 		return r, err
+	}
+	if len(q.After) > masu.ArrayMost {
+		return r, masu.E(masu.Invalid, "runs_large", submitMost)
 	}
 	for _, id := range q.After {
 		if _, err := s.RunByID(ctx, id); err != nil {

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -321,6 +322,29 @@ func TestKernelDies(t *testing.T) {
 	k.prints("2", "again\n")
 	k.ends("2")
 	b.until("the new kernel's is there", func(s []string) bool { return s[0] == "again\n" })
+}
+
+// TestNoFile: what only looks like a notebook keeps nobody waiting.
+func TestNoFile(t *testing.T) {
+	b := newBox(t)
+	b.save(cell(t, "one", "", 0))
+	k := b.start()
+	k.begins("1", "one", 1)
+	k.prints("1", "a\n")
+	k.ends("1")
+	b.until("its outputs are there", func(s []string) bool { return s[0] == "a\n" })
+	k.begins("2", "one", 2) // there is something to put there again
+	k.prints("2", "b\n")
+	k.ends("2")
+	b.until("so are the next", func(s []string) bool { return s[0] == "b\n" })
+	path := filepath.Join(b.work, "a.ipynb")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.settle("a.ipynb") // which waits for the answer
 }
 
 // TestStrangers: who has not the kernel's key says nothing.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
 )
@@ -223,7 +225,7 @@ func (e *execution) note(lang masu.Lang) string {
 
 // read reads a notebook that is not too large.
 func read(path string) ([]byte, fs.FileInfo, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for who writes
 	if err != nil {
 		return nil, nil, err
 	}

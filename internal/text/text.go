@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/masu-lab/masu"
 )
@@ -73,12 +74,13 @@ func Has(code string) bool {
 }
 
 // Say gives the sentence for code in lang, its blanks filled with args. A code
-// without a sentence is given as it stands, with its args.
+// without a sentence is given as it stands, with its args. What a terminal would
+// obey, or what turns the order of letters round, is left out: names may hold it.
 func Say(lang masu.Lang, code string, args ...any) string {
 	all, _ := catalog()
 	s, ok := all[code]
 	if !ok {
-		return strings.TrimSpace(code + " " + strings.TrimSuffix(fmt.Sprintln(args...), "\n"))
+		return strings.TrimSpace(code + " " + harmless(strings.TrimSuffix(fmt.Sprintln(args...), "\n")))
 	}
 	form := s[lang]
 	if form == "" {
@@ -87,7 +89,17 @@ func Say(lang masu.Lang, code string, args ...any) string {
 	if len(args) == 0 {
 		return strings.ReplaceAll(form, "%%", "%")
 	}
-	return strings.TrimSpace(trimExtra(fmt.Sprintf(form, args...)))
+	return strings.TrimSpace(harmless(trimExtra(fmt.Sprintf(form, args...))))
+}
+
+// harmless is a text without control characters but for its line ends and tabs.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // trimExtra removes fmt's complaint about arguments that a sentence does not

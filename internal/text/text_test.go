@@ -118,6 +118,12 @@ func TestSay(t *testing.T) {
 			t.Errorf("FromHeader(%q) = %s, want %s", c.accept, got, c.want)
 		}
 	}
+	hostile := "a\x1b]52;c;eA==\x07\r\u009b2J\u202eb\nc\td" // a folder's name may be anything
+	for _, code := range []string{"name_taken", "no_such_code"} {
+		if got := Say(masu.English, code, hostile); strings.ContainsAny(got, "\x1b\x07\r\u009b\u202e") || !strings.Contains(got, "b\nc\td") {
+			t.Errorf("%s obeys what it is told: %q", code, got)
+		}
+	}
 	if m, fix := Error(masu.English, fs.ErrNotExist); !strings.HasPrefix(m, "Something went wrong") || fix == "" {
 		t.Errorf("an unknown error says %q, %q", m, fix)
 	}
