@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"context"
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/masu-lab/masu"
 )
@@ -69,6 +72,9 @@ func startEngine(ctx context.Context, program, socket, logPath string) error {
 	cmd.Env = append(os.Environ(), "PATH="+systemPath) // the engine looks for iptables
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What else whoever runs this has open is not the engine's to hold: a lock of
+	// theirs would be held as long as the engine runs.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // an old kernel cannot
 	if err := cmd.Start(); err != nil {
 		return masu.E(masu.Unreachable, "engine_not_started", logPath).Because(err)
 	}

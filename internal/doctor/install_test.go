@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/text"
 )
@@ -47,8 +49,14 @@ func TestStartEngine(t *testing.T) {
 	}
 	socket, log := filepath.Join(t.TempDir(), "s"), filepath.Join(t.TempDir(), "log")
 	t.Setenv("MASU_FAKE_ENGINE", socket)
+	lock := filepath.Join(t.TempDir(), "lock")
+	inherited := locked(t, lock)
 	if err := startEngine(t.Context(), self, "unix://"+socket, log); err != nil {
 		t.Fatal(err)
+	}
+	_ = unix.Close(inherited)
+	if f, err := os.Open(lock); err != nil || unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		t.Errorf("the engine holds what its caller had locked (%v)", err)
 	}
 	defer func() { // ends the process that was started
 		c := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
@@ -60,6 +68,19 @@ func TestStartEngine(t *testing.T) {
 	if f.err != nil || f.ServerVersion != "27.0.0" || !strings.Contains(f.DockerRootDir, "/usr/sbin") {
 		t.Errorf("%+v", f)
 	}
+}
+
+// locked holds a lock as flock(1) leaves it to the command that it runs.
+func locked(t *testing.T, path string) int {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err == nil {
+		err = unix.Flock(fd, unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
 }
 
 func TestEngineThatDoesNotStart(t *testing.T) {
