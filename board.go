@@ -58,6 +58,7 @@ type Hold struct {
 	Until     time.Time `json:"until,omitzero"`
 	EndsAt    time.Time `json:"ends_at,omitzero"`
 	Why       EndReason `json:"why,omitempty"`
+	Lost      bool      `json:"lost,omitempty"` // its box is refused the GPU, which is well
 }
 
 // OutsideUser is somebody who uses a GPU past masu, so that people can ask them.

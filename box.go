@@ -129,4 +129,5 @@ type AgentStatus struct {
 	Notebooks  []OpenNotebook `json:"notebooks,omitempty"`   // that have a kernel now
 	ActiveAt   time.Time      `json:"active_at,omitzero"`    // when a member last did something there
 	PasswordID string         `json:"password_id,omitempty"` // a new password that was set inside the box waits: see /v1/password
+	GPULost    bool           `json:"gpu_lost,omitempty"`    // the kernel refuses the box its GPUs, which it let it have before
 }

@@ -10,7 +10,7 @@ import (
 type Occasion string
 
 const (
-	OccasionEnded  Occasion = "ended"  // a workspace failed, or was stopped by something else than its owner
+	OccasionEnded  Occasion = "ended"  // a workspace failed, lost its GPUs, or was stopped by something else than its owner
 	OccasionEnding Occasion = "ending" // GPUs that a member holds will be taken back
 	OccasionAsked  Occasion = "asked"  // a colleague would like to have GPUs that a member holds
 	OccasionReady  Occasion = "ready"  // a workspace runs after a start that took long

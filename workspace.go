@@ -41,6 +41,7 @@ type Workspace struct {
 	EndWhy  EndReason    `json:"end_why,omitempty"`  // with EndsAt
 	Asked   []Username   `json:"asked,omitempty"`    // who would like to have the GPUs
 	OrCPU   bool         `json:"or_cpu,omitempty"`   // it may run without its GPUs: while it waits for them, and when they are taken back
+	Lost    bool         `json:"gpu_lost,omitempty"` // its box is refused its GPUs, which it had: it must be started again
 	Waits   bool         `json:"waits,omitempty"`    // it runs on the CPU, and has its place in the queue
 	Queue   Forecast     `json:"queue,omitzero"`     // with the phase Waiting, or Waits: that place; told, and not kept
 	Apps    []App        `json:"apps,omitempty"`     // as the agent last told
@@ -71,7 +72,7 @@ type Trouble struct {
 
 // GaveBack forgets what a box had that runs no more.
 func (w *Workspace) GaveBack() {
-	w.Apps, w.Sides, w.GPUs, w.Asked, w.Waits, w.Until, w.EndsAt, w.EndWhy = nil, nil, nil, nil, false, time.Time{}, time.Time{}, ""
+	w.Apps, w.Sides, w.GPUs, w.Asked, w.Lost, w.Waits, w.Until, w.EndsAt, w.EndWhy = nil, nil, nil, nil, false, false, time.Time{}, time.Time{}, ""
 }
 
 // Without tells whether it runs without the GPUs that it is meant to have.

@@ -149,6 +149,9 @@ func (a *app) holders(g masu.BoardGPU) string {
 		if h.Share > 0 {
 			name += " (" + h.Share.String() + ")"
 		}
+		if h.Lost {
+			name = a.say("gpus_lost", name)
+		}
 		who = append(who, name)
 	}
 	for _, o := range g.Outside {

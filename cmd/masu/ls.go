@@ -79,6 +79,9 @@ func (a *app) listWorkspaces(list []masu.Workspace, all bool) {
 		if w.Trouble != nil && w.Phase != masu.Running {
 			why = short(text.Strings(a.lang, w.Trouble.Code, w.Trouble.Args))
 		}
+		if w.Lost {
+			why = short(a.say("gpu_lost", w.Name))
+		}
 		if code, args := w.Queue.Sentence(func(at time.Time) string { return text.Near(at, time.Now()) }); code != "" {
 			why = a.say(code, args...)
 		}

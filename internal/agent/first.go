@@ -95,6 +95,9 @@ func (f *first) begin(ctx context.Context) error {
 			complain(err)
 		}
 	})
+	f.wg.Go(func() {
+		newDevices("/dev").watch(ctx, f.state, func(lost bool) { fmt.Fprintln(os.Stdout, "masu:", wordsIn(f.spec.Lang).gpu(lost)) })
+	})
 	f.wg.Go(func() { watchPorts(ctx, f.state, f.spec) })
 	f.wg.Go(func() {
 		watchActivity(ctx, f.state, slices.ContainsFunc(f.spec.Apps, func(w masu.AppWish) bool { return w.Name == "jupyter" }))

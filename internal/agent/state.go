@@ -19,6 +19,7 @@ type state struct {
 	open     []masu.OpenNotebook
 	active   time.Time
 	password string
+	lost     bool // the kernel refuses its GPUs
 	told     masu.AgentStatus
 	changed  chan struct{} // closed at the next change
 }
@@ -59,6 +60,7 @@ func (s *state) status() masu.AgentStatus {
 		Notebooks:  s.open,
 		ActiveAt:   s.active,
 		PasswordID: s.password,
+		GPULost:    s.lost,
 	}
 }
 

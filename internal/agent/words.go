@@ -13,6 +13,7 @@ type words struct {
 	differ, cleared, tries    string
 	short, long, silent, fail string
 	sudoOff, sudoDo           string
+	gpuLost, gpuBack          string
 	reasons                   map[string]string
 	readme                    string
 }
@@ -42,6 +43,14 @@ func (w words) refusal(code string) string {
 	return w.fail
 }
 
+// gpu is for the log of a box that has lost its GPUs, or has them again.
+func (w words) gpu(lost bool) string {
+	if lost {
+		return w.gpuLost
+	}
+	return w.gpuBack
+}
+
 func wordsIn(lang masu.Lang) words {
 	if lang == masu.Japanese {
 		return japanese()
@@ -64,6 +73,8 @@ func english() words {
 		fail:    "masu did not take it. Try again, or run masu passwd on the host.",
 		sudoOff: "is off in this box.",
 		sudoDo:  "To add a package for good, write it in masu.yaml (apt: or pip:) and run masu up; pip install works without sudo.",
+		gpuLost: "this box has lost its GPU: programs that begin now do not find it. Restart it.",
+		gpuBack: "this box has its GPU again.",
 		reasons: map[string]string{
 			"stage_no_idmap_fs":     "The file system of your project folder (NFS, for example) cannot keep root in the box from being root on the host.",
 			"stage_no_idmap_kernel": "The host's kernel is too old to keep root in the box from being root on the host.",
@@ -99,6 +110,8 @@ func japanese() words {
 		fail:    "設定できませんでした。やり直すか、ホストで masu passwd を実行してください。",
 		sudoOff: "この箱では使えません。",
 		sudoDo:  "パッケージは masu.yaml（apt: または pip:）に書いて masu up を実行すると追加できます。pip install は sudo なしで使えます。",
+		gpuLost: "この箱から GPU が使えなくなりました。これから始めるプログラムには GPU が見えません。再起動してください。",
+		gpuBack: "この箱で GPU がまた使えるようになりました。",
 		reasons: map[string]string{
 			"stage_no_idmap_fs":     "プロジェクトのフォルダーがあるファイルシステム（NFS など）では、箱の中の root をホストの root と区別できないためです。",
 			"stage_no_idmap_kernel": "ホストのカーネルが古く、箱の中の root をホストの root と区別できないためです。",

@@ -41,7 +41,7 @@ func kindsOf(gpus []masu.GPU) (kinds []string) {
 	return slices.Compact(kinds)
 }
 
-// checkHealth passes on what the daemon knows of broken cards.
+// checkHealth passes on what the daemon knows of broken cards, and of boxes that are refused theirs.
 func checkHealth(ctx context.Context, e *exam) (all []masu.Finding) {
 	if e.Board == nil {
 		return nil
@@ -56,6 +56,11 @@ func checkHealth(ctx context.Context, e *exam) (all []masu.Finding) {
 			all = append(all, finding(masu.Warn, "gpu_faulty_xid", n, xid))
 		} else if g.Fault != "" {
 			all = append(all, finding(masu.Warn, "gpu_faulty_"+string(g.Fault), n))
+		}
+		for _, h := range g.Holds {
+			if h.Lost {
+				all = append(all, finding(masu.Warn, "gpu_lost_by", n, string(h.Member)))
+			}
 		}
 		if r := g.Reading; r != nil && r.Faults > 0 {
 			all = append(all, finding(masu.Warn, "gpu_errors_found", n, strconv.Itoa(r.Faults)))

@@ -66,10 +66,11 @@ func TestHealth(t *testing.T) {
 		{GPU: masu.GPU{Index: 2, Fault: masu.FaultReset}, Reading: &masu.Reading{Faults: 3}},
 		{GPU: masu.GPU{Index: 3, Fault: masu.FaultPending}},
 		{GPU: masu.GPU{Index: 4, Fault: masu.FaultWorn}},
+		{GPU: masu.GPU{Index: 5}, Holds: []masu.Hold{{Member: "alice"}, {Member: "bob", Lost: true}}},
 	}}
 	conf := healthy(t)
 	conf.Board = func(context.Context) (masu.Board, error) { return board, nil }
-	want := []string{"warn gpu_faulty_xid [1 79]", "warn gpu_faulty_reset [2]", "warn gpu_errors_found [2 3]", "warn gpu_faulty_pending [3]", "warn gpu_faulty_worn [4]"}
+	want := []string{"warn gpu_faulty_xid [1 79]", "warn gpu_faulty_reset [2]", "warn gpu_errors_found [2 3]", "warn gpu_faulty_pending [3]", "warn gpu_faulty_worn [4]", "warn gpu_lost_by [5 bob]"}
 	if got := bad(t, checkHealth(t.Context(), newExam(t.Context(), conf))); !cmp.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

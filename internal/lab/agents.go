@@ -90,7 +90,7 @@ func (l *Lab) becomeReady(ctx context.Context, w masu.Workspace, says *journal) 
 			return !ready
 		})
 		if ready {
-			_, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.Apps = last.Apps })
+			_, err := l.update(ctx, w.ID, func(w *masu.Workspace) { w.Apps, w.Lost = last.Apps, last.GPULost })
 			return err
 		}
 		if ctx.Err() != nil {
@@ -238,16 +238,22 @@ func (l *Lab) heard(ctx context.Context, id masu.WorkspaceID, s masu.AgentStatus
 	l.open[id] = s.Notebooks
 	l.mu.Unlock()
 	active := s.ActiveAt.Sub(w.UsedAt) > time.Minute
-	if w.Phase != masu.Running || reflect.DeepEqual(w.Apps, s.Apps) && !active {
+	lost := s.GPULost && len(w.GPUs) > 0
+	if w.Phase != masu.Running || reflect.DeepEqual(w.Apps, s.Apps) && lost == w.Lost && !active {
 		return
 	}
-	if _, err := l.update(ctx, id, func(w *masu.Workspace) {
-		w.Apps = s.Apps
+	news := lost && !w.Lost
+	w, err = l.update(ctx, id, func(w *masu.Workspace) {
+		w.Apps, w.Lost = s.Apps, lost
 		if active {
 			w.UsedAt = s.ActiveAt
 		}
-	}); err != nil && ctx.Err() == nil {
-		l.log.Warn("agent", "workspace", w.Label, "error", err)
+	})
+	switch {
+	case err == nil && news:
+		l.tellLost(ctx, w)
+	case err != nil && ctx.Err() == nil:
+		l.log.Warn("agent", "workspace", id, "error", err)
 	}
 }
 
@@ -297,14 +303,26 @@ func (l *Lab) ask(ctx context.Context, id masu.WorkspaceID, method, request stri
 	return json.NewDecoder(io.LimitReader(answer, 64<<10)).Decode(into)
 }
 
+// tellLost says, wherever its owner may look, that a workspace's box may not reach
+// its GPUs any more; and to the admins, once an hour for all boxes, for whatever
+// did so to one does so to others.
+func (l *Lab) tellLost(ctx context.Context, w masu.Workspace) {
+	l.log.Warn("a box has lost its GPUs", "workspace", w.Label, "gpus", w.GPUs)
+	n := notice{occasion: masu.OccasionEnded, workspace: w, code: "gpu_lost", args: []string{w.Name}}
+	l.tell(ctx, w.Owner, n)
+	l.write(ctx, w, n)
+	l.alert("gpu_lost_somewhere", w.Label)
+}
+
 // write puts a warning on the terminals of a workspace's box, in its owner's
 // language. Whoever looks elsewhere is told by other ways; this one may fail.
-func (l *Lab) write(ctx context.Context, w masu.Workspace) {
+func (l *Lab) write(ctx context.Context, w masu.Workspace, n notice) {
 	if l.cfg.Say == nil {
 		return
 	}
-	n := l.worded(notice{occasion: masu.OccasionEnding, workspace: w, at: time.Now()}, l.langOf(ctx, w.Owner))
-	err := l.spawn(ctx, func(ctx context.Context) { l.sayIn(ctx, w.ID, n.Title+"\n"+n.Body) })
+	n.at = time.Now()
+	x := l.worded(n, l.langOf(ctx, w.Owner))
+	err := l.spawn(ctx, func(ctx context.Context) { l.sayIn(ctx, w.ID, x.Title+"\n"+x.Body) })
 	if err != nil && ctx.Err() == nil {
 		l.log.Warn("write to terminals", "workspace", w.Label, "error", err)
 	}

@@ -37,9 +37,9 @@ func (l *Lab) boardGPUs(ctx context.Context, all []masu.Workspace, b *masu.Board
 	l.mu.Lock()
 	b.Waiting = slices.Clone(l.waiting)
 	l.mu.Unlock()
-	names := map[masu.WorkspaceID]string{}
+	names, lost := map[masu.WorkspaceID]string{}, map[masu.WorkspaceID]bool{}
 	for _, w := range all {
-		names[w.ID] = w.Name
+		names[w.ID], lost[w.ID] = w.Name, w.Lost && w.Phase == masu.Running
 	}
 	readings := l.readings(ctx)
 	tells := tellers(gpus, readings)
@@ -53,7 +53,7 @@ func (l *Lab) boardGPUs(ctx context.Context, all []masu.Workspace, b *masu.Board
 		for _, lease := range leases {
 			if slices.Contains(lease.GPUs, g.ID) {
 				x.Holds = append(x.Holds, masu.Hold{Lease: lease.ID, Member: lease.Holder, Workspace: cmp.Or(names[lease.Workspace], lease.Name), Notebooks: notebooks[lease.Workspace], Share: lease.Share,
-					Since: lease.From, Until: lease.Until, EndsAt: lease.EndsAt, Why: lease.Why})
+					Since: lease.From, Until: lease.Until, EndsAt: lease.EndsAt, Why: lease.Why, Lost: lost[lease.Workspace]})
 			}
 		}
 		if x.Outside = outside; known {

@@ -163,6 +163,9 @@ func (l *Lab) worded(n notice, lang masu.Lang) masu.Notice {
 	x := masu.Notice{At: n.at, Occasion: n.occasion, Member: n.to, Host: l.cfg.HostName, URL: pages + "/"}
 	if n.code != "" {
 		x.Title, x.Body = l.cfg.Say(lang, n.code, n.args), l.cfg.Say(lang, n.code+".fix", n.args)
+		if name := n.workspace.Name; name != "" {
+			x.Workspace, x.URL = name, pages+"/w/"+url.PathEscape(name)
+		}
 		return x
 	}
 	if r := n.run; r != nil {

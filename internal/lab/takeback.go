@@ -217,8 +217,9 @@ func (l *Lab) remind(ctx context.Context, s sched.State) {
 
 // warn says, wherever its owner may look, that a workspace's GPUs will be taken back.
 func (l *Lab) warn(ctx context.Context, w masu.Workspace) {
-	l.tell(ctx, w.Owner, notice{occasion: masu.OccasionEnding, workspace: w})
+	n := notice{occasion: masu.OccasionEnding, workspace: w}
+	l.tell(ctx, w.Owner, n)
 	if w.Phase == masu.Running && w.Adopted == nil {
-		l.write(ctx, w)
+		l.write(ctx, w, n)
 	}
 }

@@ -50,6 +50,7 @@ type barPart struct {
 	Until   time.Time // its owner may count on the GPUs until then
 	Over    bool      // that time is over
 	Ending  string    // why, and when, they will be taken back
+	Lost    string    // its box is refused its GPUs
 	Turn    bool      // they are kept for it until EndsAt: it runs on the CPU
 	EndsAt  time.Time
 	Asked   []masu.Username
@@ -120,7 +121,7 @@ func (s *Server) newBar(r *http.Request, v *visit, ws masu.Workspace) (barPart, 
 		return p, nil
 	}
 	p.Until, p.Over = ws.Until, !ws.Until.IsZero() && !ws.Until.After(now)
-	p.Ending, p.EndsAt, p.Turn = c.Ending, ws.EndsAt, c.Turn
+	p.Ending, p.EndsAt, p.Turn, p.Lost = c.Ending, ws.EndsAt, c.Turn, c.Lost
 	list, err := v.service.Samples(r.Context(), string(ws.ID), now.Add(-graphGap))
 	if err != nil {
 		return p, err

@@ -49,6 +49,7 @@ type card struct {
 	Startable  bool
 	Until      string // the GPUs are lent until then
 	Ending     string // why, and when, they will be taken back
+	Lost       string // its box is refused them
 	Asked      []masu.Username
 	Without    bool   // it runs on the CPU, and is meant to have GPUs
 	Waits      bool   // … and has its place in the queue
@@ -90,6 +91,9 @@ func newCard(lang masu.Lang, w masu.Workspace, me masu.Username) card {
 	}
 	if !w.EndsAt.IsZero() {
 		c.Ending = text.Say(lang, "web.ending."+string(w.EndWhy), near(w.EndsAt))
+	}
+	if w.Lost && w.Phase == masu.Running {
+		c.Lost, _ = text.Error(lang, masu.E(masu.Conflict, "gpu_lost", w.Name))
 	}
 	if code, args := w.Queue.Sentence(near); code != "" {
 		c.Place = text.Say(lang, code, args...)

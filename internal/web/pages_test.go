@@ -143,7 +143,7 @@ func everyPage(lang masu.Lang) map[string]page {
 		"sso":       &ssoView{To: "https://id.example/auth?x=" + evil, Name: evil},
 		"sign sso":  &signinView{SSO: evil},
 		"bar": &barView{Name: evil, App: evil, Path: "/w/x", Part: "/w/x/bar", Alone: "/open/x/jupyter?next=" + evil, Frame: "http://x.localhost:1/_masu/enter?code=x&frame=1",
-			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Ending: evil, EndsAt: time.Now()}},
+			Now: barPart{Path: "/w/x", Running: true, Mine: true, Meters: newMeters(lang, fullBoard(), []masu.GPUID{"g", "h", "j"}), Memory: "1 GiB", Until: time.Now(), Lost: evil, Ending: evil, EndsAt: time.Now()}},
 		"bar asked":   &barView{Now: barPart{Running: true, Mine: true, Asked: []masu.Username{"bob", evil}, Until: time.Now().Add(time.Hour)}},
 		"bar turn":    &barView{Now: barPart{Path: "/w/x", Running: true, Mine: true, Turn: true, Ending: evil, EndsAt: time.Now()}},
 		"bar closes":  &barView{Now: barPart{Running: true, House: houseView{Banner: evil, Closes: time.Now(), Left: "1"}}},
@@ -398,6 +398,7 @@ func TestWithoutGPU(t *testing.T) {
 		{"its GPU was taken back", func(w *masu.Workspace) {
 			w.Trouble = &masu.Trouble{Kind: masu.Conflict, Code: "lease_idle", Args: []string{"60", "2"}}
 		}, []string{"restart", "stop"}, "not used for 60 minutes (waiting for GPUs: 2)", "release"},
+		{"its box may not reach it", func(w *masu.Workspace) { w.GPUs, w.Lost = []masu.GPUID{"g"}, true }, []string{"restart", "extend", "stop"}, "thesis has lost its GPU", "on the CPU"},
 		{"it has one", func(w *masu.Workspace) { w.GPUs = []masu.GPUID{"g"} }, []string{"extend", "release", "stop"}, "GPU × 1", "on the CPU"},
 	} {
 		w := running("alice", "thesis")

@@ -11,7 +11,7 @@ import (
 
 // testCards describes two devices as a maker's tool would: a variable and a device node each.
 const testCards = `{"cdiVersion": "0.5.0", "kind": "masu.test/gpu", "devices": [
- {"name": "0", "containerEdits": {"env": ["MASU_TEST_GPU_0=1"], "deviceNodes": [{"path": "/dev/testgpu0", "hostPath": "/dev/null"}]}},
+ {"name": "0", "containerEdits": {"env": ["MASU_TEST_GPU_0=1"], "deviceNodes": [{"path": "/dev/testgpu0", "hostPath": "/dev/kmsg"}]}},
  {"name": "1", "containerEdits": {"env": ["MASU_TEST_GPU_1=1"], "deviceNodes": [{"path": "/dev/testgpu1", "hostPath": "/dev/null"}]}},
  {"name": "all", "containerEdits": {"env": ["MASU_TEST_GPU_0=1", "MASU_TEST_GPU_1=1"]}}]}
 `
@@ -89,9 +89,70 @@ func TestCDI(t *testing.T) {
 			t.Errorf("the board says %+v", g)
 		}
 	}
+	l.losesItsGPU(e, "e2ealice", dirs["e2ealice"])
 	l.must("e2ebob", "stop", "thesis")
 	l.until(time.Minute, "the third gets what was given back", func() bool { return l.phase("e2ecarol", "thesis") == "running" })
 	if got := l.testDevices(e, "e2ecarol"); got != has["e2ebob"] {
 		t.Errorf("the third has %q, want %q", got, has["e2ebob"])
+	}
+}
+
+// devicesOf is where the kernel is told which devices a box may reach; "" where no file says so.
+func (l *lab) devicesOf(e *engine, who string) string {
+	l.t.Helper()
+	pid, err := exec.Command("docker", "-H", e.addr, "inspect", "-f", "{{.State.Pid}}", "masu-"+l.only(who).ID).Output()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	groups, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "cgroup"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(groups)) {
+		if _, path, ok := strings.Cut(strings.TrimSpace(line), ":devices:"); ok {
+			return filepath.Join("/sys/fs/cgroup/devices", path)
+		}
+	}
+	return ""
+}
+
+// losesItsGPU is row G8: the kernel comes to refuse a box its GPU, as after a reload
+// of systemd. Its owner is told within a minute, and that all is well again; a restart mends it.
+func (l *lab) losesItsGPU(e *engine, who, dir string) {
+	l.t.Helper()
+	const kmsg = "c 1:11 rwm" // the node that stands for the GPU
+	group := l.devicesOf(e, who)
+	if group == "" {
+		l.t.Log("cgroup version 2 keeps its devices in a program: not tried")
+		return
+	}
+	tell := func(file string) {
+		l.t.Helper()
+		if err := os.WriteFile(filepath.Join(group, file), []byte(kmsg), 0); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	lost := func() bool { return strings.Contains(l.must(who, "ls"), "lost its GPU") }
+	if lost() {
+		l.t.Error("what is well is called lost")
+	}
+	tell("devices.deny")
+	begun := time.Now()
+	l.until(time.Minute, "its owner is told", lost)
+	l.t.Logf("told %v after the kernel refused it", time.Since(begun).Round(100*time.Millisecond))
+	if got := l.must("root", "gpus"); !strings.Contains(got, who+"/thesis (its box has lost the GPU)") {
+		l.t.Errorf("the admin reads %s", got)
+	}
+	tell("devices.allow")
+	l.until(time.Minute, "it is told that all is well", func() bool { return !lost() })
+	tell("devices.deny")
+	l.until(time.Minute, "its owner is told again", lost)
+	l.must(who, "up", "--no-check", "--restart", "--gpus", "1", dir)
+	if lost() {
+		l.t.Error("a restart does not mend it")
+	}
+	now, err := os.ReadFile(filepath.Join(l.devicesOf(e, who), "devices.list"))
+	if err != nil || !strings.Contains(string(now), "c 1:11 ") {
+		l.t.Errorf("after a restart it may reach %q, %v", now, err)
 	}
 }
