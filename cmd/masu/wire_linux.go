@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -55,11 +54,7 @@ func (p *parts) shut(log *slog.Logger) {
 // serve runs the daemon until ctx ends. Boxes go on without it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
 	log := a.serveLog()
-	if os.Getenv("GOGC") == "" {
-		// A lab's heap is some ten megabytes: collected twice as often, the daemon
-		// takes a fifth less of memory that cannot be dropped, and the pages no longer.
-		debug.SetGCPercent(50)
-	}
+	collectOften()
 	if !personal() {
 		// What is made here has the mode that is written where it is made: members
 		// must reach the socket, and a base image must be anybody's to read.
@@ -114,6 +109,7 @@ func (a *app) serveLab(ctx context.Context, o serveOptions, log *slog.Logger) er
 		log.Warn("systemd", "error", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return letGo(ctx, log) })
 	g.Go(func() error { return p.facts.run(ctx) })
 	g.Go(func() error { return p.engine.run(ctx) })
 	g.Go(func() error { return p.lab.Run(ctx) })

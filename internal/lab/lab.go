@@ -102,7 +102,7 @@ type Lab struct {
 		at       time.Time
 		findings []masu.Finding
 	}
-	notices chan notice          // on their way to Run
+	notices chan *notice         // on their way to Run
 	alerted map[string]time.Time // when admins were last told of something, by code
 	low     map[string][]string  // disks without room, by path: what the sentence about them needs
 
@@ -150,7 +150,7 @@ func New(c Config) (*Lab, error) {
 	l.months.over = map[time.Time][]masu.UsageRow{}
 	l.hub, l.gate, l.keyring = newHub(l.shown), newGate(l), newKeyring()
 	l.visited.at = map[visit]time.Time{}
-	l.notices, l.alerted, l.low = make(chan notice, noticesMost), map[string]time.Time{}, map[string][]string{}
+	l.notices, l.alerted, l.low = make(chan *notice, noticesMost), map[string]time.Time{}, map[string][]string{}
 	err := c.Store.View(context.Background(), func(tx masu.Tx) (err error) {
 		if l.id, err = tx.Lab(); err != nil {
 			return err

@@ -51,7 +51,7 @@ func (l *Lab) tell(ctx context.Context, to masu.Username, n notice) {
 
 func (l *Lab) enqueue(n notice) {
 	select {
-	case l.notices <- n:
+	case l.notices <- &n:
 	default:
 		l.log.Warn("too many notices wait; one is dropped", "member", n.to)
 	}
@@ -125,9 +125,9 @@ func (l *Lab) carryNotices(ctx context.Context) {
 			return
 		case n := <-l.notices:
 			if n.to == "" {
-				l.spread(ctx, n)
+				l.spread(ctx, *n)
 			} else {
-				l.carry(ctx, n)
+				l.carry(ctx, *n)
 			}
 		}
 	}

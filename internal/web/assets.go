@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -74,6 +73,13 @@ func newLooks() (*looks, error) {
 	return l, nil
 }
 
+// assetKinds are the kinds of the static files: the host's own table of kinds would be read, and kept, for three of them.
+var assetKinds = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
 func (l *looks) addAsset(plain string) error {
 	b, err := files.ReadFile("static/" + plain)
 	if err != nil {
@@ -93,7 +99,7 @@ func (l *looks) addAsset(plain string) error {
 	sum := sha256.Sum256(b)
 	ext := path.Ext(plain)
 	name := strings.TrimSuffix(plain, ext) + "." + hex.EncodeToString(sum[:])[:10] + ext
-	l.assets[name], l.hashed[plain] = asset{b, z.Bytes(), mime.TypeByExtension(ext)}, name
+	l.assets[name], l.hashed[plain] = asset{b, z.Bytes(), assetKinds[ext]}, name
 	return nil
 }
 

@@ -39,32 +39,48 @@ func (s *Server) newCardEvent(lang masu.Lang, part string, ws masu.Workspace, me
 
 // events tells the home page which workspaces there are, and then each as it changes.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, v *visit) error {
-	list, err := v.service.Workspaces(r.Context(), false)
+	page := &line{}
+	home := s.homes.join(s.until, audience{v.actor.Name, s.lang(r, v)}, page)
+	leave := func() { s.homes.leave(home, page); page.close() }
+	first, err := s.homeNow(r.Context(), home, v.service)
 	if err != nil {
+		leave()
 		return err
 	}
-	ids := []masu.WorkspaceID{}
+	s.watchHome(home, v.service)
+	ctx, end, out, apart := s.begin(w, r, v)
+	page.begin(out, end, first)
+	if apart {
+		context.AfterFunc(ctx, leave)
+		return nil
+	}
+	defer end()
+	<-ctx.Done()
+	leave()
+	page.writing.Wait() // the answer is the request's
+	return nil
+}
+
+// homeNow is what a page is told first: which workspaces there are, and each.
+func (s *Server) homeNow(ctx context.Context, h *home, service masu.Service) ([][]byte, error) {
+	list, err := service.Workspaces(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	ids, cards := []masu.WorkspaceID{}, [][]byte{nil}
 	for _, ws := range list {
 		if !ws.Part { // that has no card
 			ids = append(ids, ws.ID)
 		}
-	}
-	lang := s.lang(r, v)
-	s.stream(w, r, v, func(ctx context.Context, out *stream) {
-		err := out.send(event{"list", ids})
-		for ws, werr := range v.service.Changes(ctx) {
-			if werr != nil || err != nil {
-				return // the browser comes again
-			}
-			var e cardEvent
-			if e, err = s.newCardEvent(lang, "card", ws, v.actor.Name); err != nil {
-				s.cfg.Log.Error("page", "part", "card", "error", err)
-				return
-			}
-			err = out.send(event{"workspace", e})
+		card, err := s.homeCard(h.who, ws)
+		if err != nil {
+			return nil, err
 		}
-	})
-	return nil
+		s.homes.shows(h, ws.ID, card)
+		cards = append(cards, card)
+	}
+	cards[0], err = event{"list", ids}.bytes()
+	return cards, err
 }
 
 // workspaceEvents tells a workspace's page how it stands, and what its last

@@ -45,6 +45,7 @@ type Server struct {
 	apps     http.Handler
 	looks    *looks
 	live     live
+	homes    homes
 	seen     seen
 	papers   *papers
 	attached attached
@@ -68,7 +69,7 @@ func New(c Config) (*Server, error) {
 		c.Metrics = metrics.New()
 	}
 	s := &Server{cfg: c, opened: make(chan opened),
-		live: newLive(), seen: seen{sights: map[string]sight{}}, papers: newPapers()}
+		live: newLive(), homes: newHomes(), seen: seen{sights: map[string]sight{}}, papers: newPapers()}
 	s.until, s.end = context.WithCancel(context.Background())
 	var err error
 	if s.looks, err = newLooks(); err != nil {

@@ -102,7 +102,7 @@ func milliseconds(s string) float64 {
 }
 
 // manyMembers fills a lab with logins of this host, each with a workspace, and
-// opens event streams; the logins are removed again.
+// opens event streams of all of them; the logins are removed again.
 func (b *bench) manyMembers(ctx context.Context) (t pageTimes, m memory, err error) {
 	name := func(i int) string { return fmt.Sprintf("masubench%03d", i) }
 	defer func() {
@@ -135,19 +135,21 @@ func (b *bench) manyMembers(ctx context.Context) (t pageTimes, m memory, err err
 			return t, memory{}, err
 		}
 	}
-	cookie, err := b.cookieOf(ctx, masu.Username(name(0)))
-	if err != nil {
-		return t, memory{}, err
-	}
 	pages := "http://localhost:" + b.listen[strings.LastIndexByte(b.listen, ':')+1:]
 	open, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for range streams {
+	cookies := make([]string, people)
+	for i := range cookies {
+		if cookies[i], err = b.cookieOf(ctx, masu.Username(name(i))); err != nil {
+			return t, memory{}, err
+		}
+	}
+	for i := range streams {
 		q, err := http.NewRequestWithContext(open, http.MethodGet, pages+"/events", nil)
 		if err != nil {
 			return t, memory{}, err
 		}
-		q.Header.Set("Cookie", cookie)
+		q.Header.Set("Cookie", cookies[i%people])
 		q.Header.Set("Accept", "text/event-stream")
 		resp, err := http.DefaultClient.Do(q)
 		if err != nil || resp.StatusCode != http.StatusOK {
@@ -155,7 +157,7 @@ func (b *bench) manyMembers(ctx context.Context) (t pageTimes, m memory, err err
 		}
 		defer resp.Body.Close()
 	}
-	if t, err = pageLoad(ctx, pages+"/", cookie, name(0)); err != nil {
+	if t, err = pageLoad(ctx, pages+"/", cookies[0], name(0)); err != nil {
 		return t, memory{}, err
 	}
 	m, err = treeMemory(b.daemon.Process.Pid)
