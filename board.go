@@ -79,7 +79,7 @@ type BoardUse struct {
 	Since   time.Time `json:"since"` // of the oldest
 }
 
-// Sample is what a workspace's box used in one minute, on the average.
+// Sample is what the box of a workspace or of a run used in one minute, on the average.
 type Sample struct {
 	Workspace WorkspaceID `json:"-"`
 	At        time.Time   `json:"at"`  // when the minute began
@@ -87,7 +87,7 @@ type Sample struct {
 	Memory    Bytes       `json:"memory"`
 
 	GPUs      int     `json:"gpus,omitempty"`       // that were lent to it and read
-	GPU       float64 `json:"gpu,omitempty"`        // of these computed, summed up: 1.5 of 2
+	GPU       float64 `json:"gpu,omitempty"`        // of these computed, summed up: 1.5 of 2; negative where one does not tell, as a slice
 	GPUMemory Bytes   `json:"gpu_memory,omitempty"` // of these in use, summed up
 }
 

@@ -150,6 +150,8 @@ type Runs interface {
 	Notebooks(ctx context.Context, dir string) ([]string, error)
 	// RunLog copies what a run has printed; with follow, until it ends.
 	RunLog(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error
+	// RunSamples tells what a run used, minute by minute, the oldest first; SamplesFor is how long that is kept.
+	RunSamples(ctx context.Context, id WorkspaceID) ([]Sample, error)
 	// RunNotebook copies the notebook that a run fills, as it is now, with the owner's own rights;
 	// NotFound "no_notebook" if there is none or not yet, Invalid "notebook_large".
 	RunNotebook(ctx context.Context, id WorkspaceID, w io.Writer) error

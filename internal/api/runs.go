@@ -19,6 +19,9 @@ func runRoutes(r router) {
 	get(r, "/v1/runs/one", func(ctx context.Context, svc masu.Service, q url.Values) (masu.Run, error) {
 		return svc.RunByID(ctx, masu.WorkspaceID(q.Get("id")))
 	}, "id")
+	get(r, "/v1/runs/samples", func(ctx context.Context, svc masu.Service, q url.Values) ([]masu.Sample, error) {
+		return svc.RunSamples(ctx, masu.WorkspaceID(q.Get("id")))
+	}, "id")
 	post(r, "/v1/runs/cancel", func(ctx context.Context, svc masu.Service, q runNamed) (masu.Run, error) {
 		return svc.CancelRun(ctx, q.ID)
 	})
@@ -47,6 +50,11 @@ func (c *Client) Runs(ctx context.Context, all bool) ([]masu.Run, error) {
 // RunByID is masu.Service's.
 func (c *Client) RunByID(ctx context.Context, id masu.WorkspaceID) (masu.Run, error) {
 	return call[masu.Run](ctx, c, "/v1/runs/one", url.Values{"id": {string(id)}}, nil)
+}
+
+// RunSamples is masu.Service's.
+func (c *Client) RunSamples(ctx context.Context, id masu.WorkspaceID) ([]masu.Sample, error) {
+	return call[[]masu.Sample](ctx, c, "/v1/runs/samples", url.Values{"id": {string(id)}}, nil)
 }
 
 // CancelRun is masu.Service's.

@@ -8,7 +8,7 @@ import (
 
 // gpuLoad is what the GPUs of a workspace did since its last sample.
 type gpuLoad struct {
-	read   time.Duration // for which anybody could tell
+	read   time.Duration // for which all of them told how busy they were
 	busy   time.Duration // of it, in which a GPU computed, summed up over them
 	gpus   int           // that were read last
 	memory masu.Bytes    // of these, then
@@ -18,21 +18,26 @@ type gpuLoad struct {
 // shared is counted in equal parts, as the account does. The lock lendMu is held.
 func (l *Lab) loadGPUs(leases []masu.Lease, readings map[masu.GPUID]masu.Reading, sharers map[masu.GPUID]int, passed time.Duration) {
 	for _, lease := range leases {
-		load := l.gpuLoads[lease.Workspace]
-		load.gpus, load.memory = 0, 0
+		now, told := gpuLoad{read: passed}, true
 		for _, id := range lease.GPUs {
 			r, ok := readings[id]
-			if !ok || r.Busy < 0 {
+			if !ok {
 				continue
 			}
-			load.gpus++
-			load.busy += time.Duration(r.Busy*float64(passed)) / time.Duration(sharers[id])
-			load.memory += l.takenOf(r, lease, sharers[id])
+			now.gpus++
+			now.memory += l.takenOf(r, lease, sharers[id])
+			now.busy += time.Duration(r.Busy*float64(passed)) / time.Duration(sharers[id])
+			told = told && r.Busy >= 0
 		}
-		if load.gpus > 0 {
-			load.read += passed
-			l.gpuLoads[lease.Workspace] = load
+		if now.gpus == 0 {
+			continue
 		}
+		if before := l.gpuLoads[lease.Workspace]; told {
+			now.read, now.busy = before.read+now.read, before.busy+now.busy
+		} else { // of a slice no driver tells; its memory is known all the same
+			now.read, now.busy = before.read, before.busy
+		}
+		l.gpuLoads[lease.Workspace] = now
 	}
 }
 
@@ -59,7 +64,11 @@ func (l *Lab) takeGPULoads() map[masu.WorkspaceID]gpuLoad {
 
 // into puts it into a sample.
 func (g gpuLoad) into(s *masu.Sample) {
+	if g.gpus == 0 {
+		return
+	}
+	s.GPUs, s.GPU, s.GPUMemory = g.gpus, -1, g.memory
 	if g.read > 0 {
-		s.GPUs, s.GPU, s.GPUMemory = g.gpus, float64(g.busy)/float64(g.read), g.memory
+		s.GPU = float64(g.busy) / float64(g.read)
 	}
 }

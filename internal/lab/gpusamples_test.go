@@ -25,6 +25,7 @@ func TestGPULoads(t *testing.T) {
 	leases := []masu.Lease{
 		{ID: "a", Workspace: "both", GPUs: []masu.GPUID{"g", "h"}}, {ID: "b", Workspace: "one", GPUs: []masu.GPUID{"s"}, Share: masu.GiB}, {ID: "c", Workspace: "two", GPUs: []masu.GPUID{"s"}, Share: masu.GiB},
 		{ID: "d", Workspace: "half", GPUs: []masu.GPUID{"k", "mute"}}, {ID: "e", Workspace: "none", GPUs: []masu.GPUID{"mute", "unknown"}},
+		{ID: "f", Workspace: "gone", GPUs: []masu.GPUID{"unknown"}},
 	}
 	l.meterLeases(leases[:3], map[masu.GPUID]masu.Reading{"g": {Busy: 1}, "h": {Busy: 1}, "s": readings["s"]}, 10*time.Second)
 	l.meterLeases(leases, readings, 10*time.Second)
@@ -33,8 +34,9 @@ func TestGPULoads(t *testing.T) {
 		"both": {GPUs: 2, GPU: 1.75, GPUMemory: 40 * masu.GiB}, // two and then one and a half
 		"one":  {GPUs: 1, GPU: 0.4, GPUMemory: 6 * masu.GiB},
 		"two":  {GPUs: 1, GPU: 0.4, GPUMemory: 8 * masu.GiB},
-		"half": {GPUs: 1, GPU: 0.2, GPUMemory: masu.GiB},
-		"none": {},
+		"half": {GPUs: 2, GPU: -1, GPUMemory: 2 * masu.GiB}, // one does not tell
+		"none": {GPUs: 1, GPU: -1, GPUMemory: masu.GiB},
+		"gone": {},
 	} {
 		var got masu.Sample
 		loads[id].into(&got)
@@ -70,6 +72,39 @@ func TestGPUSamples(t *testing.T) {
 		}
 		if x := list[len(list)-1]; x.GPUs != 0 || x.GPU != 0 || x.GPUMemory != 0 || x.Memory == 0 {
 			t.Errorf("without: %+v", x)
+		}
+	})
+}
+
+// TestRunSamples: a run has its minutes too, its owner alone reads them, and they go with it.
+func TestRunSamples(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWeek(t, 1, nil)
+		_, stop := w.daemon()
+		defer func() { w.over(stop) }()
+		r := w.submits("alice", masu.RunWish{Want: &masu.Want{Count: 1}}, "sleep 600")
+		w.runIs(r.ID, "running", runIn(masu.RunRunning))
+		time.Sleep(15 * time.Minute)
+		w.runIs(r.ID, "ended", runIn(masu.RunEnded))
+		list, err := w.as("alice").RunSamples(t.Context(), r.ID)
+		if err != nil || len(list) < 9 || len(list) > 11 {
+			t.Fatalf("%d minutes, %v", len(list), err)
+		}
+		if x := list[3]; x.GPUs != 1 || x.GPU < 0.89 || x.GPU > 0.91 || x.GPUMemory != masu.GiB || x.Memory == 0 {
+			t.Errorf("%+v", x)
+		}
+		if _, err := w.as("bob").RunSamples(t.Context(), r.ID); masu.KindOf(err) != masu.NotFound {
+			t.Errorf("bob: %v", err)
+		}
+		if err := w.as("alice").ForgetRun(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+		err = w.store.View(t.Context(), func(tx masu.Tx) error {
+			list, err = tx.Samples(r.ID, time.Time{})
+			return err
+		})
+		if err != nil || len(list) != 0 {
+			t.Errorf("left behind: %d, %v", len(list), err)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 const sampleEvery = time.Minute
 
-// sample notes which boxes work, and writes down what each workspace uses.
+// sample notes which boxes work, and writes down what each workspace and each run uses.
 func (l *Lab) sample(ctx context.Context) {
 	all, err := l.everything(ctx)
 	if err != nil {
@@ -20,22 +20,34 @@ func (l *Lab) sample(ctx context.Context) {
 	l.writeMeter(ctx, at)
 	boxes := l.running(all)
 	loads, gpus := l.loads(ctx, boxes), l.takeGPULoads()
-	list := make([]masu.Sample, 0, len(loads))
+	list, ofRuns := make([]masu.Sample, 0, len(loads)), map[masu.WorkspaceID]bool{}
 	for _, b := range boxes {
 		load, known := loads[b.id]
 		if load.CPU >= atWork || b.cells {
 			l.stir(b.id)
 		}
-		if known && !b.run {
+		if known {
 			s := masu.Sample{Workspace: b.id, At: at, CPU: load.CPU, Memory: load.Memory}
 			gpus[b.id].into(&s)
-			list = append(list, s)
+			list, ofRuns[b.id] = append(list, s), b.run
 		}
 	}
 	if len(list) == 0 || ctx.Err() != nil {
 		return // a lab that sleeps writes nothing; what is old goes with the next one
 	}
-	if err := l.cfg.Store.Update(ctx, func(tx masu.Tx) error { return tx.PutSamples(list, at.Add(-masu.SamplesFor)) }); err != nil {
+	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
+		kept := list[:0]
+		for _, s := range list {
+			if ofRuns[s.Workspace] {
+				if _, err := tx.Run(s.Workspace); err != nil {
+					continue // one at a terminal is not written down
+				}
+			}
+			kept = append(kept, s)
+		}
+		return tx.PutSamples(kept, at.Add(-masu.SamplesFor))
+	})
+	if err != nil {
 		l.log.Error("sample", "error", err)
 	}
 }
@@ -47,6 +59,19 @@ func (s *service) Samples(ctx context.Context, name string, since time.Time) (li
 		return nil, err
 	}
 	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error { list, err = tx.Samples(w.ID, since); return err })
+	return list, err
+}
+
+// RunSamples tells what a run used.
+func (s *service) RunSamples(ctx context.Context, id masu.WorkspaceID) (list []masu.Sample, err error) {
+	r, err := s.RunByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	err = s.l.cfg.Store.View(ctx, func(tx masu.Tx) error {
+		list, err = tx.Samples(r.ID, r.At.Truncate(sampleEvery))
+		return err
+	})
 	return list, err
 }
 

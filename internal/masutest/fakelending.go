@@ -115,4 +115,13 @@ func (t *memoryTx) OpenRuns() ([]masu.Run, error) {
 
 func (t *memoryTx) PutRun(r masu.Run) error { return keep(t, t.runs, r.ID, r) }
 
-func (t *memoryTx) DeleteRun(id masu.WorkspaceID) error { return drop(t, t.runs, id) }
+func (t *memoryTx) DeleteRun(id masu.WorkspaceID) error {
+	for k := range t.samples {
+		if k.id == id {
+			if err := drop(t, t.samples, k); err != nil {
+				return err
+			}
+		}
+	}
+	return drop(t, t.runs, id)
+}

@@ -199,6 +199,11 @@ func (s *fakeActor) RunByID(_ context.Context, id masu.WorkspaceID) (masu.Run, e
 	return r.Run, nil
 }
 
+func (s *fakeActor) RunSamples(ctx context.Context, id masu.WorkspaceID) ([]masu.Sample, error) {
+	_, err := s.RunByID(ctx, id)
+	return nil, err
+}
+
 func (s *fakeActor) CancelRun(ctx context.Context, id masu.WorkspaceID) (masu.Run, error) {
 	for {
 		s.mu.Lock()

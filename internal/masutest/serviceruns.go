@@ -181,7 +181,7 @@ func testRunsAreOnesOwn(g *guest, one masu.Run, array []masu.Run) {
 	long := g.submit(masu.RunWish{}, "echo begun; sleep 60")[0]
 	bob, log := g.other(), bytes.Buffer{}
 	for what, err := range map[string]error{
-		"look": second(bob.RunByID(g.ctx, long.ID)), "cancel": second(bob.CancelRun(g.ctx, long.ID)), "forget": bob.ForgetRun(g.ctx, one.ID), "log": bob.RunLog(g.ctx, one.ID, &log, false),
+		"look": second(bob.RunByID(g.ctx, long.ID)), "samples": second(bob.RunSamples(g.ctx, long.ID)), "cancel": second(bob.CancelRun(g.ctx, long.ID)), "forget": bob.ForgetRun(g.ctx, one.ID), "log": bob.RunLog(g.ctx, one.ID, &log, false),
 		"after": second(bob.Submit(g.ctx, masu.RunWish{Argv: []string{"true"}, After: []masu.WorkspaceID{one.ID}})),
 	} {
 		if masu.CodeOf(err) != "no_run" || masu.KindOf(err) != masu.NotFound {

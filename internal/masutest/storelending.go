@@ -183,7 +183,10 @@ func testStoreRuns(t *testing.T, s masu.Store) {
 		return errors.Join(err, err2, err3)
 	})
 	old.Phase, old.Code, old.Owner = masu.RunEnded, 3, "carol" // who took over from alice
-	update(t, s, func(tx masu.Tx) error { return errors.Join(tx.PutRun(old), tx.DeleteRun("b"), tx.DeleteRun("b")) })
+	used := []masu.Sample{{Workspace: "a", At: storeTime}, {Workspace: "b", At: storeTime}}
+	update(t, s, func(tx masu.Tx) error {
+		return errors.Join(tx.PutSamples(used, storeTime), tx.PutRun(old), tx.DeleteRun("b"), tx.DeleteRun("b"))
+	})
 	view(t, s, func(tx masu.Tx) error {
 		got, err := tx.Run("a")
 		theirs, terr := tx.Runs("carol")
@@ -193,6 +196,11 @@ func testStoreRuns(t *testing.T, s masu.Store) {
 		}
 		if got.Code != 3 || !slices.Equal(got.Argv, old.Argv) {
 			t.Errorf("ended: %+v", got)
+		}
+		kept, err4 := tx.Samples("a", storeTime)
+		forgotten, err5 := tx.Samples("b", storeTime)
+		if len(kept) != 1 || len(forgotten) != 0 || err4 != nil || err5 != nil {
+			t.Errorf("what they used: %v, of the one that is gone %v", kept, forgotten)
 		}
 		_, gone := tx.Run("b")
 		wantError(t, gone, masu.NotFound, "no_run")

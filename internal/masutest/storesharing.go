@@ -84,6 +84,7 @@ func testStoreSamples(t *testing.T, s masu.Store) {
 	first := []masu.Sample{sample("a", 0), sample("b", 0)}
 	second := []masu.Sample{sample("a", 2), sample("a", 1)}
 	second[0].GPUs, second[0].GPU, second[0].GPUMemory = 2, 1.375, 90*masu.GiB
+	second[1].GPUs, second[1].GPU, second[1].GPUMemory = 1, -1, masu.GiB // a slice, which does not tell how busy it is
 	update(t, s, func(tx masu.Tx) error {
 		return errors.Join(tx.PutSamples(first, time.Time{}), tx.PutSamples(second, storeTime))
 	})

@@ -23,4 +23,9 @@ func (t *tx) PutRun(r masu.Run) error {
 		r.ID, r.Owner, micros(r.At), over)
 }
 
-func (t *tx) DeleteRun(id masu.WorkspaceID) error { return t.do("DELETE FROM run WHERE id = ?", id) }
+func (t *tx) DeleteRun(id masu.WorkspaceID) error {
+	if err := t.do("DELETE FROM sample WHERE workspace = ?", id); err != nil {
+		return err
+	}
+	return t.do("DELETE FROM run WHERE id = ?", id)
+}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -54,12 +55,14 @@ func (t *tx) PutSamples(list []masu.Sample, forget time.Time) error {
 	}
 	for _, s := range list {
 		if err := t.do("INSERT OR REPLACE INTO sample (workspace, at, cpu, memory, gpus, gpu, gpu_memory) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			s.Workspace, micros(s.At), int64(s.CPU*1000+0.5), int64(s.Memory), s.GPUs, int64(s.GPU*1000+0.5), int64(s.GPUMemory)); err != nil {
+			s.Workspace, micros(s.At), thousandths(s.CPU), int64(s.Memory), s.GPUs, thousandths(s.GPU), int64(s.GPUMemory)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func thousandths(v float64) int64 { return int64(math.Round(v * 1000)) }
 
 func (t *tx) Samples(id masu.WorkspaceID, since time.Time) (list []masu.Sample, err error) {
 	rows, err := t.Query("SELECT at, cpu, memory, gpus, gpu, gpu_memory FROM sample WHERE workspace = ? AND at >= ? ORDER BY at", id, micros(since))

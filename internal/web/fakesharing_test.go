@@ -12,6 +12,14 @@ func (a *fakeActor) Samples(context.Context, string, time.Time) ([]masu.Sample, 
 	return a.samples, nil
 }
 
+// RunSamples tells of each run that it used the same.
+func (a *fakeActor) RunSamples(ctx context.Context, id masu.WorkspaceID) ([]masu.Sample, error) {
+	if _, err := a.RunByID(ctx, id); err != nil {
+		return nil, err
+	}
+	return a.samples, nil
+}
+
 func (a *fakeActor) Added(context.Context, string) (masu.Layer, error) { return a.byHand, nil }
 
 func (a *fakeActor) Keep(_ context.Context, name string, l masu.Layer) error {

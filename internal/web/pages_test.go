@@ -100,6 +100,11 @@ func everyPage(lang masu.Lang) map[string]page {
 			newRun(lang, masu.Run{ID: "q", Phase: masu.RunQueued}), newRun(lang, masu.Run{ID: "c", Phase: masu.RunCancelled})}},
 		"runs none": &runsView{},
 		"run":       newRunPage(lang, notebookRun, evilNotebook()),
+		"run drawn": func() page {
+			p := newRunPage(lang, masu.Run{ID: "r", Name: evil, Phase: masu.RunRunning, StartedAt: time.Now()}, nil)
+			p.Graphs = newRunGraphs(lang, p.run, []masu.Sample{{At: time.Now().Add(-time.Minute), GPUs: 1, GPU: -1}, {At: time.Now(), CPU: 2, GPUs: 1, GPU: -1}}, time.Now())
+			return p
+		}(),
 		"run waits": newRunPage(lang, masu.Run{ID: "r", Name: "train", Phase: masu.RunQueued, Notebook: &masu.Notebook{Path: evil, Out: evil}}, nil),
 		"run fails": func() page {
 			p := newRunPage(lang, masu.Run{ID: "r", Phase: masu.RunFailed, Trouble: &masu.Trouble{Kind: masu.Conflict, Code: "run_limit", Args: []string{evil}}}, nil)

@@ -89,6 +89,7 @@ func (p routes) lending() {
 	p.route("GET /runs/list", members(p.runList))
 	p.route("GET /runs/{id}", members(p.run))
 	p.route("GET /runs/{id}/now", members(p.runNow))
+	p.route("GET /runs/{id}/use", members(p.runUse))
 	p.route("GET /runs/{id}/picture/{cell}/{output}", members(p.runPicture))
 	p.route("GET /runs/{id}/log", members(p.runLog))
 	p.act("/runs/{id}/cancel", members(p.cancelRun))

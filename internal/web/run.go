@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/masu-lab/masu"
 	"github.com/masu-lab/masu/internal/notebook"
@@ -36,7 +37,10 @@ type runPage struct {
 	After   int // and below
 	Begun   int // cells that have begun
 	Runs    int // cells that there are to run
+	Graphs  useGraphs
 	Problem *problem
+
+	run masu.Run
 }
 
 // cellView is a cell of it.
@@ -63,7 +67,7 @@ func (*runPage) template() string         { return "run" }
 func (v *runPage) title(masu.Lang) string { return v.Run.Name }
 
 func newRunPage(lang masu.Lang, r masu.Run, nb *notebook.Notebook) *runPage {
-	v := &runPage{Run: newRun(lang, r)}
+	v := &runPage{Run: newRun(lang, r), run: r}
 	v.Refresh = !r.Over()
 	if r.Notebook != nil {
 		v.Out = r.Notebook.Out
@@ -204,7 +208,31 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if view.Graphs, err = s.runGraphs(r, v, view.run); err != nil {
+		return err
+	}
 	return s.show(w, r, v, http.StatusOK, view)
+}
+
+// runUse gives the graphs of a run, for the page's script.
+func (s *Server) runUse(w http.ResponseWriter, r *http.Request, v *visit) error {
+	run, err := v.service.RunByID(r.Context(), masu.WorkspaceID(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	graphs, err := s.runGraphs(r, v, run)
+	if err != nil {
+		return err
+	}
+	return s.part(w, r, v, "graphs", graphs)
+}
+
+func (s *Server) runGraphs(r *http.Request, v *visit, run masu.Run) (useGraphs, error) {
+	if run.StartedAt.IsZero() {
+		return useGraphs{}, nil
+	}
+	list, err := v.service.RunSamples(r.Context(), run.ID)
+	return newRunGraphs(s.lang(r, v), run, list, time.Now()), err
 }
 
 // runNow is the part that moves.

@@ -186,6 +186,48 @@ func TestGPUGraphs(t *testing.T) {
 	}
 }
 
+// TestSliceGraphs: how busy a slice is nobody tells, and that is said; its memory is drawn all the same.
+func TestSliceGraphs(t *testing.T) {
+	now := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+	at := func(minutes int, busy float64) masu.Sample {
+		return masu.Sample{At: now.Add(time.Duration(-minutes) * time.Minute), GPUs: 1, GPU: busy, GPUMemory: 5 * masu.GiB}
+	}
+	g := newGraphs(masu.English, []masu.Sample{at(2, -1), at(1, -1)}, now).Graphs
+	if len(g) != 4 || !g[2].Untold || g[2].Line != "" || g[3].Untold || g[3].Now != "5 GiB" || g[3].Line != "M596.7 4.0L598.3 4.0" {
+		t.Errorf("a slice: %+v", g)
+	}
+	g = newGraphs(masu.English, []masu.Sample{at(5, 0.5), at(4, -1), at(1, 1)}, now).Graphs
+	if g[2].Untold || g[2].Line != "M591.7 42.0M598.3 4.0" {
+		t.Errorf("a slice first, then a card: %+v", g[2])
+	}
+}
+
+// TestRunGraphs: a run's field is the time that it ran, however long that was; what is over has no value now.
+func TestRunGraphs(t *testing.T) {
+	began := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+	r := masu.Run{Phase: masu.RunEnded, StartedAt: began, EndedAt: began.Add(10 * time.Minute)}
+	var list []masu.Sample
+	for i := range 48 * 60 {
+		list = append(list, masu.Sample{At: began.Add(time.Duration(i) * time.Minute), CPU: 1, Memory: masu.GiB, GPUs: 1, GPU: float64(i % 2), GPUMemory: 3 * masu.GiB})
+	}
+	g := newRunGraphs(masu.English, r, list[:10], r.EndedAt)
+	if gpu := g.Graphs[2]; len(g.Graphs) != 4 || gpu.Now != "" || gpu.Most != "100%" || !strings.HasPrefix(gpu.Line, "M0.0 80.0L60.0 4.0L") || !strings.HasSuffix(gpu.Line, "L540.0 4.0") {
+		t.Errorf("%+v", g)
+	}
+	if g := newRunGraphs(masu.English, r, list[:1], r.EndedAt); len(g.Graphs) != 0 {
+		t.Errorf("of one minute there is no line: %+v", g)
+	}
+	r.EndedAt = began.Add(48 * time.Hour)
+	gpu := newRunGraphs(masu.English, r, list, r.EndedAt).Graphs[2]
+	if n := strings.Count(gpu.Line, "L"); n < 500 || n > graphWide || strings.Count(gpu.Line, "M") != 1 || gpu.Most != "100%" {
+		t.Errorf("two days: %d points, most %s", n, gpu.Most)
+	}
+	r.Phase = masu.RunRunning
+	if g := newRunGraphs(masu.English, r, list[:10], began.Add(10*time.Minute)); g.To != "now" || g.Graphs[0].Now != "1.0" {
+		t.Errorf("it runs: %+v", g)
+	}
+}
+
 // TestLoad: a card says what its box uses and whether it lies idle, and a stopped one nothing.
 func TestLoad(t *testing.T) {
 	g := newRig(t)
