@@ -111,6 +111,7 @@ type Runner interface {
 	Changes(ctx context.Context) iter.Seq2[WorkspaceID, error]
 	// Exec runs a command as the member and returns its exit code (126 cannot
 	// run, 127 not found). When ctx ends, the command and its children are ended too.
+	// As root it is Denied "no_root_here" in a box without sudo: what root may do to the folders there, root may on the host.
 	Exec(ctx context.Context, id WorkspaceID, e Exec) (int, error)
 	// Logs copies what the box has printed; with follow, until it ends or ctx does.
 	Logs(ctx context.Context, id WorkspaceID, w io.Writer, follow bool) error

@@ -106,6 +106,8 @@ func (p plan) hostConfig() *container.HostConfig {
 	return h
 }
 
+const noNewPrivileges = "no-new-privileges"
+
 // secure takes from the box what nobody in it needs. With sudo its root can do
 // what a package needs to be installed; without, only the agent is root.
 func secure(h *container.HostConfig, sudo bool) {
@@ -115,7 +117,12 @@ func secure(h *container.HostConfig, sudo bool) {
 	}
 	h.CapDrop = []string{"ALL"}
 	h.CapAdd = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}
-	h.SecurityOpt = []string{"no-new-privileges"}
+	h.SecurityOpt = []string{noNewPrivileges}
+}
+
+// hasSudo tells whether secure has left the box its sudo.
+func hasSudo(h *container.HostConfig) bool {
+	return h != nil && !slices.Contains(h.SecurityOpt, noNewPrivileges)
 }
 
 func (p plan) resources() container.Resources {

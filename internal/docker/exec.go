@@ -32,7 +32,7 @@ type execOrder struct {
 }
 
 // Exec runs a command in the box and returns its exit code; see masu.Runner.
-// NotFound "no_box", Conflict "box_not_running". When ctx ends it returns ctx's
+// NotFound "no_box", Conflict "box_not_running", Denied "no_root_here". When ctx ends it returns ctx's
 // error, after the command has ended. A read of e.Stdin that is in progress
 // when the command ends is the caller's to end, by closing it.
 func (r *Runtime) Exec(ctx context.Context, id masu.WorkspaceID, e masu.Exec) (int, error) {
@@ -42,6 +42,9 @@ func (r *Runtime) Exec(ctx context.Context, id masu.WorkspaceID, e masu.Exec) (i
 	c, err := r.running(ctx, id)
 	if err != nil {
 		return -1, err
+	}
+	if e.Root && !hasSudo(c.HostConfig) {
+		return -1, masu.E(masu.Denied, "no_root_here")
 	}
 	order := execOrder{Dir: e.Dir, Env: e.Env, Root: e.Root, TTY: e.TTY, Key: rand.Text()}
 	own := r.offer(c, e, order.Key)

@@ -167,6 +167,16 @@ func (r *Runtime) security(sudo bool) *corev1.SecurityContext {
 			Add: []corev1.Capability{"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}}}
 }
 
+// hasSudo tells whether security has left the pod its sudo.
+func hasSudo(p *corev1.Pod) bool {
+	i := slices.IndexFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == boxContainer })
+	if i < 0 || p.Spec.Containers[i].SecurityContext == nil {
+		return false
+	}
+	may := p.Spec.Containers[i].SecurityContext.AllowPrivilegeEscalation
+	return may == nil || *may
+}
+
 // resources ask for what is promised. Memory is asked for whole: a notebook
 // that grew into memory which others were promised would be ended.
 func resources(b masu.Box) corev1.ResourceRequirements {

@@ -47,6 +47,9 @@ func TestPodIsSafe(t *testing.T) {
 			if c.restricted && (!*s.SecurityContext.RunAsNonRoot || *s.SecurityContext.RunAsUser != 1234 || !slices.Equal(s.SecurityContext.SupplementalGroups, []int64{2000})) {
 				t.Errorf("a restricted pod runs as %+v", s.SecurityContext)
 			}
+			if got := hasSudo(p); got != (c.sudo && !c.restricted) {
+				t.Errorf("its member may be root: %t", got)
+			}
 			for _, v := range s.Volumes {
 				if v.HostPath != nil {
 					t.Errorf("%s is a path of the node", v.Name)

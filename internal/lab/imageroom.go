@@ -44,6 +44,15 @@ func environments(owner masu.User, images []masu.Image, all []masu.Workspace) (s
 
 // loadedBy tells whether a member has brought an image in.
 func loadedBy(u masu.User, img masu.Image) bool {
-	own := fmt.Sprintf("masu/of-%d:", u.UID)
-	return slices.ContainsFunc(img.Refs, func(r masu.ImageRef) bool { return strings.HasPrefix(string(r), own) })
+	return called(img, fmt.Sprintf("masu/of-%d:", u.UID))
+}
+
+// loadedByOthers tells whether somebody else has brought an image in, and not the
+// actor too. No build makes it again: it is thrown away by who did, or by an admin.
+func (s *service) loadedByOthers(img masu.Image) bool {
+	return !s.actor.Admin && called(img, "masu/of-") && !loadedBy(s.actor.User, img)
+}
+
+func called(img masu.Image, begin string) bool {
+	return slices.ContainsFunc(img.Refs, func(r masu.ImageRef) bool { return strings.HasPrefix(string(r), begin) })
 }

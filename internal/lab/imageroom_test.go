@@ -3,6 +3,7 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/masu-lab/masu"
@@ -77,5 +78,29 @@ func TestEnvironmentsFull(t *testing.T) {
 	}
 	if err := build("alice", folder("third")); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+// TestLoadedImagesStay: what a member has loaded is thrown away by no other member.
+func TestLoadedImagesStay(t *testing.T) {
+	w := newWorld(t)
+	l, stop := w.daemon()
+	defer stop()
+	bert, boss := actor("bert"), actor("boss")
+	bert.UID, boss.UID, boss.Admin = 30002, 30003, true
+	alice := l.As(actor("alice"))
+	for _, c := range []struct {
+		name string
+		by   masu.Service
+		gone bool
+	}{{"another member", alice, false}, {"an admin", l.As(boss), true}, {"who has loaded it", l.As(bert), true}} {
+		id := w.runtime.AddImage("masu/of-30002:0123456789ab", map[string]string{"masu.environment": "0123456789ab"})
+		dry, err := c.by.PruneImages(t.Context(), true)
+		if listed := slices.ContainsFunc(dry, func(u masu.ImageUse) bool { return u.ID == id }); err != nil || listed != c.gone {
+			t.Errorf("%s prunes it: %v, %v", c.name, listed, err)
+		}
+		if err := c.by.RemoveImage(t.Context(), masu.ImageRef(id)); (err == nil) != c.gone || !c.gone && masu.CodeOf(err) != "image_not_yours" {
+			t.Errorf("%s removes it: %v", c.name, err)
+		}
 	}
 }

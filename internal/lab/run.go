@@ -228,6 +228,9 @@ func (s *service) RemoveImage(ctx context.Context, ref masu.ImageRef) (err error
 				return masu.E(masu.Denied, "image_not_yours", ref)
 			}
 		}
+		if s.loadedByOthers(u.Image) {
+			return masu.E(masu.Denied, "image_not_yours", ref)
+		}
 		if len(u.Owners) > 0 {
 			return masu.E(masu.Conflict, "image_needed", ref)
 		}
@@ -246,7 +249,7 @@ func (s *service) PruneImages(ctx context.Context, dry bool) (gone []masu.ImageU
 		return nil, err
 	}
 	for _, u := range uses {
-		if len(u.Owners) > 0 || u.InUse || u.Labels[baseFromPackages] != "" {
+		if len(u.Owners) > 0 || u.InUse || u.Labels[baseFromPackages] != "" || s.loadedByOthers(u.Image) {
 			continue
 		}
 		if !dry {

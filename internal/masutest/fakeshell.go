@@ -49,6 +49,9 @@ func (f *FakeRuntime) Exec(ctx context.Context, id masu.WorkspaceID, e masu.Exec
 	}
 	life := b.life
 	leave()
+	if e.Root && !b.box.Agent.Sudo {
+		return -1, masu.E(masu.Denied, "no_root_here")
+	}
 	sh := f.shell(b, life, e)
 	pctx, pid, end := life.begin(life.ctx)
 	sh.pid = pid

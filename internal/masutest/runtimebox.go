@@ -126,6 +126,7 @@ func testRemove(r *rig) {
 // testChanges: a death is told, and Boxes then knows how it died.
 func testChanges(r *rig) {
 	b := r.box()
+	b.Agent.Sudo = true
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	type change struct {

@@ -66,6 +66,12 @@ func testExecMember(r *rig) {
 	if _, out, _ := r.exec(b.ID, masu.Exec{Argv: []string{"id", "-u"}}); out != "30997\n" {
 		r.Errorf("a member's command runs as %q", out)
 	}
+	if _, err := r.rt.Exec(r.ctx, b.ID, masu.Exec{Argv: []string{"id", "-u"}, Root: true}); masu.CodeOf(err) != "no_root_here" {
+		r.Errorf("a command as root where there is no sudo: %v", err) // its root may change the folder as the host's
+	}
+	b = r.box()
+	b.Agent.Sudo = true
+	r.up(b)
 	if _, out, _ := r.exec(b.ID, masu.Exec{Argv: []string{"id", "-u"}, Root: true}); out != "0\n" {
 		r.Errorf("root's command runs as %q", out)
 	}
