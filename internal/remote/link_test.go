@@ -180,6 +180,35 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestJump: a name of the member's own configuration of ssh leads where that
+// says, and over which machine.
+func TestJump(t *testing.T) {
+	h := newHouse(t)
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jumped := h.at("jumped")
+	h.write("config", 0o600, fmt.Sprintf("Host door behind\n HostName 127.0.0.1\n Port %d\n User %s\n IdentityFile %s\n IdentitiesOnly yes\n IdentityAgent none\n UserKnownHostsFile %s\n"+
+		"Host behind\n ProxyJump door\nMatch originalhost door exec \"touch %s\"\n", h.port, me.Username, h.at("id"), h.at("known"), jumped))
+	h.write("ssh", 0o755, fmt.Sprintf("#!/bin/sh\nexec ssh -F %s \"$@\"\n", h.at("config")))
+	l, err := New(Config{Server: Server{Host: "behind"}, Program: h.ssh, Lang: masu.English})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := echo(c, "over two machines"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(jumped); err != nil {
+		t.Errorf("it did not go by the door: %v", err)
+	}
+}
+
 // TestManyAtOnce (U7): more commands than a server lets share a connection, and
 // than it lets knock, all come through.
 func TestManyAtOnce(t *testing.T) {
