@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func letGo(ctx context.Context, log *slog.Logger) error {
 }
 
 func letGoNow() error {
+	if !fixedInPlace() {
+		return nil
+	}
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
@@ -61,6 +65,13 @@ func letGoNow() error {
 		}
 	}
 	return nil
+}
+
+// fixedInPlace tells whether the program was built for one place in memory: the
+// loader has written nothing into the parts of another before it shut them.
+func fixedInPlace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-buildmode", Value: "exe"})
 }
 
 // unwritten are the parts of memory that are the program's file and can never
