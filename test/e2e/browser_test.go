@@ -88,9 +88,10 @@ func runCell(t *testing.T, ctx context.Context, code string) string {
 	t.Helper()
 	holds(t, ctx, "JupyterLab's launcher is there", `document.querySelector('.jp-LauncherCard[data-category="Notebook"]')`)
 	do(t, ctx, chromedp.Click(`.jp-LauncherCard[data-category="Notebook"]`))
-	holds(t, ctx, "a notebook with its kernel is there", `document.querySelector('.jp-Notebook .jp-Cell .cm-content') && [...document.querySelectorAll('.jp-StatusBar-TextItem')].some(e => e.textContent.endsWith('| Idle'))`)
+	const idle = `[...document.querySelectorAll('.jp-StatusBar-TextItem')].some(e => e.textContent.endsWith('| Idle'))`
+	holds(t, ctx, "a notebook with its kernel is there", `document.querySelector('.jp-Notebook .jp-Cell .cm-content') && `+idle)
 	do(t, ctx, chromedp.Click(".jp-Notebook .jp-Cell .cm-content"), chromedp.KeyEvent(code), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(8)))
-	holds(t, ctx, "the cell has printed", `document.querySelector('.jp-OutputArea-output pre')`)
+	holds(t, ctx, "the cell has printed, all of it", `document.querySelector('.jp-OutputArea-output pre') && `+idle)
 	out, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('.jp-OutputArea-output pre').textContent`))
 	if err != nil {
 		t.Fatal(err)
