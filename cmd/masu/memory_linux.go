@@ -19,7 +19,7 @@ const (
 	// was two MiB under load, and pages a second did not differ by more than the noise.
 	collectAt = 25
 
-	afterStart = 20 * time.Second // what begins has begun
+	afterStart = 5 * time.Second // what begins has begun
 	letGoEvery = time.Hour
 )
 
