@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -38,15 +39,18 @@ func TestDevicesLost(t *testing.T) {
 // TestDevicesTold: the status tells it within a minute, and that all is well again; the log once each.
 func TestDevicesTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var refusal error
-		d := &devices{nodes: []string{"gpu"}, ask: func(string) error { return refusal }, had: map[string]bool{}}
+		var refused atomic.Bool
+		d := &devices{nodes: []string{"gpu"}, had: map[string]bool{}, ask: func(string) error {
+			if refused.Load() {
+				return syscall.EPERM
+			}
+			return nil
+		}}
 		s, said := newState(), []bool{}
 		go d.watch(t.Context(), s, func(lost bool) { said = append(said, lost) })
 		synctest.Wait()
 		for _, lost := range []bool{true, false} {
-			if refusal = nil; lost {
-				refusal = syscall.EPERM
-			}
+			refused.Store(lost)
 			_, changed := s.now()
 			begun := time.Now()
 			<-changed
@@ -55,6 +59,7 @@ func TestDevicesTold(t *testing.T) {
 			}
 			time.Sleep(5 * time.Minute)
 		}
+		synctest.Wait()
 		if !slices.Equal(said, []bool{true, false}) {
 			t.Errorf("said %v", said)
 		}

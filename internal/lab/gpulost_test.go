@@ -83,9 +83,11 @@ func TestGPULost(t *testing.T) {
 		if told := w.heard(); len(told) != 1 || !strings.Contains(told[0], "bob: gpu_lost") {
 			t.Errorf("told %q", told)
 		}
+		a.mu.Lock()
 		if len(a.said) != 1 || !strings.Contains(a.said[0], "gpu_lost") {
 			t.Errorf("said %q", a.said)
 		}
+		a.mu.Unlock()
 		lost := func() (who []masu.Username) {
 			b, err := w.as("alice").Board(t.Context())
 			if err != nil {
@@ -103,9 +105,11 @@ func TestGPULost(t *testing.T) {
 		if got := lost(); !slices.Equal(got, []masu.Username{"bob"}) {
 			t.Errorf("the board says %v", got)
 		}
+		l.mu.Lock()
 		if l.alerted["gpu_lost_somewhere"].IsZero() {
 			t.Error("no admin is told")
 		}
+		l.mu.Unlock()
 		a.set("")
 		w.is("bob", "well again", func(x masu.Workspace) bool { return !x.Lost })
 		a.set("bob")

@@ -345,7 +345,7 @@ func TestWeekIdle(t *testing.T) {
 			t.Errorf("kept, and told %q", x.EndWhy)
 		}
 		time.Sleep(2 * time.Minute)
-		w.is("alice", "told again", func(x masu.Workspace) bool { return x.EndWhy == masu.EndIdle })
+		ends := w.is("alice", "told again", func(x masu.Workspace) bool { return x.EndWhy == masu.EndIdle }).EndsAt
 		if _, err := w.as("alice").Extend(t.Context(), "work", 2*time.Hour); masu.CodeOf(err) != "keeps_spent" {
 			t.Errorf("kept more often than the house allows: %v", err)
 		}
@@ -356,6 +356,9 @@ func TestWeekIdle(t *testing.T) {
 		}
 		w.is("bob", "running", runsWithGPUs(1))
 		bobs := w.leases()[0]
+		if late := bobs.From.Sub(ends); late < 0 || late > lendEvery+time.Second {
+			t.Errorf("the next has it %v after the announced end", late)
+		}
 		w.held["alice"] = bobs.From.Sub(began)
 
 		// In line again, on the CPU meanwhile; the turn comes, and is not taken.
