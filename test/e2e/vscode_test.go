@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,64 +19,74 @@ import (
 
 // siteConfig is a configuration with the certificate authorities that this
 // machine was given: where npm is reached through a proxy that shows its own, a build must know them too.
-func (l *lab) siteConfig() {
-	l.t.Helper()
-	files, _ := filepath.Glob("/usr/local/share/ca-certificates/*.crt")
-	if len(files) == 0 {
-		return
-	}
-	list, err := json.Marshal(files) // which is YAML too
-	if err == nil {
-		l.config = filepath.Join(l.dir, "config.yaml")
-		err = os.WriteFile(l.config, fmt.Appendf(nil, "site:\n  ca_files: %s\n", list), 0o644)
-	}
+func siteConfig(t *testing.T) string {
+	t.Helper()
+	files, _ := filepath.Glob("/usr/local/share/ca-certificates/*.crt") // the pattern is right
+	list, err := json.Marshal(append([]string{}, files...))             // which is YAML too
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
-	l.kill()
-	l.start()
+	return fmt.Sprintf("site:\n  ca_files: %s\n", list)
 }
 
 // TestVSCode is row S11, as far as it can be had without VS Code itself: the
 // editor in the browser with its terminal; the links and files for an editor
 // on a laptop; and what attaches to the container with the engine's socket.
 func TestVSCode(t *testing.T) {
-	l := newLab(t)
-	l.siteConfig()
+	l := unstartedLab(t)
+	l.configure(siteConfig(t))
+	l.start()
 	alice := l.member("e2ealice")
-	dir := l.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\napps: [jupyter, code]\n", "README.md": "# shown\n", "a.ipynb": aNotebook})
+	dir := l.folder(alice, "thesis", map[string]string{"masu.yaml": "preset: python\napps: [jupyter, code]\n", "cell.ipynb": strings.Replace(aNotebook, "6*7", "__import__('sys').prefix", 1), "kernels.vsix": extension(t)})
 	l.must("e2ealice", "up", "--no-check", dir)
 	settings := l.must("e2ealice", "exec", "thesis", "--", "sh", "-c", "cat ~/.code-server/Machine/settings.json ~/.vscode-server/data/Machine/settings.json; touch /masu/code/x 2>&1; true")
 	if strings.Count(settings, "defaultInterpreterPath") != 2 || !strings.Contains(settings, "Read-only file system") {
 		t.Errorf("settings, and the editor's folder: %s", settings)
-	}
-	// The extension that runs notebooks cannot be had here. It takes the Python of the settings, and asks that for its kernel.
-	if got := l.must("e2ealice", "exec", "thesis", "--", "python3", "-c", asksKernel); got != "the box's own\n" {
-		t.Errorf("the kernel that a notebook gets: %s", got)
 	}
 	l.attaches(t, dir, alice.Uid)
 	l.opensTheEditor(t)
 	l.editsInTheBrowser(t, dir, alice.Uid)
 }
 
-// asksKernel sees to it that the interpreter of the settings is the box's, which is what its kernel runs.
-const asksKernel = `import json, os, subprocess, sys
-python = json.load(open(os.path.expanduser("~/.code-server/Machine/settings.json")))["python.defaultInterpreterPath"]
-ask = "import ipykernel, sys, jupyter_client.kernelspec as k; print(sys.prefix, k.get_kernel_spec('python3').argv[0])"
-prefix, kernel = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
-print("the box's own" if prefix == sys.prefix and os.path.realpath(kernel) == os.path.realpath(python) else [python, prefix, kernel, sys.prefix])`
+// extension packs the one of testdata as an editor installs it from a file.
+func extension(t *testing.T) string {
+	t.Helper()
+	var packed bytes.Buffer
+	w := zip.NewWriter(&packed)
+	for _, name := range []string{"package.json", "extension.js", "kernel.py"} {
+		text, err := os.ReadFile(filepath.Join("testdata/kernels", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := w.Create("extension/" + name)
+		if err == nil {
+			_, err = f.Write(text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.String()
+}
 
-// drawsText has the terminal's text in the page, where it can be read, and not in a picture.
-const drawsText = `import json, os
+// drawsText has the terminal's text in the page, where it can be read, and not
+// in a picture; it tells which Python is the box's.
+const drawsText = `import json, os, sys
 path = os.path.expanduser("~/.code-server/User/settings.json")
 mine = json.load(open(path))
 assert mine["workbench.startupEditor"] == "none", mine
-json.dump(mine | {"terminal.integrated.gpuAcceleration": "off"}, open(path, "w"))`
+json.dump(mine | {"terminal.integrated.gpuAcceleration": "off"}, open(path, "w"))
+print(sys.prefix, end="")`
 
 // editsInTheBrowser: the workbench opens the folder at the app's own origin and
-// asks nothing; its terminal is the member's and outlives a reload; a preview shows itself.
+// asks nothing. Its terminal is the member's, installs an extension from a file,
+// and outlives a reload; a notebook's cell is run by the box's kernel; what the
+// terminal serves at a port has an origin of its own.
 func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
-	l.must("e2ealice", "exec", "thesis", "--", "python3", "-c", drawsText)
+	python := l.must("e2ealice", "exec", "thesis", "--", "python3", "-c", drawsText)
 	ctx := browser(t, "en")
 	defer func() {
 		if t.Failed() {
@@ -90,23 +102,51 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	openApp(t, ctx, "code")
 	workbench := `document.querySelector('.monaco-workbench .part.statusbar .statusbar-item') && document.querySelector('.explorer-folders-view')`
 	holds(t, ctx, "the workbench is there", workbench)
-	holds(t, ctx, "it shows the folder", `document.querySelector('.explorer-folders-view').textContent.includes("README.md")`)
+	holds(t, ctx, "it shows the folder", `document.querySelector('.explorer-folders-view').textContent.includes("cell.ipynb")`)
 
-	l.commands(t, ctx, "Terminal: Create New Terminal")
-	l.types(t, ctx, "id -u > typed.txt; echo $((6*7))is; code-server README.md")
+	l.commands(t, ctx, "Terminal: Focus on Terminal View") // which makes one
+	l.types(t, ctx, "id -u > typed.txt; echo $VSCODE_PROXY_URI > uri.txt; echo $((6*7))is; code-server --install-extension kernels.vsix && code-server cell.ipynb; python3 -m http.server 8501 --bind 127.0.0.1")
 	l.wrote(dir, "typed.txt", uid+"\n")
 	holds(t, ctx, "the terminal shows what it printed", inTerminal("42is"))
-	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab.active[data-resource-name="README.md"]')`)
+	holds(t, ctx, "the terminal's command opens a file in the editor", `document.querySelector('.tab.active[data-resource-name="cell.ipynb"]')`)
 	holds(t, ctx, "nobody is asked for trust, nothing is restricted, and no tour is given", `!document.querySelector('.monaco-dialog-box') && !document.querySelector('.part.statusbar').textContent.includes("Restricted") && document.querySelectorAll('.tab').length === 1`)
-	preview := `.editor-actions a[aria-label^="Open Preview to the Side"]`
-	holds(t, ctx, "a preview is offered", `document.querySelector('`+preview+`')`)
-	do(t, ctx, chromedp.Click(preview))
-	holds(t, ctx, "its preview is there", `document.querySelector('iframe.webview.ready')`)
-	shoot(t, ctx, "vscode-workbench")
+	l.runsCell(t, ctx, dir, python)
 
 	do(t, ctx, chromedp.Reload())
 	holds(t, ctx, "the workbench is there again", workbench)
 	holds(t, ctx, "and its terminal, with what it had printed", inTerminal("42is"))
+	shoot(t, ctx, "vscode-workbench")
+	uri, err := os.ReadFile(filepath.Join(dir, "uri.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.Navigate(strings.ReplaceAll(strings.TrimSpace(string(uri)), "{{port}}", "8501")+"?from=vscode"))
+	holds(t, ctx, "what the terminal serves has an origin of its own", fmt.Sprintf(`location.href === "http://p8501--thesis--e2ealice.localhost:%d/?from=vscode" && document.body.textContent.includes("cell.ipynb")`, l.port))
+}
+
+// runsCell: the notebook that is open shows its cell, which the kernel of the
+// Python of the settings runs; that is the box's. What comes of it is shown, and saved.
+func (l *lab) runsCell(t *testing.T, ctx context.Context, dir, python string) {
+	t.Helper()
+	holds(t, ctx, "the notebook is there, with its cell and its kernel", `document.querySelector('.notebook-editor .code-cell-row') && document.querySelector('.kernel-label')?.textContent.includes("The Python of the settings")`)
+	run := `.notebook-toolbar-container a[aria-label^="Run All"]`
+	holds(t, ctx, "it can be run", `document.querySelector('`+run+`')`)
+	do(t, ctx, chromedp.Click(run))
+	holds(t, ctx, "the cell has run", `document.querySelector('.notebook-editor .codicon-notebook-state-success')`)
+	holds(t, ctx, "there is a view of what it printed", `document.querySelector('iframe.webview.ready')`)
+	var kept struct {
+		Cells []struct {
+			Outputs []struct{ Data map[string][]string }
+		}
+	}
+	l.until(60*time.Second, "that is in the notebook", func() bool {
+		text, err := os.ReadFile(filepath.Join(dir, "cell.ipynb"))
+		return err == nil && json.Unmarshal(text, &kept) == nil && len(kept.Cells) == 1 && len(kept.Cells[0].Outputs) == 1
+	})
+	if got := strings.Join(kept.Cells[0].Outputs[0].Data["text/plain"], ""); got != "'"+python+"'" {
+		t.Errorf("the cell ran in %s, and the box's Python is that of %s", got, python)
+	}
+	shoot(t, ctx, "vscode-notebook")
 }
 
 // commands runs one of VS Code's commands by its name.
