@@ -114,6 +114,19 @@ func TestGPULost(t *testing.T) {
 		w.is("bob", "well again", func(x masu.Workspace) bool { return !x.Lost })
 		a.set("bob")
 		w.is("bob", "without its GPU once more", func(x masu.Workspace) bool { return x.Lost })
+		x := w.is("bob", "lost", func(x masu.Workspace) bool { return x.Lost })
+		before, err := w.runtime.Box(t.Context(), x.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.as("bob").Up(t.Context(), masu.UpRequest{Dir: w.dir, Name: "work", Want: &masu.Want{Count: 1}, Restart: true}); err != nil {
+			t.Fatal(err)
+		}
+		a.set("")
+		w.is("bob", "restarted", func(x masu.Workspace) bool { return runsWithGPUs(1)(x) && !x.Lost })
+		if after, err := w.runtime.Box(t.Context(), x.ID); err != nil || !after.StartedAt.After(before.StartedAt) {
+			t.Errorf("the restart left the box running: %v, %v, %v", before.StartedAt, after.StartedAt, err)
+		}
 		if _, err := w.as("bob").Stop(t.Context(), "work"); err != nil {
 			t.Fatal(err)
 		}

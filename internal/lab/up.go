@@ -412,6 +412,11 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 	if w, err = l.startsWith(ctx, w, gpus, how); err != nil {
 		return err
 	}
+	if w.Lost { // what runs and is as it should be would be left alone, without its GPUs
+		if err := l.cfg.Runtime.Stop(ctx, w.ID, stopGrace); err != nil {
+			return err
+		}
+	}
 	box := l.box(w, owner)
 	box.Sides = l.sides(w.ID, w.Owner, w.Project, beside)
 	saySides(w.Project, says)
