@@ -104,7 +104,7 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	holds(t, ctx, "the workbench is there", workbench)
 	holds(t, ctx, "it shows the folder", `document.querySelector('.explorer-folders-view').textContent.includes("cell.ipynb")`)
 
-	l.commands(t, ctx, "Terminal: Focus on Terminal View") // which makes one
+	l.commands(t, ctx, "Terminal: Focus on Terminal View") // which makes one, as soon as the workbench is connected
 	l.types(t, ctx, "id -u > typed.txt; echo $VSCODE_PROXY_URI > uri.txt; echo $((6*7))is; code-server --install-extension kernels.vsix && code-server cell.ipynb; python3 -m http.server 8501 --bind 127.0.0.1")
 	l.wrote(dir, "typed.txt", uid+"\n")
 	holds(t, ctx, "the terminal shows what it printed", inTerminal("42is"))
@@ -162,8 +162,9 @@ func (l *lab) commands(t *testing.T, ctx context.Context, name string) {
 // types types a line in VS Code's terminal.
 func (l *lab) types(t *testing.T, ctx context.Context, line string) {
 	t.Helper()
+	holds(t, ctx, "the terminal's shell asks for a command", inTerminal("$ "))
+	do(t, ctx, chromedp.Click(`.terminal-wrapper .xterm-screen`)) // what else still opens may have taken the keyboard
 	holds(t, ctx, "the terminal has the keyboard", `document.activeElement.matches('.terminal-wrapper .xterm-helper-textarea')`)
-	holds(t, ctx, "its shell asks for a command", inTerminal("$ "))
 	text, err := json.Marshal(line)
 	if err != nil {
 		t.Fatal(err)
