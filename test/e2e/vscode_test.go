@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -112,6 +113,7 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	holds(t, ctx, "nobody is asked for trust, nothing is restricted, and no tour is given", `!document.querySelector('.monaco-dialog-box') && !document.querySelector('.part.statusbar').textContent.includes("Restricted") && document.querySelectorAll('.tab').length === 1`)
 	l.runsCell(t, ctx, dir, python)
 
+	leaves(ctx)
 	do(t, ctx, chromedp.Reload())
 	holds(t, ctx, "the workbench is there again", workbench)
 	holds(t, ctx, "and its terminal, with what it had printed", inTerminal("42is"))
@@ -122,6 +124,22 @@ func (l *lab) editsInTheBrowser(t *testing.T, dir, uid string) {
 	}
 	do(t, ctx, chromedp.Navigate(strings.ReplaceAll(strings.TrimSpace(string(uri)), "{{port}}", "8501")+"?from=vscode"))
 	holds(t, ctx, "what the terminal serves has an origin of its own", fmt.Sprintf(`location.href === "http://p8501--thesis--e2ealice.localhost:%d/?from=vscode" && document.body.textContent.includes("cell.ipynb")`, l.port))
+}
+
+// leaves answers a page that asks whether it may be left, as VS Code does
+// while it has not kept yet how its windows stand.
+func leaves(ctx context.Context) {
+	asked := chromedp.Events(ctx, page.JavascriptDialogOpening)
+	go func() {
+		for _, err := range asked {
+			if err == nil {
+				_, err = chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
+			}
+			if err != nil {
+				return // the browser has gone
+			}
+		}
+	}()
 }
 
 // runsCell: the notebook that is open shows its cell, which the kernel of the
