@@ -64,7 +64,7 @@ func (r Rule) Takes() string {
 	case RuleYesNo, RuleWord:
 		return strings.Join(r.Words, ", ")
 	case RuleSize:
-		return "0, " + LeastMemory.String() + " – " + mostSize.String()
+		return "0, " + LeastSize.String() + " – " + mostSize.String()
 	}
 	return "0 – " + strconv.FormatFloat(r.Most, 'f', -1, 64)
 }
@@ -188,5 +188,5 @@ func size(about, name, key string, at func(*Rules) **Bytes) Rule {
 			}
 			return ParseBytes(s)
 		},
-		func(b Bytes) bool { return b == 0 || b >= LeastMemory && b <= mostSize })
+		func(b Bytes) bool { return b == 0 || b >= LeastSize && b <= mostSize })
 }

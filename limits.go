@@ -9,10 +9,12 @@ type MemberLimits struct {
 	Builds     *int     `json:"builds,omitempty"` // of images, at once
 	CPUs       *float64 `json:"cpus,omitempty"`   // of each of their boxes, as the rule is
 	Memory     *Bytes   `json:"memory,omitempty"` // of each of their boxes
+	Disk       *Bytes   `json:"disk,omitempty"`   // of each of their workspaces beside its project folder
+	Images     *Bytes   `json:"images,omitempty"` // built environments that they may keep
 }
 
-// LeastMemory is the smallest box: with less a notebook only dies.
-const LeastMemory = 256 * MiB
+// LeastSize is the least memory and the least disk of a box: with less a notebook only dies.
+const LeastSize = 256 * MiB
 
 const mostCPUs = 4096
 
@@ -20,7 +22,7 @@ const mostCPUs = 4096
 func (l MemberLimits) Over(below MemberLimits) MemberLimits {
 	return MemberLimits{
 		Workspaces: either(l.Workspaces, below.Workspaces), GPUs: either(l.GPUs, below.GPUs), Runs: either(l.Runs, below.Runs), Builds: either(l.Builds, below.Builds),
-		CPUs: either(l.CPUs, below.CPUs), Memory: either(l.Memory, below.Memory),
+		CPUs: either(l.CPUs, below.CPUs), Memory: either(l.Memory, below.Memory), Disk: either(l.Disk, below.Disk), Images: either(l.Images, below.Images),
 	}
 }
 
@@ -36,7 +38,7 @@ func (l MemberLimits) With(c MemberLimits) MemberLimits {
 	c = c.Over(l)
 	return MemberLimits{
 		Workspaces: said(c.Workspaces), GPUs: said(c.GPUs), Runs: said(c.Runs), Builds: said(c.Builds),
-		CPUs: said(c.CPUs), Memory: said(c.Memory),
+		CPUs: said(c.CPUs), Memory: said(c.Memory), Disk: said(c.Disk), Images: said(c.Images),
 	}
 }
 
@@ -48,12 +50,16 @@ func said[T int | float64 | Bytes](v *T) *T {
 }
 
 // Valid tells whether a change can be meant. A member may be given none of
-// what is counted, but a box without processors or memory is no box.
+// what is counted, but a box without processors, memory or disk is no box.
 func (l MemberLimits) Valid() bool {
 	for _, n := range []*int{l.Workspaces, l.GPUs, l.Runs, l.Builds} {
 		if n != nil && *n > many {
 			return false
 		}
 	}
-	return (l.CPUs == nil || *l.CPUs < 0 || *l.CPUs > 0 && *l.CPUs <= mostCPUs) && (l.Memory == nil || *l.Memory < 0 || *l.Memory >= LeastMemory)
+	return (l.CPUs == nil || *l.CPUs < 0 || *l.CPUs > 0 && *l.CPUs <= mostCPUs) && noneOrAtLeast(l.Memory, LeastSize) && noneOrAtLeast(l.Disk, LeastSize)
+}
+
+func noneOrAtLeast(b *Bytes, least Bytes) bool {
+	return b == nil || *b < 0 || *b >= least
 }

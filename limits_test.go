@@ -17,6 +17,7 @@ func TestMemberLimitsWith(t *testing.T) {
 		"one more":      {MemberLimits{Memory: at(GiB)}, MemberLimits{Workspaces: at(3), GPUs: at(2), CPUs: at(4.0), Memory: at(GiB)}},
 		"as the rules":  {MemberLimits{Workspaces: at(-1), CPUs: at(-1.0), Memory: at(Bytes(-1))}, MemberLimits{GPUs: at(2)}},
 		"runs, builds":  {MemberLimits{Runs: at(1), Builds: at(0)}, MemberLimits{Workspaces: at(3), GPUs: at(2), CPUs: at(4.0), Runs: at(1), Builds: at(0)}},
+		"disk, images":  {MemberLimits{Disk: at(GiB), Images: at(Bytes(0))}, MemberLimits{Workspaces: at(3), GPUs: at(2), CPUs: at(4.0), Disk: at(GiB), Images: at(Bytes(0))}},
 		"nothing again": {MemberLimits{Workspaces: at(-1), GPUs: at(-5), CPUs: at(-0.5)}, MemberLimits{}},
 	} {
 		if got := own.With(c.change); !reflect.DeepEqual(got, c.want) {
@@ -37,6 +38,8 @@ func TestMemberLimitsValid(t *testing.T) {
 		"no processor":     {MemberLimits{CPUs: at(0.0)}, false},
 		"not a number":     {MemberLimits{CPUs: at(math.NaN())}, false},
 		"all processors":   {MemberLimits{CPUs: at(math.Inf(1))}, false},
+		"no disk":          {MemberLimits{Disk: at(Bytes(0))}, false},
+		"disk enough":      {MemberLimits{Disk: at(LeastSize), Images: at(Bytes(0))}, true},
 		"no memory":        {MemberLimits{Memory: at(Bytes(0))}, false},
 		"hardly any":       {MemberLimits{Memory: at(255 * MiB)}, false},
 		"just enough":      {MemberLimits{Memory: at(256 * MiB)}, true},

@@ -86,7 +86,7 @@ func (a *app) adminMemberCommand() *cobra.Command {
 				value = asRuled
 			}
 			if flags.Changed(l.name) && !l.set(&change.Limits, value) {
-				return masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory)
+				return masu.E(masu.Invalid, "limits_wrong", masu.LeastSize)
 			}
 		}
 		if change == (masu.MemberChange{}) || disable && enable {

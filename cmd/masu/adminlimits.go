@@ -25,13 +25,22 @@ func limits() []knob {
 		whole("runs", func(l *masu.MemberLimits) **int { return &l.Runs }),
 		whole("builds", func(l *masu.MemberLimits) **int { return &l.Builds }),
 		decimal("cpus", func(l *masu.MemberLimits) **float64 { return &l.CPUs }),
-		valued("memory", func(l *masu.MemberLimits) **masu.Bytes { return &l.Memory }, func(s string) (masu.Bytes, bool) {
-			if s == asRuled {
-				return -1, true
-			}
-			return masu.ParseBytes(s)
-		}),
+		size("memory", func(l *masu.MemberLimits) **masu.Bytes { return &l.Memory }),
+		size("disk", func(l *masu.MemberLimits) **masu.Bytes { return &l.Disk }),
+		size("images", func(l *masu.MemberLimits) **masu.Bytes { return &l.Images }),
 	}
+}
+
+func size(name string, field func(*masu.MemberLimits) **masu.Bytes) knob {
+	return valued(name, field, func(s string) (masu.Bytes, bool) {
+		switch s {
+		case asRuled:
+			return -1, true
+		case "0":
+			return 0, true
+		}
+		return masu.ParseBytes(s)
+	})
 }
 
 func whole(name string, field func(*masu.MemberLimits) **int) knob {

@@ -12,10 +12,11 @@ import (
 // mayBuild refuses a new image to a member whose environments take as much as
 // they may. One that is there already, whoever built it, is never refused.
 func (l *Lab) mayBuild(ctx context.Context, owner masu.User) error {
-	most := l.policy().ImagesPerMember
-	if most == 0 {
+	now, _ := l.limits(owner.Name)
+	if now.Images == nil {
 		return nil
 	}
+	most := *now.Images
 	images, err := l.cfg.Runtime.Images(ctx)
 	if err != nil {
 		return err

@@ -73,6 +73,11 @@ func TestEnvironmentsFull(t *testing.T) {
 	if err := build("alice", other); err != nil {
 		t.Errorf("what is there already: %v", err)
 	}
+	none := masu.Bytes(0)
+	w.sets("bob", masu.MemberLimits{Images: &none})
+	if err := build("bob", folder("fourth")); masu.CodeOf(err) != "environments_full" {
+		t.Errorf("who may keep none: %v", err)
+	}
 	if err := s.Remove(t.Context(), "work"); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func (l *Lab) limits(who masu.Username) (now, own masu.MemberLimits) {
 // each is what the rules say for each member. There 0 means without a limit.
 func (p Policy) each() masu.MemberLimits {
 	return masu.MemberLimits{Workspaces: some(p.WorkspacesPerMember), GPUs: some(p.GPUs.PerMember), Runs: some(p.RunsPerMember), Builds: some(max(1, p.BuildsPerMember)),
-		CPUs: some(p.Limits.CPUs), Memory: some(p.Limits.Memory)}
+		CPUs: some(p.Limits.CPUs), Memory: some(p.Limits.Memory), Disk: some(p.Limits.Disk), Images: some(p.ImagesPerMember)}
 }
 
 func some[T int | float64 | masu.Bytes](v T) *T {
@@ -44,6 +44,9 @@ func (l *Lab) ceiling(who masu.Username) masu.Limits {
 	}
 	if own.Memory != nil {
 		most.Memory = *own.Memory
+	}
+	if own.Disk != nil {
+		most.Disk = *own.Disk
 	}
 	return most
 }

@@ -26,29 +26,29 @@ func TestOwnLimitsInsteadOfTheRules(t *testing.T) {
 	w.gpus = a100s(4)
 	w.policy = func(p *Policy) {
 		p.GPUs.PerMember, p.GPUs.PerGroup = 2, map[string]int{"b4": 1}
-		p.Limits.CPUs, p.Limits.Memory = 2, 4*masu.GiB
+		p.Limits.CPUs, p.Limits.Memory, p.Limits.Disk = 2, 4*masu.GiB, 10*masu.GiB
 	}
 	_, stop := w.daemon()
 	four, none, back, cores, more := 4, 0, -1, 8.0, 16*masu.GiB
 	w.sets("alice", masu.MemberLimits{GPUs: &four, CPUs: &cores})
-	w.sets("bob", masu.MemberLimits{GPUs: &none, Memory: &more})
+	w.sets("bob", masu.MemberLimits{GPUs: &none, Memory: &more, Disk: &more})
 	w.sets("fresher", masu.MemberLimits{GPUs: &four})
 	w.sets("carol", masu.MemberLimits{GPUs: &none})
 	w.sets("carol", masu.MemberLimits{GPUs: &back})
 	stop()
 	l, stop := w.daemon()
 	defer stop()
-	wish := masu.Limits{CPUs: 64, Memory: 64 * masu.GiB}
+	wish := masu.Limits{CPUs: 64, Memory: 64 * masu.GiB, Disk: 64 * masu.GiB}
 	for who, c := range map[masu.Username]struct {
 		gpus, most int // asked for; what the error names
 		code       string
 		box        masu.Limits
 	}{
-		"alice":   {4, 4, "", masu.Limits{CPUs: 8, Memory: 4 * masu.GiB}},
-		"bob":     {1, 0, "gpus_too_many_own", masu.Limits{CPUs: 2, Memory: 16 * masu.GiB}},
-		"carol":   {3, 2, "gpus_too_many", masu.Limits{CPUs: 2, Memory: 4 * masu.GiB}},
-		"dora":    {3, 2, "gpus_too_many", masu.Limits{CPUs: 2, Memory: 4 * masu.GiB}},
-		"fresher": {2, 1, "gpus_too_many", masu.Limits{CPUs: 2, Memory: 4 * masu.GiB}}, // the group's is the group's
+		"alice":   {4, 4, "", masu.Limits{CPUs: 8, Memory: 4 * masu.GiB, Disk: 10 * masu.GiB}},
+		"bob":     {1, 0, "gpus_too_many_own", masu.Limits{CPUs: 2, Memory: 16 * masu.GiB, Disk: 16 * masu.GiB}},
+		"carol":   {3, 2, "gpus_too_many", masu.Limits{CPUs: 2, Memory: 4 * masu.GiB, Disk: 10 * masu.GiB}},
+		"dora":    {3, 2, "gpus_too_many", masu.Limits{CPUs: 2, Memory: 4 * masu.GiB, Disk: 10 * masu.GiB}},
+		"fresher": {2, 1, "gpus_too_many", masu.Limits{CPUs: 2, Memory: 4 * masu.GiB, Disk: 10 * masu.GiB}}, // the group's is the group's
 	} {
 		err := l.possible(t.Context(), who, masu.Want{Count: c.gpus})
 		if code(err) != c.code {

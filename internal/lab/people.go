@@ -310,7 +310,7 @@ func (s *service) allowed(ctx context.Context, name masu.Username, c masu.Member
 		return masu.E(masu.Invalid, "member_change")
 	}
 	if !c.Limits.Valid() {
-		return masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory)
+		return masu.E(masu.Invalid, "limits_wrong", masu.LeastSize)
 	}
 	if name == s.actor.Name && (c.Disabled != nil && *c.Disabled || c.Role != nil && *c.Role != masu.RoleAdmin) {
 		return masu.E(masu.Conflict, "not_yourself")

@@ -175,7 +175,7 @@ func (s *fakeActor) ChangeMember(_ context.Context, name masu.Username, c masu.M
 	case c.Role != nil && !c.Role.Valid():
 		return masu.E(masu.Invalid, "member_change")
 	case !c.Limits.Valid():
-		return masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory)
+		return masu.E(masu.Invalid, "limits_wrong", masu.LeastSize)
 	case name == s.actor.Name && (c.Disabled != nil && *c.Disabled || c.Role != nil && *c.Role != masu.RoleAdmin):
 		return masu.E(masu.Conflict, "not_yourself")
 	}

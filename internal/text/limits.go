@@ -20,8 +20,13 @@ func Limits(lang masu.Lang, l masu.MemberLimits) (phrases []string) {
 	if l.CPUs != nil {
 		add("cpus", strconv.FormatFloat(*l.CPUs, 'f', -1, 64))
 	}
-	if l.Memory != nil {
-		add("memory", l.Memory.String())
+	for _, n := range []struct {
+		name string
+		most *masu.Bytes
+	}{{"memory", l.Memory}, {"disk", l.Disk}, {"images", l.Images}} {
+		if n.most != nil {
+			add(n.name, n.most.String())
+		}
 	}
 	return phrases
 }

@@ -18,6 +18,8 @@ func newLimits(own masu.MemberLimits) []ruleView {
 		{Name: "builds", Step: "1", Value: wholeNumber(own.Builds)},
 		{Name: "cpus", Step: "0.5", Value: plainNumber(own.CPUs)},
 		{Name: "memory", Step: "0.25", Value: gib(own.Memory)},
+		{Name: "disk", Step: "0.25", Value: gib(own.Disk)},
+		{Name: "images", Step: "0.25", Value: gib(own.Images)},
 	}
 }
 
@@ -59,18 +61,22 @@ func readLimits(f url.Values) (l masu.MemberLimits, ok bool) {
 		n := int(*number(name))
 		return &n
 	}
-	memory := masu.Bytes(-1)
-	if n := *number("memory"); n >= 0 {
-		memory = masu.Bytes(n * float64(masu.GiB))
+	size := func(name string) *masu.Bytes {
+		b := masu.Bytes(-1)
+		if n := *number(name); n >= 0 {
+			b = masu.Bytes(n * float64(masu.GiB))
+		}
+		return &b
 	}
-	return masu.MemberLimits{Workspaces: whole("workspaces"), GPUs: whole("gpus"), Runs: whole("runs"), Builds: whole("builds"), CPUs: number("cpus"), Memory: &memory}, ok
+	return masu.MemberLimits{Workspaces: whole("workspaces"), GPUs: whole("gpus"), Runs: whole("runs"), Builds: whole("builds"),
+		CPUs: number("cpus"), Memory: size("memory"), Disk: size("disk"), Images: size("images")}, ok
 }
 
 // setLimits takes the form of one member's page.
 func (s *Server) setLimits(w http.ResponseWriter, r *http.Request, v *visit) error {
 	name := masu.Username(r.PathValue("name"))
 	limits, ok := readLimits(r.PostForm)
-	err := error(masu.E(masu.Invalid, "limits_wrong", masu.LeastMemory))
+	err := error(masu.E(masu.Invalid, "limits_wrong", masu.LeastSize))
 	if ok {
 		err = v.service.ChangeMember(r.Context(), name, masu.MemberChange{Limits: limits})
 	}

@@ -124,15 +124,15 @@ func TestAdminActs(t *testing.T) {
 		}
 	}
 	limits := "/admin/member/alice/limits"
-	if a := boss.post(limits, url.Values{"gpus": {"2"}, "memory": {"16"}, "cpus": {""}}); a.Header.Get("Location") != "/admin/member/alice" {
+	if a := boss.post(limits, url.Values{"gpus": {"2"}, "memory": {"16"}, "disk": {"50"}, "images": {"0"}, "cpus": {""}}); a.Header.Get("Location") != "/admin/member/alice" {
 		t.Errorf("limits: %s", a.Status)
 	}
-	for _, form := range []url.Values{{"gpus": {"many"}}, {"gpus": {"-1"}}, {"memory": {"0.1"}}, {"cpus": {"0"}}} {
+	for _, form := range []url.Values{{"gpus": {"many"}}, {"gpus": {"-1"}}, {"memory": {"0.1"}}, {"disk": {"0.1"}}, {"cpus": {"0"}}} {
 		if a := boss.post(limits, form); a.StatusCode != 400 || !strings.Contains(a.text, "note bad") {
 			t.Errorf("limits %v: %s", form, a.Status)
 		}
 	}
-	if a := boss.get("/admin/member/alice"); !strings.Contains(a.text, `name="gpus" type="number" min="0" step="1" value="2"`) || !strings.Contains(a.text, `name="memory" type="number" min="0" step="0.25" value="16"`) {
+	if a := boss.get("/admin/member/alice"); !strings.Contains(a.text, `name="gpus" type="number" min="0" step="1" value="2"`) || !strings.Contains(a.text, `name="disk" type="number" min="0" step="0.25" value="50"`) || !strings.Contains(a.text, `name="images" type="number" min="0" step="0.25" value="0"`) || !strings.Contains(a.text, `name="memory" type="number" min="0" step="0.25" value="16"`) {
 		t.Error("the page does not show the limits that were set, or shows those that were refused")
 	}
 	handover := "/admin/member/alice/handover"
