@@ -61,7 +61,7 @@ func (s *service) Up(ctx context.Context, r masu.UpRequest) (w masu.Workspace, e
 			return w, err
 		default:
 			return w, s.l.begin(ctx, w.ID, op, func(ctx context.Context, says *journal) error {
-				return s.l.bringUp(ctx, w, start{noCache: r.NoCache}, says)
+				return s.l.bringUp(ctx, w, start{noCache: r.NoCache, anew: r.Restart}, says)
 			})
 		}
 	}
@@ -372,6 +372,7 @@ func (l *Lab) takeOver(ctx context.Context, id masu.WorkspaceID) (*operation, er
 // start is how a workspace is brought up.
 type start struct {
 	noCache bool
+	anew    bool // what runs is stopped, even if it is as it should be
 	cpu     bool // without its GPUs, and without a place in the queue
 }
 
@@ -412,7 +413,7 @@ func (l *Lab) bringUpBy(ctx context.Context, w masu.Workspace, how start, says *
 	if w, err = l.startsWith(ctx, w, gpus, how); err != nil {
 		return err
 	}
-	if w.Lost { // what runs and is as it should be would be left alone, without its GPUs
+	if how.anew {
 		if err := l.cfg.Runtime.Stop(ctx, w.ID, stopGrace); err != nil {
 			return err
 		}
