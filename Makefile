@@ -49,7 +49,7 @@ test: setup check
 	$(SUDO) ./test/bare.sh
 
 # The driver for Kubernetes, and lab days on it, TestWholeDay and TestLabDay as on one server: a real control plane, Kueue, and two real
-# nodes with made-up GPUs. The first time it builds them, which takes minutes; what was built is kept. With KUBE_PART=1 it is what CI has time for.
+# nodes with made-up GPUs. The first time it builds them, which takes minutes; what was built is kept. With KUBE_PART=1 it is what CI is to have time for.
 KUBE := $(HOME)/.cache/masu-kube
 KUBE_DRIVER := $(if $(KUBE_PART),-skip '^(TestNodeLost|TestAPIServerRestarts|TestKueue)$$')
 test-kube: setup

@@ -253,7 +253,7 @@ func TestUnknownGPUs(t *testing.T) {
 			w.wants("carol", 1)
 			w.becomes("carol", "waiting", in(masu.Waiting))
 			w.plug(func() { w.gpuErr = masu.E(masu.Unreachable, code, arg); w.reads = nil })
-			_ = l.lend(t.Context()) // a decision that has read what there was is over then
+			_ = l.lend(t.Context())                                          // a decision that has read what there was is over then
 			if _, err := w.as("bob").Stop(t.Context(), "work"); err != nil { // what is given back is lent to nobody
 				t.Fatal(err)
 			}
