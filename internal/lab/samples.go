@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/masu-lab/masu"
@@ -36,16 +37,14 @@ func (l *Lab) sample(ctx context.Context) {
 		return // a lab that sleeps writes nothing; what is old goes with the next one
 	}
 	err = l.cfg.Store.Update(ctx, func(tx masu.Tx) error {
-		kept := list[:0]
-		for _, s := range list {
-			if ofRuns[s.Workspace] {
-				if _, err := tx.Run(s.Workspace); err != nil {
-					continue // one at a terminal is not written down
-				}
+		list = slices.DeleteFunc(list, func(s masu.Sample) bool { // a run at a terminal is not written down
+			if !ofRuns[s.Workspace] {
+				return false
 			}
-			kept = append(kept, s)
-		}
-		return tx.PutSamples(kept, at.Add(-masu.SamplesFor))
+			_, err := tx.Run(s.Workspace)
+			return err != nil
+		})
+		return tx.PutSamples(list, at.Add(-masu.SamplesFor))
 	})
 	if err != nil {
 		l.log.Error("sample", "error", err)

@@ -38,7 +38,8 @@ func TestAgentsWord(t *testing.T) {
 	}
 
 	w := newWorld(t)
-	var sent, told atomic.Int64
+	var sent atomic.Int64
+	told := make(chan struct{})
 	var endless atomic.Bool
 	w.runtime.Handle(masu.AgentPort, http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
 		if endless.Load() {
@@ -54,7 +55,11 @@ func TestAgentsWord(t *testing.T) {
 			if json.NewEncoder(to).Encode(s) != nil || http.NewResponseController(to).Flush() != nil {
 				return
 			}
-			told.Add(1)
+			select {
+			case told <- struct{}{}:
+			case <-r.Context().Done():
+				return
+			}
 		}
 	}))
 	l, stop := w.daemon()
@@ -67,10 +72,13 @@ func TestAgentsWord(t *testing.T) {
 	if x.Phase != masu.Running {
 		t.Fatalf("%+v", x.Trouble)
 	}
-	said := told.Load()
-	time.Sleep(time.Second)
-	if n := told.Load() - said; n > 60 {
-		t.Errorf("it was heard %d times meanwhile", n)
+	const times = 20
+	begun := time.Now()
+	for range times {
+		<-told
+	}
+	if took := time.Since(begun); took < times*tellPause/2 { // some are on their way
+		t.Errorf("it was heard %d times within %v", times, took)
 	}
 	endless.Store(true)
 	if err := l.listen(t.Context(), x.ID, func(masu.AgentStatus) bool { return true }); err == nil {
